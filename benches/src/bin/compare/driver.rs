@@ -1,0 +1,4 @@
+//! `compare -- driver`.
+
+/// Runs every case of the area.
+pub(crate) fn run() {}

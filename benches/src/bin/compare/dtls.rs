@@ -1,0 +1,4 @@
+//! `compare -- dtls`.
+
+/// Runs every case of the area.
+pub(crate) fn run() {}

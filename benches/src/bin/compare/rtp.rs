@@ -1,0 +1,4 @@
+//! `compare -- rtp`.
+
+/// Runs every case of the area.
+pub(crate) fn run() {}

@@ -1,0 +1,4 @@
+//! `compare -- sdp`.
+
+/// Runs every case of the area.
+pub(crate) fn run() {}

@@ -1,0 +1,4 @@
+//! `compare -- srtp`.
+
+/// Runs every case of the area.
+pub(crate) fn run() {}

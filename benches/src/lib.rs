@@ -1,0 +1,168 @@
+//! Measuring ours and theirs in turn, in one process.
+//!
+//! [`Comparison`] runs each contender in alternating rounds, so that a slow moment of the machine
+//! hits all of them alike, and reports medians with their spread.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// Rounds a comparison runs: odd, so that the median is a measurement and not a mean.
+pub const ROUNDS: usize = 7;
+
+/// How long one contender runs in one round.
+pub const ROUND_TIME: Duration = Duration::from_millis(120);
+
+/// Whether a smaller or a larger figure is the better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// Nanoseconds, bytes of heap, allocations: less is better.
+    Less,
+    /// Bytes or packets a second: more is better.
+    More,
+}
+
+/// One contender's figures over all rounds.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    sorted: Vec<f64>,
+}
+
+impl Figures {
+    /// Figures of all rounds, in any order. An empty list counts as one measurement of zero.
+    pub fn new(mut rounds: Vec<f64>) -> Self {
+        if rounds.is_empty() {
+            rounds.push(0.0);
+        }
+        rounds.sort_by(f64::total_cmp);
+        Self { sorted: rounds }
+    }
+
+    /// The median round.
+    pub fn median(&self) -> f64 {
+        self.sorted
+            .get(self.sorted.len() / 2)
+            .copied()
+            .unwrap_or(0.0)
+    }
+
+    /// The smallest round.
+    pub fn min(&self) -> f64 {
+        self.sorted.first().copied().unwrap_or(0.0)
+    }
+
+    /// The largest round.
+    pub fn max(&self) -> f64 {
+        self.sorted.last().copied().unwrap_or(0.0)
+    }
+}
+
+/// A contender: a name and a closure that gives the figure of one round.
+type Contender<'a> = (String, Box<dyn FnMut() -> f64 + 'a>);
+
+/// Several contenders at the same work; the first is ours.
+pub struct Comparison<'a> {
+    area: &'static str,
+    case: String,
+    unit: &'static str,
+    better: Better,
+    contenders: Vec<Contender<'a>>,
+}
+
+impl<'a> Comparison<'a> {
+    /// A comparison that prints lines for `area` and `case` with figures in `unit`.
+    pub fn new(
+        area: &'static str,
+        case: impl Into<String>,
+        unit: &'static str,
+        better: Better,
+    ) -> Self {
+        Self {
+            area,
+            case: case.into(),
+            unit,
+            better,
+            contenders: Vec::new(),
+        }
+    }
+
+    /// Adds a contender whose closure measures one round by itself and returns the figure in the
+    /// comparison's unit. The first one added is ours.
+    pub fn figure(mut self, name: impl Into<String>, round: impl FnMut() -> f64 + 'a) -> Self {
+        self.contenders.push((name.into(), Box::new(round)));
+        self
+    }
+
+    /// Adds a contender that is timed: the figure is nanoseconds a call of `work`.
+    pub fn time<T>(self, name: impl Into<String>, mut work: impl FnMut() -> T + 'a) -> Self {
+        self.figure(name, move || nanoseconds_per_call(&mut work))
+    }
+
+    /// Runs all rounds and prints one line for each of the others:
+    /// `area case ours theirs-name theirs unit ratio`, where a ratio above 1 means ours is better,
+    /// followed by the spread. Returns the ratios in the order of the contenders.
+    pub fn run(mut self) -> Vec<f64> {
+        let mut rounds = vec![Vec::with_capacity(ROUNDS); self.contenders.len()];
+        for _ in 0..ROUNDS {
+            for (figures, (_, round)) in rounds.iter_mut().zip(&mut self.contenders) {
+                figures.push(round());
+            }
+        }
+        let figures: Vec<Figures> = rounds.into_iter().map(Figures::new).collect();
+        let Some((ours, others)) = figures.split_first() else {
+            return Vec::new();
+        };
+        if others.is_empty() {
+            println!(
+                "{} {} {:.4} - - {} - [ours {:.4}..{:.4}]",
+                self.area,
+                self.case,
+                ours.median(),
+                self.unit,
+                ours.min(),
+                ours.max()
+            );
+        }
+        let mut ratios = Vec::new();
+        for (theirs, (name, _)) in others.iter().zip(self.contenders.iter().skip(1)) {
+            let ratio = match self.better {
+                Better::Less => theirs.median() / ours.median(),
+                Better::More => ours.median() / theirs.median(),
+            };
+            println!(
+                "{} {} {:.4} {} {:.4} {} {:.3} [ours {:.4}..{:.4}, theirs {:.4}..{:.4}]",
+                self.area,
+                self.case,
+                ours.median(),
+                name,
+                theirs.median(),
+                self.unit,
+                ratio,
+                ours.min(),
+                ours.max(),
+                theirs.min(),
+                theirs.max()
+            );
+            ratios.push(ratio);
+        }
+        ratios
+    }
+}
+
+/// Calls `work` for about [`ROUND_TIME`] and returns nanoseconds a call.
+pub fn nanoseconds_per_call<T>(work: &mut impl FnMut() -> T) -> f64 {
+    let mut batch = 1u64;
+    loop {
+        let start = Instant::now();
+        for _ in 0..batch {
+            black_box(work());
+        }
+        let spent = start.elapsed();
+        if spent >= ROUND_TIME / 4 {
+            return spent.as_nanos() as f64 / batch as f64;
+        }
+        let scale = (ROUND_TIME.as_nanos() / spent.as_nanos().max(1)).clamp(2, 64);
+        batch = batch.saturating_mul(scale as u64);
+    }
+}
