@@ -1,0 +1,370 @@
+//! `RTCConfiguration` and our own knobs, with the W3C's checks.
+
+use std::sync::Arc;
+
+use crate::Error;
+use crate::codec::Capabilities;
+use crate::limits::{DEFAULT_MAX_MESSAGE_SIZE, MAX_DATAGRAM, MAX_ICE_SERVERS};
+
+/// `RTCIceServer` (W3C §4.2.2).
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct IceServer {
+    /// `stun:host:port`, `turn:host:port?transport=udp`, `turns:…`.
+    pub urls: Vec<String>,
+    /// For TURN.
+    pub username: Option<String>,
+    /// For TURN: the password.
+    pub credential: Option<String>,
+}
+
+impl core::fmt::Debug for IceServer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("IceServer")
+            .field("urls", &self.urls)
+            .field("username", &self.username)
+            .field("credential", &self.credential.as_ref().map(|_| "…"))
+            .finish()
+    }
+}
+
+/// `RTCIceTransportPolicy` (W3C §4.2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum IceTransportPolicy {
+    /// All candidates.
+    #[default]
+    All,
+    /// Relayed candidates only.
+    Relay,
+}
+
+/// `RTCBundlePolicy` (W3C §4.2.4). This stack runs all media over one transport: a far side that can't bundle gets the
+/// first section of the description only, as RFC 9429 §4.1.1 has it for `max-bundle`; the policies differ in which
+/// sections of an offer carry transport attributes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum BundlePolicy {
+    /// One transport for each kind of media in the offer where the far side can't bundle.
+    #[default]
+    Balanced,
+    /// One for each section.
+    MaxCompat,
+    /// One in all: further sections are `bundle-only`.
+    MaxBundle,
+}
+
+/// `RTCRtcpMuxPolicy` (W3C §4.2.5): only `require` exists any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum RtcpMuxPolicy {
+    /// RTP and RTCP share a port, or the section is refused.
+    #[default]
+    Require,
+}
+
+/// Which versions of DTLS are spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum DtlsVersions {
+    /// 1.3 preferred, 1.2 accepted.
+    #[default]
+    Both,
+    /// 1.2 only.
+    V12,
+    /// 1.3 only.
+    V13,
+}
+
+/// `RTCConfiguration` (W3C §4.2.1), then what only a native program decides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Configuration {
+    /// STUN and TURN servers.
+    pub ice_servers: Vec<IceServer>,
+    /// Which candidates are used.
+    pub ice_transport_policy: IceTransportPolicy,
+    /// How many transports an offer allows for.
+    pub bundle_policy: BundlePolicy,
+    /// RTP and RTCP on one port.
+    pub rtcp_mux_policy: RtcpMuxPolicy,
+    /// Our certificates; one is made where there is none. Making one costs about a tenth of a millisecond of CPU; a server may share
+    /// one among its peers.
+    pub certificates: Vec<crate::Certificate>,
+    /// Candidates to gather before they are needed. Taken and checked; gathering begins with the local description.
+    pub ice_candidate_pool_size: u8,
+
+    /// Be an ICE-lite agent (RFC 8445 §2.5): for servers with public addresses.
+    pub ice_lite: bool,
+    /// DTLS versions.
+    pub dtls_versions: DtlsVersions,
+    /// Codecs and header extensions.
+    pub capabilities: Arc<Capabilities>,
+    /// `a=max-message-size` that we announce, in bytes; messages beyond it are refused on receipt. 0 means any size.
+    pub max_message_size: usize,
+    /// Bytes of one data channel's unsent messages beyond which `send` refuses; as browsers, 16 MiB unless set.
+    pub max_buffered_amount: usize,
+    /// Longest UDP datagram we send, 576–65 507 bytes.
+    pub max_datagram: usize,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Configuration {
+            ice_servers: Vec::new(),
+            ice_transport_policy: IceTransportPolicy::All,
+            bundle_policy: BundlePolicy::Balanced,
+            rtcp_mux_policy: RtcpMuxPolicy::Require,
+            certificates: Vec::new(),
+            ice_candidate_pool_size: 0,
+            ice_lite: false,
+            dtls_versions: DtlsVersions::Both,
+            capabilities: default_capabilities(),
+            max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
+            max_buffered_amount: 16 << 20,
+            max_datagram: MAX_DATAGRAM,
+        }
+    }
+}
+
+/// One list for all connections that don't bring their own.
+fn default_capabilities() -> Arc<Capabilities> {
+    static SHARED: std::sync::OnceLock<Arc<Capabilities>> = std::sync::OnceLock::new();
+    SHARED
+        .get_or_init(|| Arc::new(Capabilities::browser()))
+        .clone()
+}
+
+impl Configuration {
+    /// The checks of W3C §4.4.1.5, steps 4 to 6, and those of our own values.
+    pub(crate) fn validate(&mut self) -> Result<(), Error> {
+        self.ice_servers.truncate(MAX_ICE_SERVERS);
+        for server in &self.ice_servers {
+            if server.urls.is_empty() {
+                return Err(Error::IceServerUrl);
+            }
+            for url in &server.urls {
+                let parsed: IceServerUrl = url.parse()?;
+                if parsed.scheme.is_turn()
+                    && (server.username.is_none() || server.credential.is_none())
+                {
+                    return Err(Error::IceServerCredentials);
+                }
+            }
+        }
+        if !(576..=65_507).contains(&self.max_datagram) {
+            return Err(Error::ConfigurationRange(
+                "max_datagram must be 576 to 65507 bytes",
+            ));
+        }
+        if self
+            .capabilities
+            .audio
+            .iter()
+            .chain(&self.capabilities.video)
+            .any(|c| c.payload_type > 127)
+        {
+            return Err(Error::ConfigurationRange("payload types are 0 to 127"));
+        }
+        if self
+            .capabilities
+            .header_extensions
+            .iter()
+            .any(|e| !(1..=14).contains(&e.preferred_id))
+        {
+            return Err(Error::ConfigurationRange(
+                "header extension ids are 1 to 14",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether `new` may replace `self` (W3C §4.4.1.5 step 3).
+    pub(crate) fn allows_change_to(
+        &self,
+        new: &Configuration,
+        described: bool,
+    ) -> Result<(), Error> {
+        let fixed = self.certificates.len() == new.certificates.len()
+            && self
+                .certificates
+                .iter()
+                .zip(&new.certificates)
+                .all(|(a, b)| a == b)
+            && self.bundle_policy == new.bundle_policy
+            && self.rtcp_mux_policy == new.rtcp_mux_policy
+            && (!described || self.ice_candidate_pool_size == new.ice_candidate_pool_size)
+            && self.ice_lite == new.ice_lite
+            && self.dtls_versions == new.dtls_versions;
+        if fixed {
+            Ok(())
+        } else {
+            Err(Error::ConfigurationFixed)
+        }
+    }
+}
+
+/// Scheme of an ICE server URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IceServerScheme {
+    /// STUN over UDP.
+    Stun,
+    /// STUN over TLS.
+    Stuns,
+    /// TURN over UDP or TCP.
+    Turn,
+    /// TURN over TLS or DTLS.
+    Turns,
+}
+
+impl IceServerScheme {
+    /// `turn` or `turns`.
+    pub fn is_turn(self) -> bool {
+        matches!(self, IceServerScheme::Turn | IceServerScheme::Turns)
+    }
+}
+
+/// A parsed ICE server URL (RFC 7064 §3.1, RFC 7065 §3.1). Resolving the host is the driver's business.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IceServerUrl {
+    /// The scheme.
+    pub scheme: IceServerScheme,
+    /// Name or address, IPv6 without brackets.
+    pub host: String,
+    /// The port, 3478 or 5349 (`stuns`, `turns`) where not said.
+    pub port: u16,
+    /// `?transport=tcp`; default for `turns`.
+    pub tcp: bool,
+}
+
+impl core::str::FromStr for IceServerUrl {
+    type Err = Error;
+
+    fn from_str(url: &str) -> Result<Self, Error> {
+        let (scheme, rest) = url.split_once(':').ok_or(Error::IceServerUrl)?;
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "stun" => IceServerScheme::Stun,
+            "stuns" => IceServerScheme::Stuns,
+            "turn" => IceServerScheme::Turn,
+            "turns" => IceServerScheme::Turns,
+            _ => return Err(Error::IceServerUrl),
+        };
+        let secure = matches!(scheme, IceServerScheme::Stuns | IceServerScheme::Turns);
+        if rest.contains(['/', '@', '#', ' ']) {
+            return Err(Error::IceServerUrl);
+        }
+        let (authority, query) = match rest.split_once('?') {
+            Some((authority, query)) => (authority, Some(query)),
+            None => (rest, None),
+        };
+        let tcp = match (scheme.is_turn(), query) {
+            (_, None) => secure,
+            (true, Some("transport=udp")) => false,
+            (true, Some("transport=tcp")) => true,
+            _ => return Err(Error::IceServerUrl),
+        };
+        let (host, port) = if let Some(bracketed) = authority.strip_prefix('[') {
+            let (host, port) = bracketed.split_once(']').ok_or(Error::IceServerUrl)?;
+            host.parse::<std::net::Ipv6Addr>()
+                .map_err(|_| Error::IceServerUrl)?;
+            match port {
+                "" => (host, None),
+                _ => (
+                    host,
+                    Some(port.strip_prefix(':').ok_or(Error::IceServerUrl)?),
+                ),
+            }
+        } else {
+            match authority.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (authority, None),
+            }
+        };
+        let port = match port {
+            None => {
+                if secure {
+                    5349
+                } else {
+                    3478
+                }
+            }
+            Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
+                digits
+                    .parse()
+                    .ok()
+                    .filter(|p| *p != 0)
+                    .ok_or(Error::IceServerUrl)?
+            }
+            Some(_) => return Err(Error::IceServerUrl),
+        };
+        let named = !host.is_empty()
+            && (host.contains(':')
+                || host
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)));
+        if !named {
+            return Err(Error::IceServerUrl);
+        }
+        Ok(IceServerUrl {
+            scheme,
+            host: host.to_owned(),
+            port,
+            tcp,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ice_server_urls_of_rfc_7064_and_7065() {
+        let good = |u: &str| u.parse::<IceServerUrl>().unwrap();
+        assert_eq!(good("stun:example.org").port, 3478);
+        assert_eq!(good("stuns:example.org").port, 5349);
+        assert_eq!(
+            good("turn:192.0.2.1:80?transport=tcp"),
+            IceServerUrl {
+                scheme: IceServerScheme::Turn,
+                host: "192.0.2.1".into(),
+                port: 80,
+                tcp: true
+            }
+        );
+        assert!(good("turns:example.org").tcp);
+        assert_eq!(good("stun:[2001:db8::1]:5000").host, "2001:db8::1");
+        for bad in [
+            "",
+            "stun",
+            "stun:",
+            "http://example.org",
+            "stun://example.org",
+            "stun:user@example.org",
+            "stun:example.org?transport=udp",
+            "turn:example.org?transport=sctp",
+            "turn:example.org?transport=udp#a",
+            "stun:example.org:",
+            "stun:example.org:0",
+            "stun:example.org:65536",
+            "stun:example.org:+5",
+            "stun:[::1",
+            "stun:[nonsense]:1",
+            "stun:exa mple.org",
+        ] {
+            assert_eq!(
+                bad.parse::<IceServerUrl>(),
+                Err(Error::IceServerUrl),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn turn_needs_credentials() {
+        let mut c = Configuration {
+            ice_servers: vec![IceServer {
+                urls: vec!["turn:example.org".into()],
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        assert_eq!(c.validate(), Err(Error::IceServerCredentials));
+        c.ice_servers[0].urls.clear();
+        assert_eq!(c.validate(), Err(Error::IceServerUrl));
+    }
+}

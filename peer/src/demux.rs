@@ -1,0 +1,245 @@
+//! Demultiplexing of one socket: what kind of datagram (RFC 7983, RFC 9443), and whose.
+//!
+//! A server has many peers on one port. [`classify`] looks at the first byte and answers "not mine" for what is left to
+//! others, such as QUIC. [`Routes`] finds the peer: by 5-tuple once a connectivity check has passed, and by the
+//! username fragment of a STUN request before. Neither trusts anything in the datagram: a wrong guess ends in a failed
+//! integrity check of the peer that gets it.
+//!
+//! ```
+//! use tincan_peer::demux::{Packet, Routes, classify};
+//!
+//! let mut routes: Routes<&str> = Routes::new();
+//! routes.insert_ufrag("F7gI", "alice").unwrap();
+//! let local = "10.0.0.1:3478".parse().unwrap();
+//! let remote = "192.0.2.7:50000".parse().unwrap();
+//!
+//! // A DTLS record of somebody unknown: nobody's.
+//! assert_eq!(classify(&[22, 254, 253, 0]), Packet::Dtls);
+//! assert_eq!(routes.route(local, remote, &[22, 254, 253, 0]), None);
+//!
+//! // After a check has named alice, her address is known.
+//! routes.insert_address(local, remote, "alice").unwrap();
+//! assert_eq!(routes.route(local, remote, &[22, 254, 253, 0]), Some("alice"));
+//! ```
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::SocketAddr;
+
+use crate::limits::MAX_DEMUX_ROUTES;
+
+/// What a datagram is by its first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Packet {
+    /// 0–3.
+    Stun,
+    /// 16–19, ZRTP: nobody's here, but known not to be QUIC.
+    Zrtp,
+    /// 20–63.
+    Dtls,
+    /// 64–79 of a known TURN server; else it may be QUIC.
+    TurnChannel,
+    /// 128–191 with a second byte outside of 192–223 (RFC 5761 §4).
+    Rtp,
+    /// 128–191 with a second byte of 192–223.
+    Rtcp,
+    /// Anything else, such as QUIC's long headers (192–255) and short headers (80–127, and 64–79 when not from a TURN
+    /// server), or an empty datagram.
+    NotMine,
+}
+
+/// The kind of a datagram, by its first two bytes (RFC 7983 §7 as updated by RFC 9443 §3; RFC 5761 §4).
+pub fn classify(datagram: &[u8]) -> Packet {
+    match datagram {
+        [0..=3, ..] => Packet::Stun,
+        [16..=19, ..] => Packet::Zrtp,
+        [20..=63, ..] => Packet::Dtls,
+        [64..=79, ..] => Packet::TurnChannel,
+        [128..=191, 192..=223, ..] => Packet::Rtcp,
+        [128..=191, ..] => Packet::Rtp,
+        _ => Packet::NotMine,
+    }
+}
+
+/// The local username fragment that a STUN request is addressed to: what stands before the colon in its USERNAME
+/// (RFC 8445 §7.2.2). `None` if there is no USERNAME or the bytes are no STUN.
+pub fn local_ufrag(datagram: &[u8]) -> Option<&str> {
+    const USERNAME: u16 = 0x0006;
+    const MAGIC: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+    let (header, mut attributes) = datagram.split_at_checked(20)?;
+    if header.get(4..8)? != MAGIC {
+        return None;
+    }
+    while let Some((head, rest)) = attributes.split_at_checked(4) {
+        let kind = u16::from_be_bytes([*head.first()?, *head.get(1)?]);
+        let len = usize::from(u16::from_be_bytes([*head.get(2)?, *head.get(3)?]));
+        let value = rest.get(..len)?;
+        if kind == USERNAME {
+            let ufrag = value.split(|b| *b == b':').next()?;
+            return core::str::from_utf8(ufrag).ok();
+        }
+        attributes = rest.get(len.next_multiple_of(4)..)?;
+    }
+    None
+}
+
+/// The table is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the demultiplexer has no room for another route")]
+pub struct RoutesFull;
+
+/// Who gets a datagram: 5-tuples of paths that work, and username fragments for those that don't yet.
+///
+/// `K` is the caller's name for a peer. Work for each datagram is one hash look-up, two for a STUN request from a new address.
+#[derive(Debug, Clone)]
+pub struct Routes<K> {
+    addresses: HashMap<(SocketAddr, SocketAddr), K>,
+    ufrags: HashMap<Box<str>, K>,
+}
+
+impl<K> Default for Routes<K> {
+    fn default() -> Self {
+        Routes {
+            addresses: HashMap::new(),
+            ufrags: HashMap::new(),
+        }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Routes<K> {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Routes STUN requests for this local username fragment to `peer`.
+    ///
+    /// # Errors
+    /// [`RoutesFull`] beyond [`MAX_DEMUX_ROUTES`].
+    pub fn insert_ufrag(&mut self, ufrag: &str, peer: K) -> Result<(), RoutesFull> {
+        if self.ufrags.len() >= MAX_DEMUX_ROUTES && !self.ufrags.contains_key(ufrag) {
+            return Err(RoutesFull);
+        }
+        self.ufrags.insert(ufrag.into(), peer);
+        Ok(())
+    }
+
+    /// Forgets a fragment, as after an ICE restart.
+    pub fn remove_ufrag(&mut self, ufrag: &str) {
+        self.ufrags.remove(ufrag);
+    }
+
+    /// Routes everything between these two addresses to `peer`: to be called when its `handle_input` has taken a STUN
+    /// message from there (so that the far side has proved to know the password).
+    ///
+    /// # Errors
+    /// [`RoutesFull`] beyond [`MAX_DEMUX_ROUTES`].
+    pub fn insert_address(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        peer: K,
+    ) -> Result<(), RoutesFull> {
+        if self.addresses.len() >= MAX_DEMUX_ROUTES
+            && !self.addresses.contains_key(&(local, remote))
+        {
+            return Err(RoutesFull);
+        }
+        self.addresses.insert((local, remote), peer);
+        Ok(())
+    }
+
+    /// Forgets all routes of a peer: O(routes).
+    pub fn remove_peer(&mut self, peer: K) {
+        self.addresses.retain(|_, k| *k != peer);
+        self.ufrags.retain(|_, k| *k != peer);
+    }
+
+    /// Whose datagram this is; `None` if nobody's.
+    ///
+    /// A STUN request goes by its username fragment first: after a restart or when two peers sit behind one address,
+    /// the address alone would name the wrong one.
+    pub fn route(&self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> Option<K> {
+        match classify(datagram) {
+            Packet::NotMine | Packet::Zrtp => None,
+            Packet::Stun => local_ufrag(datagram)
+                .and_then(|ufrag| self.ufrags.get(ufrag))
+                .or_else(|| self.addresses.get(&(local, remote)))
+                .copied(),
+            _ => self.addresses.get(&(local, remote)).copied(),
+        }
+    }
+
+    /// Number of addresses and of fragments routed.
+    pub fn len(&self) -> (usize, usize) {
+        (self.addresses.len(), self.ufrags.len())
+    }
+
+    /// Whether nothing is routed.
+    pub fn is_empty(&self) -> bool {
+        self.addresses.is_empty() && self.ufrags.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(username: &[u8]) -> Vec<u8> {
+        let mut m = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+        m.extend([7; 12]);
+        // An attribute of three bytes before, to see the padding skipped.
+        m.extend([0x80, 0x22, 0, 3, 1, 2, 3, 0]);
+        m.extend([0, 6, 0, username.len() as u8]);
+        m.extend(username);
+        m.resize(m.len().next_multiple_of(4), 0);
+        m
+    }
+
+    #[test]
+    fn every_first_byte_is_classified_as_rfc_9443_says() {
+        for first in 0..=255u8 {
+            let expected = match first {
+                0..=3 => Packet::Stun,
+                4..=15 => Packet::NotMine,
+                16..=19 => Packet::Zrtp,
+                20..=63 => Packet::Dtls,
+                64..=79 => Packet::TurnChannel,
+                80..=127 => Packet::NotMine,
+                128..=191 => Packet::Rtp,
+                192..=255 => Packet::NotMine,
+            };
+            assert_eq!(classify(&[first, 96, 0, 0]), expected, "{first}");
+        }
+        assert_eq!(classify(&[]), Packet::NotMine);
+        for second in 192..=223 {
+            assert_eq!(classify(&[128, second]), Packet::Rtcp);
+        }
+    }
+
+    #[test]
+    fn request_goes_by_ufrag_before_address() {
+        let local = "10.0.0.1:1".parse().unwrap();
+        let remote = "10.0.0.2:2".parse().unwrap();
+        let mut routes = Routes::new();
+        routes.insert_ufrag("one", 1).unwrap();
+        routes.insert_address(local, remote, 2).unwrap();
+        assert_eq!(routes.route(local, remote, &request(b"one:far")), Some(1));
+        assert_eq!(routes.route(local, remote, &request(b"other:far")), Some(2));
+        assert_eq!(routes.route(remote, local, &request(b"other:far")), None);
+        routes.remove_peer(2);
+        routes.remove_ufrag("one");
+        assert!(routes.is_empty());
+    }
+
+    #[test]
+    fn ufrag_survives_any_bytes() {
+        assert_eq!(local_ufrag(&request(b"abcd:efgh")), Some("abcd"));
+        let whole = request(b"abcd:efgh");
+        for cut in 0..whole.len() {
+            let _ = local_ufrag(&whole[..cut]);
+        }
+        assert_eq!(local_ufrag(&request(b"\xff\xfe:x")), None);
+    }
+}

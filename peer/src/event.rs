@@ -1,0 +1,117 @@
+//! What a connection tells its application.
+
+use crate::packet::RtpPacket;
+use crate::types::{
+    ChannelKey, DtlsTransportState, IceCandidate, IceConnectionState, IceGatheringState, Kind,
+    Message, PeerConnectionState, SctpTransportState, SignalingState, TransceiverId,
+};
+
+/// An event of a [`PeerConnection`](crate::PeerConnection), in the order in which things happened.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// `negotiationneeded` (W3C §4.7.3).
+    NegotiationNeeded,
+    /// `signalingstatechange`.
+    SignalingState(SignalingState),
+    /// `icegatheringstatechange`.
+    IceGatheringState(IceGatheringState),
+    /// `icecandidate`: a candidate to be sent to the far side; `None` when gathering is complete.
+    IceCandidate(Option<IceCandidate>),
+    /// `icecandidateerror`: a STUN or TURN server did not answer or refused.
+    IceCandidateError(IceCandidateError),
+    /// `iceconnectionstatechange`.
+    IceConnectionState(IceConnectionState),
+    /// `selectedcandidatepairchange` (W3C §5.6).
+    SelectedCandidatePair {
+        /// Our end, the base's socket.
+        local: std::net::SocketAddr,
+        /// Their end.
+        remote: std::net::SocketAddr,
+    },
+    /// `connectionstatechange`.
+    ConnectionState(PeerConnectionState),
+    /// `statechange` of the DTLS transport.
+    DtlsState(DtlsTransportState),
+    /// `statechange` of the SCTP transport.
+    SctpState(SctpTransportState),
+    /// `datachannel`: the far side opened a channel in band. It is open: [`Event::ChannelOpen`] follows.
+    DataChannel(ChannelKey),
+    /// `open`.
+    ChannelOpen(ChannelKey),
+    /// `message`.
+    ChannelMessage(ChannelKey, Message),
+    /// `closing`: the far side closes the channel.
+    ChannelClosing(ChannelKey),
+    /// `close`.
+    ChannelClosed(ChannelKey),
+    /// `bufferedamountlow`.
+    BufferedAmountLow(ChannelKey),
+    /// `track`: the far side will send on this transceiver (W3C §5.1.1, process the addition of a remote track).
+    Track {
+        /// The transceiver; made for this track or waiting for it.
+        transceiver: TransceiverId,
+        /// Audio or video.
+        kind: Kind,
+        /// The far side's ids of the media streams it belongs to.
+        streams: Vec<String>,
+        /// The far side's id of the track, where it tells (`a=msid` with appdata).
+        track: Option<String>,
+    },
+    /// The far side will no longer send on this transceiver (`mute` of the track, `removetrack` of its streams).
+    TrackRemoved {
+        /// The transceiver.
+        transceiver: TransceiverId,
+    },
+    /// First RTP packet since `Track` or since a pause (`unmute`).
+    TrackUnmuted {
+        /// The transceiver.
+        transceiver: TransceiverId,
+    },
+    /// The transceiver was stopped, by us or by the far side (`ended` of its track).
+    TransceiverStopped {
+        /// The transceiver.
+        transceiver: TransceiverId,
+    },
+    /// A received RTP packet, decrypted, with RTX and padding taken away.
+    Rtp {
+        /// The transceiver whose receiver it belongs to.
+        transceiver: TransceiverId,
+        /// The packet.
+        packet: RtpPacket,
+    },
+    /// The far side's decoder needs a key frame (PLI or FIR).
+    KeyFrameRequest {
+        /// The transceiver whose sender is asked.
+        transceiver: TransceiverId,
+        /// Which simulcast encoding, by its index in the send encodings.
+        encoding: usize,
+    },
+    /// The far side said goodbye for a received stream (RTCP BYE).
+    StreamEnded {
+        /// The transceiver.
+        transceiver: TransceiverId,
+        /// The stream's SSRC.
+        ssrc: u32,
+    },
+    /// `tonechange` of a DTMF sender: the tone that begins now; `None` when the buffer is played out.
+    ToneChange {
+        /// The transceiver.
+        transceiver: TransceiverId,
+        /// The tone.
+        tone: Option<char>,
+    },
+}
+
+/// `RTCPeerConnectionIceErrorEvent` (W3C §4.8.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IceCandidateError {
+    /// The local address used towards the server.
+    pub address: Option<std::net::SocketAddr>,
+    /// The server.
+    pub url: String,
+    /// The STUN error code, or 701 when there was no answer.
+    pub code: u16,
+    /// Its reason phrase.
+    pub text: String,
+}

@@ -1,0 +1,69 @@
+//! Every bound of this crate in one place, each with its reason.
+
+use core::time::Duration;
+
+/// Media sections in one description: a conference that pulls 100 others' audio and video stays below; each costs about
+/// 2 kB of state and answer text.
+pub const MAX_MEDIA_SECTIONS: usize = 256;
+
+/// Transceivers of one connection: as many as sections, and as many again that are stopped and wait for recycling.
+pub const MAX_TRANSCEIVERS: usize = 512;
+
+/// Bytes of SDP we look at: 256 sections of 4 kB.
+pub const MAX_SDP_BYTES: usize = 1 << 20;
+
+/// Remote candidates taken for one generation by trickling; the ICE agent has bounds of its own for pairs.
+pub const MAX_REMOTE_CANDIDATES: usize = 256;
+
+/// ICE servers used; W3C §4.4.1.5 asks to truncate beyond a supported number.
+pub const MAX_ICE_SERVERS: usize = 16;
+
+/// DTLS datagrams kept until the answer tells our role and the far side's fingerprint: a post-quantum ClientHello is
+/// two datagrams, twice for a retransmission.
+pub const MAX_EARLY_DTLS: usize = 4;
+
+/// Data channels of one connection that are alive at once: the range of SCTP stream ids (RFC 8831 §6.2).
+pub const MAX_CHANNELS: usize = 65_534;
+
+/// Bytes of a data-channel label or protocol (RFC 8832 §5.1: a 16-bit length).
+pub const MAX_LABEL: usize = 65_535;
+
+/// Simulcast encodings of one sender: browsers send three; layers beyond that have no known use.
+pub const MAX_ENCODINGS: usize = 8;
+
+/// RTP packets waiting in the send queue of one connection. 2048 of 1200 bytes are 2.4 MB: a key frame of a 4K screen
+/// fits, and a dead path can't hold more.
+pub const MAX_SEND_QUEUE: usize = 2048;
+
+/// Remote SSRCs known on one connection. Each has a receiver's statistics (about 200 bytes); a stranger with the keys
+/// could otherwise make us grow by a packet each.
+pub const MAX_REMOTE_SSRCS: usize = 1024;
+
+/// Packets kept for retransmission a sent stream: a second of 8 Mbit/s video, as browsers ask again within a second.
+pub const RTP_HISTORY: usize = 1024;
+
+/// Longest datagram `poll_transmit` writes: below the smallest MTU of paths seen in the wild with IPv6 and tunnels.
+pub const MAX_DATAGRAM: usize = 1_280;
+
+/// SCTP packet size inside of DTLS over UDP over IPv6 in 1280 bytes: minus 48 (IPv6, UDP) and at most 50 (DTLS).
+pub const SCTP_MTU: usize = 1_180;
+
+/// `a=max-message-size` that we announce unless configured: what Chromium announces.
+pub const DEFAULT_MAX_MESSAGE_SIZE: usize = 262_144;
+
+/// Interval of RTCP reports with video; half of RFC 3550's minimum of five seconds by its §6.2 rule 360/bandwidth, as
+/// browsers do it, so that round-trip times are fresh.
+pub const RTCP_INTERVAL: Duration = Duration::from_millis(1_000);
+
+/// Interval of transport-wide feedback: the draft's default range is 50 to 250 ms, browsers start at 100.
+pub const TRANSPORT_FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Least time between two key-frame requests for one stream (RFC 4585 §3.5.3 wants regulation): an encoder needs time
+/// to answer the first.
+pub const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Events that wait for the application. Beyond it received media is dropped and counted; nothing else is.
+pub const MAX_QUEUED_EVENTS: usize = 8_192;
+
+/// Peers in one demultiplexer: the ufrag table costs about 100 bytes each.
+pub const MAX_DEMUX_ROUTES: usize = 1 << 20;

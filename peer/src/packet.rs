@@ -1,0 +1,69 @@
+//! RTP packets as the application gets and gives them.
+
+use bytes::Bytes;
+
+/// One RTP packet, owned, cheap to clone: payload and header parts are shared slices of the datagram.
+///
+/// Whoever sends chooses payload type, sequence number, timestamp and marker; the connection puts its own SSRC and the
+/// negotiated extensions. Forwarding a received packet to another connection is `send_rtp(now, id, packet.clone())`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RtpPacket {
+    /// Payload type, 0–127.
+    pub payload_type: u8,
+    /// The marker bit.
+    pub marker: bool,
+    /// Sequence number.
+    pub sequence_number: u16,
+    /// Timestamp in the payload format's clock.
+    pub timestamp: u32,
+    /// SSRC of the received stream; for sending it is replaced.
+    pub ssrc: u32,
+    /// Which simulcast encoding: of the receiver by the far side's order of rids, of the sender by the order of its send
+    /// encodings. 0 without simulcast.
+    pub encoding: u8,
+    /// Payload without padding.
+    pub payload: Bytes,
+    /// CSRCs and header extensions as received; empty for packets made here.
+    pub(crate) head: Head,
+}
+
+/// CSRC list and header extension of a received packet, and what its extension ids mean.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Head {
+    /// Contributing sources, four bytes each.
+    pub(crate) csrcs: Bytes,
+    /// The extension header's profile.
+    pub(crate) profile: u16,
+    /// The extension elements.
+    pub(crate) elements: Bytes,
+}
+
+impl RtpPacket {
+    /// A packet to be sent.
+    pub fn new(
+        payload_type: u8,
+        sequence_number: u16,
+        timestamp: u32,
+        marker: bool,
+        payload: impl Into<Bytes>,
+    ) -> Self {
+        RtpPacket {
+            payload_type,
+            marker,
+            sequence_number,
+            timestamp,
+            ssrc: 0,
+            encoding: 0,
+            payload: payload.into(),
+            head: Head::default(),
+        }
+    }
+
+    /// The contributing sources.
+    pub fn csrcs(&self) -> impl Iterator<Item = u32> + '_ {
+        self.head
+            .csrcs
+            .chunks_exact(4)
+            .filter_map(|c| Some(u32::from_be_bytes(c.try_into().ok()?)))
+    }
+}
