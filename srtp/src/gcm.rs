@@ -1,0 +1,142 @@
+//! AES-GCM (RFC 7714) over ring.
+
+use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+
+use crate::suite::{ENCRYPTED, Tag};
+use crate::wire::{RTCP_CLEAR_LEN, RTCP_INDEX_LEN};
+
+/// A keyed AES-GCM with its session salt.
+pub(crate) struct Gcm {
+    key: LessSafeKey,
+    /// 96 bits.
+    salt: u128,
+}
+
+impl Gcm {
+    /// The cipher for a key of 16 or 32 bytes and a salt of 12 bytes.
+    pub(crate) fn new(key: &[u8], salt: &[u8]) -> Option<Self> {
+        let algorithm = match key.len() {
+            16 => &AES_128_GCM,
+            32 => &AES_256_GCM,
+            _ => return None,
+        };
+        let mut padded = [0u8; 16];
+        padded
+            .last_chunk_mut::<12>()?
+            .copy_from_slice(salt.first_chunk::<12>()?);
+        Some(Self {
+            key: LessSafeKey::new(UnboundKey::new(algorithm, key).ok()?),
+            salt: u128::from_be_bytes(padded),
+        })
+    }
+
+    /// RFC 7714 §8.1: 16 zero bits, SSRC, roll-over counter, sequence number, XOR the salt.
+    #[inline]
+    pub(crate) fn rtp_nonce(&self, ssrc: u32, index: u64) -> [u8; 12] {
+        self.nonce((u128::from(ssrc) << 48) | u128::from(index))
+    }
+
+    /// RFC 7714 §9.1: 16 zero bits, SSRC, 16 zero bits, one zero bit, the 31-bit SRTCP index, XOR
+    /// the salt. As a number that is what SRTP has.
+    #[inline]
+    fn rtcp_nonce(&self, ssrc: u32, word: u32) -> [u8; 12] {
+        self.rtp_nonce(ssrc, u64::from(word & !ENCRYPTED))
+    }
+
+    #[inline]
+    fn nonce(&self, id: u128) -> [u8; 12] {
+        let [_, _, _, _, nonce @ ..] = (self.salt ^ id).to_be_bytes();
+        nonce
+    }
+
+    /// Encrypts `packet` from `clear` on; what stands before is authenticated. `None` for bodies of
+    /// gigabytes, far beyond `MAX_PACKET_LEN`.
+    #[inline]
+    pub(crate) fn seal(&self, packet: &mut [u8], clear: usize, nonce: [u8; 12]) -> Option<Tag> {
+        let (head, body) = packet.split_at_mut(clear.min(packet.len()));
+        self.seal_parts(head, body, nonce)
+    }
+
+    #[inline]
+    fn seal_parts(&self, aad: &[u8], body: &mut [u8], nonce: [u8; 12]) -> Option<Tag> {
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let tag = self
+            .key
+            .seal_in_place_separate_tag(nonce, Aad::from(aad), body)
+            .ok()?;
+        let mut out = [0u8; 20];
+        out.first_chunk_mut::<16>()?
+            .copy_from_slice(tag.as_ref().first_chunk::<16>()?);
+        Some(out)
+    }
+
+    /// Verifies and decrypts `packet` from `clear` on.
+    #[inline]
+    pub(crate) fn open(
+        &self,
+        packet: &mut [u8],
+        clear: usize,
+        nonce: [u8; 12],
+        tag: &[u8],
+    ) -> bool {
+        let (head, body) = packet.split_at_mut(clear.min(packet.len()));
+        self.open_parts(head, body, nonce, tag)
+    }
+
+    #[inline]
+    fn open_parts(&self, aad: &[u8], body: &mut [u8], nonce: [u8; 12], tag: &[u8]) -> bool {
+        let Ok(tag) = <[u8; 16]>::try_from(tag) else {
+            return false;
+        };
+        self.key
+            .open_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(aad),
+                tag.into(),
+                body,
+                0..,
+            )
+            .is_ok()
+    }
+
+    /// RFC 7714 §9.2 and §9.3: the index word is authenticated behind the header; a packet that is
+    /// not encrypted is authenticated as a whole, the index word behind it.
+    #[inline]
+    pub(crate) fn seal_rtcp(&self, packet: &mut [u8], ssrc: u32, word: u32) -> Option<Tag> {
+        let nonce = self.rtcp_nonce(ssrc, word);
+        match packet.split_first_chunk_mut::<RTCP_CLEAR_LEN>() {
+            Some((head, body)) if word & ENCRYPTED != 0 => {
+                self.seal_parts(&rtcp_aad(head, word), body, nonce)
+            }
+            _ => self.seal_parts(&with_word(packet, word), &mut [], nonce),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn open_rtcp(&self, packet: &mut [u8], ssrc: u32, word: u32, tag: &[u8]) -> bool {
+        let nonce = self.rtcp_nonce(ssrc, word);
+        match packet.split_first_chunk_mut::<RTCP_CLEAR_LEN>() {
+            Some((head, body)) if word & ENCRYPTED != 0 => {
+                self.open_parts(&rtcp_aad(head, word), body, nonce, tag)
+            }
+            _ => self.open_parts(&with_word(packet, word), &mut [], nonce, tag),
+        }
+    }
+}
+
+#[inline]
+fn rtcp_aad(head: &[u8; RTCP_CLEAR_LEN], word: u32) -> [u8; RTCP_CLEAR_LEN + RTCP_INDEX_LEN] {
+    let mut aad = [0u8; RTCP_CLEAR_LEN + RTCP_INDEX_LEN];
+    let (first, last) = aad.split_at_mut(RTCP_CLEAR_LEN);
+    first.copy_from_slice(head);
+    last.copy_from_slice(&word.to_be_bytes());
+    aad
+}
+
+/// SRTCP without encryption is rare enough (WebRTC forbids it) for an allocation.
+fn with_word(packet: &[u8], word: u32) -> Vec<u8> {
+    let mut aad = Vec::with_capacity(packet.len() + RTCP_INDEX_LEN);
+    aad.extend_from_slice(packet);
+    aad.extend_from_slice(&word.to_be_bytes());
+    aad
+}
