@@ -99,6 +99,46 @@ impl<'a> Comparison<'a> {
         self.figure(name, move || nanoseconds_per_call(&mut work))
     }
 
+    /// Adds a contender that uses up what it works on: `prepare` makes the input of `work`, untimed,
+    /// and the figure is nanoseconds for each of the `count` pieces of work that one call of `work`
+    /// does.
+    pub fn time_prepared<S, T>(
+        self,
+        name: impl Into<String>,
+        count: usize,
+        mut prepare: impl FnMut() -> S + 'a,
+        mut work: impl FnMut(&mut S) -> T + 'a,
+    ) -> Self {
+        self.figure(name, move || {
+            let mut spent = Duration::ZERO;
+            let mut calls = 0u32;
+            while spent < ROUND_TIME / 4 {
+                let mut input = black_box(prepare());
+                let start = Instant::now();
+                black_box(work(&mut input));
+                spent += start.elapsed();
+                calls += 1;
+            }
+            spent.as_nanos() as f64 / (f64::from(calls) * count.max(1) as f64)
+        })
+    }
+
+    /// Adds a contender whose figure is heap allocations a call of `work`, after one call that is
+    /// not counted. Zero unless built with the feature `count-allocations`: ask
+    /// [`counts_allocations`] first.
+    pub fn allocations<T>(self, name: impl Into<String>, mut work: impl FnMut() -> T + 'a) -> Self {
+        self.figure(name, move || {
+            const CALLS: u64 = 64;
+            black_box(work());
+            let (_, heap) = measure_heap(|| {
+                for _ in 0..CALLS {
+                    black_box(work());
+                }
+            });
+            heap.map_or(0.0, |heap| heap.allocations as f64 / CALLS as f64)
+        })
+    }
+
     /// Runs all rounds and prints one line for each of the others:
     /// `area case ours theirs-name theirs unit ratio`, where a ratio above 1 means ours is better,
     /// followed by the spread. Returns the ratios in the order of the contenders.
@@ -164,5 +204,47 @@ pub fn nanoseconds_per_call<T>(work: &mut impl FnMut() -> T) -> f64 {
         }
         let scale = (ROUND_TIME.as_nanos() / spent.as_nanos().max(1)).clamp(2, 64);
         batch = batch.saturating_mul(scale as u64);
+    }
+}
+
+/// What a piece of work did to the heap, on the thread it ran on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heap {
+    /// Allocations, reallocations included.
+    pub allocations: u64,
+    /// Bytes allocated in all.
+    pub bytes: u64,
+    /// The most bytes held at a time, beyond what was held before.
+    pub peak_bytes: u64,
+    /// Bytes held at the end beyond what was held before; negative where work freed older ones.
+    pub held_bytes: i64,
+}
+
+/// Whether this build counts allocations (feature `count-allocations`).
+pub const fn counts_allocations() -> bool {
+    cfg!(feature = "count-allocations")
+}
+
+/// Runs `work` and says what it did to the heap; `None` in builds that do not count.
+pub fn measure_heap<T>(work: impl FnOnce() -> T) -> (T, Option<Heap>) {
+    #[cfg(not(feature = "count-allocations"))]
+    {
+        (work(), None)
+    }
+    #[cfg(feature = "count-allocations")]
+    {
+        let mut result = None;
+        let info = allocation_counter::measure(|| result = Some(work()));
+        let heap = Heap {
+            allocations: info.count_total,
+            bytes: info.bytes_total,
+            peak_bytes: info.bytes_max,
+            held_bytes: info.bytes_current,
+        };
+        match result {
+            Some(result) => (result, Some(heap)),
+            // `measure` runs its argument, so this is never reached.
+            None => unreachable!("the work was not run"),
+        }
     }
 }
