@@ -1,3 +1,24 @@
 //! RTP and RTCP packets, header extensions, feedback and payload formats, sans-IO
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+
+mod bytes_ext;
+pub mod clock;
+mod error;
+pub mod extension;
+mod header;
+pub mod limits;
+mod packet;
+pub mod receive;
+pub mod rtcp;
+pub mod rtx;
+pub mod send;
+mod sequence;
+mod types;
+
+pub use clock::NtpTime;
+pub use error::{ParseError, WriteError};
+pub use header::{Header, PacketWriter};
+pub use packet::{FIXED_HEADER, Packet, PacketMut, is_rtcp};
+pub use sequence::{SequenceNumber, SequenceUnwrapper, TimestampUnwrapper};
+pub use types::{PayloadType, Ssrc};

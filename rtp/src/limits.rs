@@ -1,0 +1,55 @@
+//! Every bound of this crate in one place, each with its reason.
+//!
+//! Defaults of configurations refer to these; a constant without a configuration knob is a bound of
+//! the wire format or protects memory and work.
+
+use std::time::Duration;
+
+/// Contributing sources in one RTP packet: the CC field has four bits (RFC 3550 §5.1).
+pub const MAX_CSRCS: usize = 15;
+
+/// Report blocks in one SR or RR: the RC field has five bits (RFC 3550 §6.4). Writers begin
+/// another RR beyond that.
+pub const MAX_REPORT_BLOCKS: usize = 31;
+
+/// Chunks in one SDES and sources in one BYE: a count of five bits (RFC 3550 §6.5, §6.6).
+pub const MAX_SOURCES: usize = 31;
+
+/// Octets of text in one SDES item, APP-free text or BYE reason: an eight-bit length (RFC 3550 §6.5).
+pub const MAX_TEXT: usize = 255;
+
+/// Octets of one RTCP packet: a sixteen-bit count of words, less one (RFC 3550 §6.4.1).
+pub const MAX_RTCP_PACKET: usize = (u16::MAX as usize + 1) * 4;
+
+/// Header extensions an [`ExtensionMap`](crate::extension::ExtensionMap) holds: identifiers have
+/// eight bits and zero is padding (RFC 8285 §4.3).
+pub const MAX_EXTENSIONS: usize = 255;
+
+/// Octets of an extension URI the map keeps: real ones are under 100; longer would be a stranger
+/// making us store text.
+pub const MAX_EXTENSION_URI: usize = 256;
+
+/// Forward jump of sequence numbers that still counts as loss (RFC 3550 A.1, MAX_DROPOUT).
+pub const MAX_DROPOUT: u16 = 3000;
+
+/// Backward jump of sequence numbers that still counts as reordering (RFC 3550 A.1, MAX_MISORDER).
+pub const MAX_MISORDER: u16 = 100;
+
+/// Packets whose arrival the transport-wide feedback generator remembers until reported: at
+/// 50 ms a feedback this is 160 000 packets a second, above 1.5 Gbit/s. A power of two.
+pub const TRANSPORT_FEEDBACK_WINDOW: usize = 8192;
+
+/// Statuses in one transport-wide feedback packet: keeps one packet under an MTU in the worst mix
+/// (two bits of status and two octets of delta a packet); more go into a further packet.
+pub const TRANSPORT_FEEDBACK_STATUSES: usize = 4096;
+
+/// Packets the retransmission history keeps unless configured otherwise: about 600 ms of a
+/// 20 Mbit/s stream, beyond which a retransmission is of no use.
+pub const HISTORY_PACKETS: usize = 1024;
+
+/// Octets the retransmission history keeps unless configured otherwise.
+pub const HISTORY_BYTES: usize = 1_500_000;
+
+/// Age at which the history forgets a packet unless configured otherwise: two seconds cover
+/// several round trips even over satellites; a decoder has given up by then.
+pub const HISTORY_AGE: Duration = Duration::from_secs(2);

@@ -1,0 +1,294 @@
+//! Feedback on packets, pictures and rates (RFC 4585, RFC 5104, REMB).
+
+use crate::bytes_ext::{slice, tail, u8_at, u16_at, u24_at, u32_at};
+use crate::error::{ParseError, require};
+use crate::rtcp::{RawPacket, feedback, packet_type};
+use crate::sequence::SequenceNumber;
+use crate::types::Ssrc;
+
+/// Fails unless the FCI is whole entries of `size` octets.
+fn whole_entries(fci: &[u8], size: usize) -> Result<(), ParseError> {
+    if fci.len().is_multiple_of(size) {
+        Ok(())
+    } else {
+        Err(ParseError::Count(fci.len()))
+    }
+}
+
+/// Generic NACK (RFC 4585 §6.2.1).
+#[derive(Clone, Copy, Debug)]
+pub struct Nack<'a> {
+    /// Who asks.
+    pub sender: Ssrc,
+    /// The stream asked about.
+    pub media: Ssrc,
+    fci: &'a [u8],
+}
+
+impl<'a> Nack<'a> {
+    pub(crate) fn from_raw(raw: &RawPacket<'a>) -> Result<Self, ParseError> {
+        let (sender, media, fci) = feedback(raw)?;
+        whole_entries(fci, 4)?;
+        Ok(Self { sender, media, fci })
+    }
+
+    /// The sequence numbers asked for, in the order of the entries; at most 17 an entry.
+    pub fn sequences(&self) -> impl Iterator<Item = SequenceNumber> + Clone + use<'a> {
+        self.fci.chunks_exact(4).flat_map(|entry| {
+            let first = SequenceNumber(u16_at(entry, 0));
+            // Bit 0 stands for the packet itself, bit i for the i-th after it.
+            let mask = (u32::from(u16_at(entry, 2)) << 1) | 1;
+            Bits(mask).map(move |i| first.add(i))
+        })
+    }
+}
+
+/// Positions of the set bits, lowest first.
+#[derive(Clone)]
+struct Bits(u32);
+
+impl Iterator for Bits {
+    type Item = u16;
+
+    fn next(&mut self) -> Option<u16> {
+        if self.0 == 0 {
+            return None;
+        }
+        let position = self.0.trailing_zeros();
+        self.0 &= self.0 - 1;
+        Some(position as u16)
+    }
+}
+
+/// PLI (RFC 4585 §6.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PictureLoss {
+    /// Who asks.
+    pub sender: Ssrc,
+    /// The stream that needs a key frame.
+    pub media: Ssrc,
+}
+
+impl PictureLoss {
+    pub(crate) fn from_raw(raw: &RawPacket<'_>) -> Result<Self, ParseError> {
+        let (sender, media, _) = feedback(raw)?;
+        Ok(Self { sender, media })
+    }
+}
+
+/// Macroblocks lost in one picture (RFC 4585 §6.3.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostSlices {
+    /// Address of the first lost macroblock, 13 bits.
+    pub first: u16,
+    /// How many are lost, 13 bits.
+    pub number: u16,
+    /// Low six bits of the picture's identifier.
+    pub picture_id: u8,
+}
+
+/// SLI (RFC 4585 §6.3.2).
+#[derive(Clone, Copy, Debug)]
+pub struct SliceLoss<'a> {
+    /// Who tells.
+    pub sender: Ssrc,
+    /// The stream told about.
+    pub media: Ssrc,
+    fci: &'a [u8],
+}
+
+impl<'a> SliceLoss<'a> {
+    pub(crate) fn from_raw(raw: &RawPacket<'a>) -> Result<Self, ParseError> {
+        let (sender, media, fci) = feedback(raw)?;
+        whole_entries(fci, 4)?;
+        Ok(Self { sender, media, fci })
+    }
+
+    /// The lost parts.
+    pub fn slices(&self) -> impl ExactSizeIterator<Item = LostSlices> + Clone + use<'a> {
+        self.fci.chunks_exact(4).map(|entry| {
+            let word = u32_at(entry, 0);
+            LostSlices {
+                first: (word >> 19) as u16,
+                number: (word >> 6) as u16 & 0x1fff,
+                picture_id: word as u8 & 0x3f,
+            }
+        })
+    }
+}
+
+/// RPSI (RFC 4585 §6.3.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReferencePictureSelection<'a> {
+    /// Who tells.
+    pub sender: Ssrc,
+    /// The stream told about.
+    pub media: Ssrc,
+    /// The payload type whose codec the bits are for, 7 bits.
+    pub payload_type: u8,
+    /// The codec's own bit string, with its unused last bits.
+    pub bits: &'a [u8],
+    /// How many of the last octet's bits are unused, 0 to 7.
+    pub unused_bits: u8,
+}
+
+impl<'a> ReferencePictureSelection<'a> {
+    pub(crate) fn from_raw(raw: &RawPacket<'a>) -> Result<Self, ParseError> {
+        let (sender, media, fci) = feedback(raw)?;
+        require(fci.len(), 4)?;
+        // The padding is counted in bits, whole octets of it included.
+        let padding = usize::from(u8_at(fci, 0));
+        let len = fci.len() - 2;
+        if padding / 8 > len {
+            return Err(ParseError::Padding(u8_at(fci, 0)));
+        }
+        Ok(Self {
+            sender,
+            media,
+            payload_type: u8_at(fci, 1) & 0x7f,
+            bits: slice(fci, 2..fci.len() - padding / 8),
+            unused_bits: (padding % 8) as u8,
+        })
+    }
+}
+
+/// One stream asked for a key frame (RFC 5104 §4.3.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FullIntraRequestEntry {
+    /// The stream.
+    pub ssrc: Ssrc,
+    /// Number of the request: the same number is the same request.
+    pub sequence: u8,
+}
+
+/// FIR (RFC 5104 §4.3.1).
+#[derive(Clone, Copy, Debug)]
+pub struct FullIntraRequest<'a> {
+    /// Who asks.
+    pub sender: Ssrc,
+    fci: &'a [u8],
+}
+
+impl<'a> FullIntraRequest<'a> {
+    pub(crate) fn from_raw(raw: &RawPacket<'a>) -> Result<Self, ParseError> {
+        let (sender, _, fci) = feedback(raw)?;
+        whole_entries(fci, 8)?;
+        Ok(Self { sender, fci })
+    }
+
+    /// The streams asked.
+    pub fn entries(
+        &self,
+    ) -> impl ExactSizeIterator<Item = FullIntraRequestEntry> + Clone + use<'a> {
+        self.fci.chunks_exact(8).map(|e| FullIntraRequestEntry {
+            ssrc: Ssrc(u32_at(e, 0)),
+            sequence: u8_at(e, 4),
+        })
+    }
+}
+
+/// One rate limit (RFC 5104 §4.2.1.1, §4.2.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BitrateLimit {
+    /// In a request the stream it is for, in a notification its owner.
+    pub ssrc: Ssrc,
+    /// Bits a second, packet headers included.
+    pub bits_per_second: u64,
+    /// Octets of header a packet that the limit reckons with, 9 bits.
+    pub overhead: u16,
+}
+
+impl BitrateLimit {
+    fn read(e: &[u8]) -> Self {
+        let word = u32_at(e, 4);
+        let mantissa = u64::from((word >> 9) & 0x1_ffff);
+        Self {
+            ssrc: Ssrc(u32_at(e, 0)),
+            bits_per_second: scale(mantissa, word >> 26),
+            overhead: (word & 0x1ff) as u16,
+        }
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let (exponent, mantissa) = exponent_mantissa(self.bits_per_second, 17);
+        let word = (exponent << 26) | (mantissa << 9) | u32::from(self.overhead & 0x1ff);
+        out.extend_from_slice(&self.ssrc.0.to_be_bytes());
+        out.extend_from_slice(&word.to_be_bytes());
+    }
+}
+
+/// TMMBR or TMMBN (RFC 5104 §4.2).
+#[derive(Clone, Copy, Debug)]
+pub struct BitrateLimits<'a> {
+    /// Who asks or tells.
+    pub sender: Ssrc,
+    fci: &'a [u8],
+}
+
+impl<'a> BitrateLimits<'a> {
+    pub(crate) fn from_raw(raw: &RawPacket<'a>) -> Result<Self, ParseError> {
+        let (sender, _, fci) = feedback(raw)?;
+        whole_entries(fci, 8)?;
+        Ok(Self { sender, fci })
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> impl ExactSizeIterator<Item = BitrateLimit> + Clone + use<'a> {
+        self.fci.chunks_exact(8).map(BitrateLimit::read)
+    }
+}
+
+/// REMB (draft-alvestrand-rmcat-remb §2).
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiverEstimate<'a> {
+    /// Who estimates.
+    pub sender: Ssrc,
+    /// What the streams together may send, in bits a second.
+    pub bits_per_second: u64,
+    ssrcs: &'a [u8],
+}
+
+impl<'a> ReceiverEstimate<'a> {
+    /// Whether an application-layer feedback message is a REMB.
+    pub(crate) fn is(raw: &RawPacket<'_>) -> bool {
+        raw.packet_type() == packet_type::PSFB && slice(raw.body(), 8..12) == b"REMB"
+    }
+
+    pub(crate) fn from_raw(raw: &RawPacket<'a>) -> Result<Self, ParseError> {
+        let (sender, _, fci) = feedback(raw)?;
+        require(fci.len(), 8)?;
+        let count = usize::from(u8_at(fci, 4));
+        let rate = u24_at(fci, 5);
+        let ssrcs = tail(fci, 8);
+        if ssrcs.len() < count * 4 {
+            return Err(ParseError::Count(count));
+        }
+        Ok(Self {
+            sender,
+            bits_per_second: scale(u64::from(rate & 0x3_ffff), rate >> 18),
+            ssrcs: slice(ssrcs, 0..count * 4),
+        })
+    }
+
+    /// The streams that share the rate.
+    pub fn ssrcs(&self) -> impl ExactSizeIterator<Item = Ssrc> + Clone + use<'a> {
+        self.ssrcs.chunks_exact(4).map(|c| Ssrc(u32_at(c, 0)))
+    }
+}
+
+/// `mantissa · 2^exponent`, at most `u64::MAX`: exponents have six bits.
+fn scale(mantissa: u64, exponent: u32) -> u64 {
+    if mantissa == 0 {
+        0
+    } else if mantissa.leading_zeros() < exponent {
+        u64::MAX
+    } else {
+        mantissa << exponent
+    }
+}
+
+/// The exponent and the mantissa of at most `bits` bits nearest below `value`.
+pub(crate) fn exponent_mantissa(value: u64, bits: u32) -> (u32, u32) {
+    let exponent = (64 - value.leading_zeros()).saturating_sub(bits);
+    (exponent, (value >> exponent) as u32)
+}
