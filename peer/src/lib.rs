@@ -13,6 +13,7 @@ mod connection;
 pub mod demux;
 mod error;
 mod event;
+pub mod jsep;
 pub mod limits;
 mod packet;
 mod types;
