@@ -475,6 +475,7 @@ impl Jsep {
     }
 
     /// Notes a trickled remote candidate for `remote_text`.
+    #[allow(dead_code)]
     pub(crate) fn note_candidate(&mut self, index: usize, candidate: &str) {
         for stored in [&mut self.pending_remote, &mut self.current_remote]
             .into_iter()
