@@ -34,6 +34,7 @@
 #![deny(missing_docs)]
 
 pub mod attributes;
+pub mod credentials;
 pub mod error;
 pub mod integrity;
 pub mod limits;
