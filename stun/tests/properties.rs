@@ -1,4 +1,5 @@
 //! Properties of the codec.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;
 use tincan_stun::attributes::*;

@@ -1,4 +1,5 @@
 //! The vectors of RFC 5769 and of RFC 8489 appendix B.1.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::SocketAddr;
 
