@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn a_stream_of_something_else_is_refused_at_once_and_for_good() {
         for start in [
-            &b"GET / HTTP/1.1"[..],
+            &b"POST / HTTP/1.1"[..],
             &[0x80],
             &[0x50, 0, 0, 0],
             &[0, 1, 0, 2],
