@@ -11,8 +11,6 @@ mod codec;
 mod config;
 mod connection;
 pub mod demux;
-#[cfg(feature = "driver")]
-pub mod driver;
 mod error;
 mod event;
 pub mod limits;

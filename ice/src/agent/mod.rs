@@ -1,0 +1,523 @@
+//! The conductor: passes bytes, time and wishes between the smaller machines.
+
+mod inbound;
+mod outbound;
+mod progress;
+mod report;
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, RngExt, SeedableRng};
+
+use crate::bucket::Bucket;
+use crate::candidate::{Candidate, CandidateAddress};
+use crate::config::{Config, Policy, Server};
+use crate::credentials::Credentials;
+use crate::event::{ConnectionState, Event, GatheringState};
+use crate::gathering::{Gatherer, Question};
+use crate::generation::{Context, Generation};
+use crate::limits;
+use crate::locals::{Locals, normalise};
+use crate::mdns_name::MdnsName;
+use crate::pacing::Pacer;
+use crate::pair::BaseId;
+use crate::replies::Replies;
+use crate::role::Role;
+use crate::stats::Counters;
+use crate::transport::{HostTransport, LocalBase, Transport};
+
+pub use inbound::Input;
+
+/// What the peer's description says about its agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RemoteOptions {
+    /// `a=ice-lite`: we control, whatever the roles were.
+    pub lite: bool,
+    /// `a=ice-options:renomination`.
+    pub renomination: bool,
+    /// `a=ice-pacing`; the larger of both ends' values rules (RFC 8839 §5.7).
+    pub pacing: Option<Duration>,
+}
+
+/// Why a remote candidate was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddCandidateError {
+    /// Its `ufrag` is not that of the peer's current credentials.
+    #[error("candidate of another ICE generation")]
+    StaleUfrag,
+    /// The bound on remote candidates is reached.
+    #[error("too many remote candidates")]
+    TooMany,
+    /// Its component is not 1: RTCP is multiplexed.
+    #[error("component is not 1")]
+    Component,
+    /// The agent is closed.
+    #[error("the agent is closed")]
+    Closed,
+}
+
+/// Why a local address was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddHostError {
+    /// The address is unspecified or multicast.
+    #[error("not an address that a peer could reach")]
+    Unusable,
+    /// The agent has this address already.
+    #[error("known already, or too many")]
+    KnownOrTooMany,
+    /// The agent is closed.
+    #[error("the agent is closed")]
+    Closed,
+}
+
+/// An ICE agent for one data stream of one component (RTP, RTCP and DTLS
+/// multiplexed, as WebRTC does it).
+///
+/// See the [crate's first page](crate) for a program.
+pub struct Agent {
+    config: Config,
+    rng: StdRng,
+    role: Role,
+    tie_breaker: u64,
+    role_switches: u32,
+    remote_options: RemoteOptions,
+    locals: Locals,
+    gatherer: Gatherer,
+    hosts_complete: bool,
+    current: Generation,
+    previous: Option<Box<Generation>>,
+    pacer: Pacer,
+    replies: Replies,
+    events: VecDeque<Event>,
+    state: ConnectionState,
+    gathering: GatheringState,
+    patience_over: bool,
+    error_bucket: Bucket,
+    integrity_bucket: Bucket,
+    counters: Counters,
+    selected_pair_changes: u64,
+}
+
+impl std::fmt::Debug for Agent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Agent")
+            .field("role", &self.role)
+            .field("state", &self.state)
+            .field("gathering", &self.gathering)
+            .field("pairs", &self.current.list.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Agent {
+    /// A new agent with fresh credentials. `now` is when it was made; nothing
+    /// is sent before there are candidates.
+    #[must_use]
+    pub fn new(config: Config, now: Instant, rng: &mut impl Rng) -> Self {
+        let _ = now;
+        let mut rng = StdRng::from_rng(rng);
+        let role = if config.lite {
+            Role::Controlled
+        } else {
+            config.role
+        };
+        let current = Generation::new(Credentials::random(&mut rng));
+        Self {
+            role,
+            tie_breaker: rng.random(),
+            role_switches: 0,
+            remote_options: RemoteOptions::default(),
+            locals: Locals::default(),
+            gatherer: Gatherer::default(),
+            hosts_complete: false,
+            current,
+            previous: None,
+            pacer: Pacer::new(config.pacing, config.burst),
+            replies: Replies::default(),
+            events: VecDeque::new(),
+            state: ConnectionState::New,
+            gathering: GatheringState::New,
+            patience_over: false,
+            error_bucket: Bucket::new(
+                limits::ERROR_REPLIES_BURST,
+                limits::ERROR_REPLIES_PER_SECOND,
+            ),
+            integrity_bucket: Bucket::new(
+                limits::BAD_INTEGRITY_BURST,
+                limits::BAD_INTEGRITY_PER_SECOND,
+            ),
+            counters: Counters::default(),
+            selected_pair_changes: 0,
+            config,
+            rng,
+        }
+    }
+
+    /// Our credentials of the current generation, to be signalled.
+    #[must_use]
+    pub fn local_credentials(&self) -> &Credentials {
+        &self.current.local
+    }
+
+    /// The peer's, once they are known.
+    #[must_use]
+    pub fn remote_credentials(&self) -> Option<&Credentials> {
+        self.current.remote.as_ref().map(|r| &r.credentials)
+    }
+
+    /// The user name fragments by which a demultiplexer should route checks to
+    /// this agent: the current one and, while restarting, the previous one.
+    pub fn local_ufrags(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.current)
+            .chain(self.previous.as_deref())
+            .map(|g| g.local.ufrag.as_str())
+    }
+
+    /// Our role.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Sets the role, as offer and answer decide it (RFC 8445 §6.1.1). A lite
+    /// agent stays controlled, an agent that faces a lite one controlling.
+    pub fn set_role(&mut self, role: Role) {
+        let role = match (self.config.lite, self.remote_options.lite) {
+            (true, false) => Role::Controlled,
+            (false, true) => Role::Controlling,
+            _ => role,
+        };
+        if role != self.role {
+            self.role = role;
+            self.current.list.set_role(role);
+        }
+    }
+
+    /// Whether we are a lite agent.
+    #[must_use]
+    pub fn is_lite(&self) -> bool {
+        self.config.lite
+    }
+
+    /// What the peer's description says; before its credentials.
+    pub fn set_remote_options(&mut self, options: RemoteOptions) {
+        self.remote_options = options;
+        let theirs = options.pacing.unwrap_or(Duration::ZERO);
+        self.pacer.set_ta(self.config.pacing.max(theirs));
+        self.set_role(self.role);
+    }
+
+    /// Whether both ends offered renomination.
+    fn renomination(&self) -> bool {
+        self.config.renomination && self.remote_options.renomination
+    }
+
+    /// Takes the peer's credentials; checks may start. The same ones again
+    /// change nothing; other ones are a restart by the peer and want
+    /// [`restart`](Self::restart) first (RFC 8445 §9).
+    pub fn set_remote_credentials(&mut self, now: Instant, credentials: Credentials) {
+        if self.is_closed() || self.remote_credentials() == Some(&credentials) {
+            return;
+        }
+        self.with_current(now, |generation, cx| generation.set_remote(credentials, cx));
+        self.settle(now);
+    }
+
+    /// Adds a local address, that is a socket the driver has bound. Its host
+    /// candidate is reported by [`Event::Candidate`], and servers are asked.
+    ///
+    /// # Errors
+    /// An address no peer could reach, one known already, one too many.
+    pub fn add_host(&mut self, now: Instant, base: LocalBase) -> Result<(), AddHostError> {
+        if self.is_closed() {
+            return Err(AddHostError::Closed);
+        }
+        let ip = normalise(base.addr).ip();
+        if ip.is_unspecified() || ip.is_multicast() {
+            return Err(AddHostError::Unusable);
+        }
+        if !self.config.families.allow(ip) {
+            return Ok(());
+        }
+        let signalled = self.config.policy == Policy::All;
+        let id = self
+            .locals
+            .add_host(&base, signalled)
+            .ok_or(AddHostError::KnownOrTooMany)?;
+        let candidate = self
+            .locals
+            .base(id)
+            .and_then(|b| self.locals.candidate(b.candidate));
+        if let Some(candidate) = candidate
+            .filter(|c| c.signalled)
+            .map(|c| c.candidate.clone())
+        {
+            self.announce(candidate);
+        }
+        if base.transport == HostTransport::Udp && !self.config.lite {
+            self.ask_servers(id, base.addr);
+        }
+        self.update_gathering();
+        self.with_current(now, |generation, cx| generation.pair_base(id, cx));
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Says that all addresses the host has now were added: gathering is
+    /// complete as soon as all servers have answered. More may be added later.
+    pub fn end_of_hosts(&mut self) {
+        self.hosts_complete = true;
+        self.update_gathering();
+    }
+
+    /// Removes a local address: its interface or network is gone. Pairs on it
+    /// fail; if the selected one is among them, another one that works takes
+    /// its place, or the state becomes Disconnected.
+    pub fn remove_host(&mut self, now: Instant, addr: SocketAddr, transport: HostTransport) {
+        let key = (transport.transport(), normalise(addr));
+        let Some(id) = self.locals.find(key.0, key.1) else {
+            return;
+        };
+        self.drop_base(id);
+        self.settle(now);
+    }
+
+    fn drop_base(&mut self, id: BaseId) {
+        self.gatherer.remove_base(id);
+        for candidate in self.locals.remove_base(id) {
+            self.push_event(Event::CandidateRemoved(candidate));
+        }
+        self.current.base_removed(id);
+        if let Some(previous) = &mut self.previous {
+            previous.base_removed(id);
+        }
+        self.update_gathering();
+    }
+
+    fn ask_servers(&mut self, base: BaseId, addr: SocketAddr) {
+        for (server, config) in self.config.servers.iter().enumerate() {
+            let to = config.addr();
+            if to.is_ipv4() != addr.is_ipv4() || self.config.policy == Policy::Relay {
+                continue;
+            }
+            if let Server::Stun { .. } = config {
+                self.gatherer.ask(Question {
+                    base,
+                    server,
+                    addr: normalise(to),
+                });
+            }
+        }
+    }
+
+    /// Adds a candidate that the peer signalled.
+    ///
+    /// # Errors
+    /// It belongs to another generation, has another component, or is one too many.
+    pub fn add_remote_candidate(
+        &mut self,
+        now: Instant,
+        candidate: Candidate,
+    ) -> Result<(), AddCandidateError> {
+        if self.is_closed() {
+            return Err(AddCandidateError::Closed);
+        }
+        if candidate.component != 1 {
+            return Err(AddCandidateError::Component);
+        }
+        if let (Some(theirs), Some(remote)) = (&candidate.ufrag, self.remote_credentials())
+            && *theirs != remote.ufrag
+        {
+            return Err(AddCandidateError::StaleUfrag);
+        }
+        let addr = match candidate.address {
+            CandidateAddress::Ip(ip) => Some(SocketAddr::new(ip.to_canonical(), candidate.port)),
+            CandidateAddress::Name(name) => {
+                // §3.2.1 of the draft: of no use with relayed candidates only.
+                if self.config.policy == Policy::Relay {
+                    return Ok(());
+                }
+                self.push_event(Event::Resolve(name));
+                None
+            }
+        };
+        let fits = self.with_current(now, |generation, cx| {
+            generation.add_remote(candidate, addr, cx)
+        });
+        self.settle(now);
+        if fits {
+            Ok(())
+        } else {
+            Err(AddCandidateError::TooMany)
+        }
+    }
+
+    /// The peer will send no more candidates of this generation (RFC 8838 §14).
+    pub fn end_of_remote_candidates(&mut self, now: Instant) {
+        self.current.end_of_candidates = true;
+        self.settle(now);
+    }
+
+    /// Answers [`Event::Resolve`]; `None` if the name has no address, or more
+    /// than one: its candidates are ignored.
+    pub fn name_resolved(&mut self, now: Instant, name: MdnsName, ip: Option<IpAddr>) {
+        let Some(ip) = ip.filter(|_| !self.is_closed()) else {
+            return;
+        };
+        self.with_current(now, |generation, cx| {
+            generation.resolve(name, ip.to_canonical(), cx)
+        });
+        self.settle(now);
+    }
+
+    /// Restarts ICE: new credentials, all local candidates again, checks from
+    /// the start. Data keep going by the old pair until a new one works.
+    pub fn restart(&mut self, now: Instant) {
+        if self.is_closed() {
+            return;
+        }
+        let fresh = Generation::new(Credentials::random(&mut self.rng));
+        let old = std::mem::replace(&mut self.current, fresh);
+        if old.selected.is_some() {
+            self.previous = Some(Box::new(old));
+        }
+        self.tie_breaker = self.rng.random();
+        self.role_switches = 0;
+        self.patience_over = false;
+        self.pacer.restart();
+        self.gathering = GatheringState::New;
+        let candidates: Vec<Candidate> = self
+            .locals
+            .candidates()
+            .filter(|l| l.signalled)
+            .map(|l| l.candidate.clone())
+            .collect();
+        for candidate in candidates {
+            self.announce(candidate);
+        }
+        self.update_gathering();
+        self.settle(now);
+    }
+
+    /// Closes: nothing is sent, answered or reported any more.
+    pub fn close(&mut self) {
+        if self.is_closed() {
+            return;
+        }
+        self.replies.clear();
+        self.current = Generation::new(self.current.local.clone());
+        self.previous = None;
+        self.gatherer = Gatherer::default();
+        self.set_state(ConnectionState::Closed);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.state == ConnectionState::Closed
+    }
+
+    /// The state of the connection.
+    #[must_use]
+    pub fn state(&self) -> ConnectionState {
+        self.state
+    }
+
+    /// The state of gathering.
+    #[must_use]
+    pub fn gathering_state(&self) -> GatheringState {
+        self.gathering
+    }
+
+    /// The next piece of news.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn announce(&mut self, mut candidate: Candidate) {
+        candidate.ufrag = Some(self.current.local.ufrag.clone());
+        self.push_event(Event::Candidate(candidate));
+    }
+
+    fn push_event(&mut self, event: Event) {
+        if self.events.len() >= limits::MAX_QUEUED_EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    fn update_gathering(&mut self) {
+        let busy = self.gatherer.is_busy();
+        let next = match (busy, self.hosts_complete) {
+            (false, true) => GatheringState::Complete,
+            (false, false) if self.locals.bases().next().is_none() => return,
+            _ => GatheringState::Gathering,
+        };
+        if next != self.gathering {
+            self.gathering = next;
+            self.push_event(Event::GatheringState(next));
+        }
+    }
+
+    /// Runs something on the current generation with what it needs of us.
+    fn with_current<R>(
+        &mut self,
+        now: Instant,
+        work: impl FnOnce(&mut Generation, &mut Context<'_>) -> R,
+    ) -> R {
+        let renomination = self.renomination();
+        let mut cx = Context {
+            now,
+            rng: &mut self.rng,
+            config: &self.config,
+            role: self.role,
+            tie_breaker: self.tie_breaker,
+            renomination,
+            locals: &mut self.locals,
+            counters: &mut self.counters,
+        };
+        work(&mut self.current, &mut cx)
+    }
+
+    /// As [`with_current`](Self::with_current), on either generation.
+    fn with_generation<R>(
+        &mut self,
+        now: Instant,
+        previous: bool,
+        work: impl FnOnce(&mut Generation, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        if !previous {
+            return Some(self.with_current(now, work));
+        }
+        let renomination = self.renomination();
+        let mut cx = Context {
+            now,
+            rng: &mut self.rng,
+            config: &self.config,
+            role: self.role,
+            tie_breaker: self.tie_breaker,
+            renomination,
+            locals: &mut self.locals,
+            counters: &mut self.counters,
+        };
+        self.previous
+            .as_deref_mut()
+            .map(|generation| work(generation, &mut cx))
+    }
+
+    fn generation(&self, previous: bool) -> Option<&Generation> {
+        if previous {
+            self.previous.as_deref()
+        } else {
+            Some(&self.current)
+        }
+    }
+
+    /// The base of a socket.
+    fn find_base(&self, transport: Transport, local: SocketAddr) -> Option<BaseId> {
+        self.locals.find(transport, local)
+    }
+}

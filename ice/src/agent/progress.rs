@@ -1,0 +1,336 @@
+//! Time passes: timers, selection, states.
+
+use std::time::Instant;
+
+use super::Agent;
+use crate::config::Server;
+use crate::event::{ConnectionState, Event, GatheringState, SelectedPair, ServerError};
+use crate::generation::Generation;
+use crate::pair::{BaseId, FailureReason, Nomination, Pair};
+use crate::transactions::Purpose;
+
+/// STUN has no code for silence; W3C's RTCPeerConnectionIceErrorEvent says 701.
+const SERVER_SILENT: u16 = 701;
+
+impl Agent {
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called, and
+    /// then [`poll_transmit`](Self::poll_transmit).
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.is_closed() {
+            return None;
+        }
+        let mut next = self.gatherer.poll_timeout();
+        let mut consider = |at: Option<Instant>| {
+            next = match (next, at) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        };
+        for generation in std::iter::once(&self.current).chain(self.previous.as_deref()) {
+            consider(generation.poll_timeout());
+            if self.config.lite {
+                consider(self.lite_deadline(generation));
+            }
+        }
+        let checks = self.current.remote.is_some() && self.current.list.has_work();
+        if checks || self.gatherer.has_work() {
+            consider(self.pacer.next());
+        }
+        if !self.patience_over {
+            consider(self.current.started.map(|at| at + self.config.patience));
+        }
+        if self.state == ConnectionState::Disconnected && self.current.selected.is_none() {
+            consider(self.current.lost.map(|at| at + self.config.consent_expiry));
+        }
+        next
+    }
+
+    /// A lite agent asks nothing: it only notices that nobody asks any more.
+    fn lite_deadline(&self, generation: &Generation) -> Option<Instant> {
+        let pair = generation.list.get(generation.selected?)?;
+        let heard = pair.last_received?;
+        Some(match self.state {
+            ConnectionState::Disconnected => heard + self.config.consent_expiry,
+            _ => heard + self.config.disconnected_timeout + self.config.consent_interval * 2,
+        })
+    }
+
+    /// Moves time on.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.is_closed() {
+            return;
+        }
+        while let Some(question) = self.gatherer.step(now) {
+            if let Some(server) = self.config.servers.get(question.server).cloned() {
+                self.server_failed(&server, question.base, SERVER_SILENT, "no response".into());
+            }
+            self.update_gathering();
+        }
+        let nothing_works = self.current.selected.is_none();
+        if self
+            .current
+            .started
+            .is_some_and(|at| now >= at + self.config.patience)
+        {
+            self.patience_over = true;
+        }
+        let retry = nothing_works && !self.patience_over;
+        for previous in [false, true] {
+            self.with_generation(now, previous, |generation, cx| {
+                while let Some(request) = generation.transactions.step(now) {
+                    if request.purpose == Purpose::Check {
+                        generation.check_timed_out(cx, request.pair, retry);
+                    }
+                }
+                generation.watch(now, cx.config.failover_timeout);
+            });
+        }
+        self.expire_lite(now);
+        self.settle(now);
+    }
+
+    fn expire_lite(&mut self, now: Instant) {
+        if !self.config.lite {
+            return;
+        }
+        let expiry = self.config.consent_expiry;
+        let Some(id) = self.current.selected else {
+            return;
+        };
+        let heard = self.current.list.get(id).and_then(|p| p.last_received);
+        if heard.is_some_and(|at| now >= at + expiry) {
+            self.current.fail(id, FailureReason::ConsentExpired);
+        }
+    }
+
+    /// Draws all conclusions from what has changed.
+    pub(super) fn settle(&mut self, now: Instant) {
+        if self.is_closed() {
+            return;
+        }
+        if self.with_current(now, |generation, cx| generation.settle(cx)) {
+            self.selection_changed();
+        }
+        let old_is_dead = |previous: &Generation| {
+            let pair = previous.selected.and_then(|id| previous.list.get(id));
+            !pair.is_some_and(Pair::is_valid)
+        };
+        if self.current.selected.is_some() || self.previous.as_deref().is_some_and(old_is_dead) {
+            self.previous = None;
+        }
+        self.update_state(now);
+    }
+
+    fn selection_changed(&mut self) {
+        self.selected_pair_changes += 1;
+        if let Some(pair) = self.selected_pair() {
+            self.push_event(Event::SelectedPair(pair));
+        }
+    }
+
+    /// The pair that data go by.
+    #[must_use]
+    pub fn selected_pair(&self) -> Option<SelectedPair> {
+        let generation = [&self.current]
+            .into_iter()
+            .chain(self.previous.as_deref())
+            .find(|g| g.selected.is_some())?;
+        let pair = generation.list.get(generation.selected?)?;
+        Some(SelectedPair {
+            local: self.local_of(pair)?,
+            remote: generation.remotes.get(pair.remote)?.candidate.clone(),
+            nominated: pair.nominated(),
+        })
+    }
+
+    fn update_state(&mut self, now: Instant) {
+        let next = self.state_at(now);
+        if next != self.state {
+            self.set_state(next);
+        }
+    }
+
+    pub(super) fn set_state(&mut self, state: ConnectionState) {
+        self.state = state;
+        self.push_event(Event::ConnectionState(state));
+    }
+
+    fn state_at(&self, now: Instant) -> ConnectionState {
+        use ConnectionState as S;
+        let current = &self.current;
+        if let Some(selected) = current.selected {
+            return self.connected_state(now, current, selected);
+        }
+        if let Some((previous, selected)) = self
+            .previous
+            .as_deref()
+            .and_then(|p| Some((p, p.selected?)))
+        {
+            // A restart under way; data still go by the old pair.
+            return match self.connected_state(now, previous, selected) {
+                S::Completed => S::Connected,
+                other => other,
+            };
+        }
+        if let Some(lost) = current.lost {
+            let expired = now >= lost + self.config.consent_expiry;
+            let revoked = current.list.iter().any(|(_, p)| {
+                matches!(
+                    p.failure,
+                    Some(FailureReason::ConsentExpired | FailureReason::ErrorResponse(_))
+                )
+            });
+            return if expired || (revoked && !current.list.any_open()) {
+                S::Failed
+            } else {
+                S::Disconnected
+            };
+        }
+        if self.patience_over && !current.list.any_open() {
+            return S::Failed;
+        }
+        let begun = current.started.is_some() || current.list.len() > 0;
+        if current.remote.is_some() && begun {
+            S::Checking
+        } else {
+            S::New
+        }
+    }
+
+    fn connected_state(
+        &self,
+        now: Instant,
+        generation: &Generation,
+        selected: crate::pair::PairId,
+    ) -> ConnectionState {
+        use ConnectionState as S;
+        let Some(pair) = generation.list.get(selected) else {
+            return S::Disconnected;
+        };
+        let silence = pair
+            .last_received
+            .map(|at| now.saturating_duration_since(at));
+        let limit = self.config.disconnected_timeout;
+        let silent = silence.is_none_or(|s| s >= limit);
+        let suspect = match &generation.consent {
+            Some(consent) => consent.suspect_for(now).is_some_and(|s| s >= limit / 2),
+            None => silence.is_none_or(|s| s >= limit + self.config.consent_interval * 2),
+        };
+        if silent && suspect {
+            return S::Disconnected;
+        }
+        let settled = pair.nominated()
+            && self.gathering == GatheringState::Complete
+            && generation.end_of_candidates
+            && (self.config.lite || !generation.list.better_is_open(pair.priority));
+        if settled { S::Completed } else { S::Connected }
+    }
+
+    pub(super) fn server_failed(&mut self, server: &Server, base: BaseId, code: u16, text: String) {
+        let address = self.locals.base(base).filter(|b| !b.named).map(|b| b.addr);
+        let error = ServerError {
+            url: server.url().clone(),
+            address,
+            code,
+            text,
+        };
+        self.push_event(Event::CandidateError(error));
+    }
+
+    /// The operating system, or the TCP connection, says that a path does not
+    /// work: an ICMP error, a connection refused or closed. Checks on it fail
+    /// at once; a selected pair is questioned at once and fails only if it
+    /// does not answer (RFC 8445 §7.2.5.2.2 warns of forged errors).
+    pub fn path_failed(&mut self, now: Instant, source: crate::Source, reason: FailureReason) {
+        let Some(base) = self.find_base(source.transport, crate::locals::normalise(source.local))
+        else {
+            return;
+        };
+        let remote = crate::locals::normalise(source.remote);
+        let previous = self.previous.as_deref_mut();
+        for generation in std::iter::once(&mut self.current).chain(previous) {
+            let Some(id) = generation.list.find(base, remote) else {
+                continue;
+            };
+            let Some(pair) = generation.list.get(id) else {
+                continue;
+            };
+            let is_tcp = pair.reliable && reason == FailureReason::ConnectionLost;
+            if pair.is_valid() && !is_tcp {
+                if generation.selected == Some(id)
+                    && let Some(consent) = &mut generation.consent
+                {
+                    consent.probe(now);
+                }
+            } else {
+                generation.fail(id, reason);
+            }
+        }
+        self.settle(now);
+    }
+}
+
+impl Generation {
+    fn poll_timeout(&self) -> Option<Instant> {
+        [
+            self.transactions.poll_timeout(),
+            self.consent.as_ref().map(|c| c.poll_timeout()),
+            self.next_backup
+                .filter(|_| self.selected.is_some() && self.consent.is_some()),
+            self.ponder,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Looks after the selected pair: gives it up when consent expired, passes
+    /// it over when it is silent and a reserve is not.
+    fn watch(&mut self, now: Instant, failover: std::time::Duration) {
+        let Some(selected) = self.selected else {
+            return;
+        };
+        let Some(consent) = &self.consent else { return };
+        if consent.expired(now) {
+            self.fail(selected, FailureReason::ConsentExpired);
+            return;
+        }
+        let Some(since) = consent.suspect_since() else {
+            return;
+        };
+        if now.saturating_duration_since(since) < failover {
+            return;
+        }
+        self.unpark();
+        let spoke_since = |p: &Pair| p.last_received.is_some_and(|at| at > since);
+        let alive = self
+            .list
+            .iter()
+            .any(|(id, p)| id != selected && p.is_valid() && spoke_since(p));
+        if !alive {
+            return;
+        }
+        self.avoid = Some(selected);
+        for pair in self.list.iter_mut().filter(|p| !spoke_since(p)) {
+            pair.nomination = Nomination::None;
+            pair.nominated_at = None;
+        }
+    }
+
+    /// The role changed: what was nominated before is open again.
+    pub(super) fn role_switched(&mut self) {
+        for pair in self
+            .list
+            .iter_mut()
+            .filter(|p| p.nomination == Nomination::Pending)
+        {
+            pair.nomination = Nomination::None;
+        }
+    }
+
+    /// Checks a pair again with the new role.
+    pub(super) fn recheck(&mut self, id: crate::pair::PairId) {
+        self.list.trigger(id);
+    }
+}
