@@ -11,6 +11,8 @@ mod codec;
 mod config;
 mod connection;
 pub mod demux;
+#[cfg(feature = "driver")]
+pub mod driver;
 mod error;
 mod event;
 pub mod limits;

@@ -44,7 +44,7 @@ impl Key {
 
     /// `MD5(username ":" realm ":" password)`, the long-term key of RFC 5389
     /// and of PASSWORD-ALGORITHM 1 (RFC 8489 §18.5.1.1), of strings that are
-    /// already prepared.
+    /// already prepared; see [`credentials`](crate::credentials).
     pub fn long_term_md5(username: &str, realm: &str, password: &str) -> Key {
         let mut digest = Md5::new();
         for part in [username, ":", realm, ":", password] {

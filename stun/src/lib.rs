@@ -34,8 +34,11 @@
 #![deny(missing_docs)]
 
 pub mod attributes;
+pub mod credentials;
 pub mod error;
+pub mod framing;
 pub mod integrity;
 pub mod limits;
 pub mod message;
 pub mod transaction;
+pub mod turn;

@@ -24,3 +24,31 @@ pub const MAX_TEXT_LEN: usize = 763;
 /// Types listed in one UNKNOWN-ATTRIBUTES. An answer must not grow with what a
 /// stranger sends; a sender with more faults than this learns of the first ones.
 pub const MAX_UNKNOWN_LISTED: usize = 16;
+
+/// Longest lifetime of a permission (RFC 8656 §9).
+pub const PERMISSION_LIFETIME: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// Lifetime of a channel binding (RFC 8656 §12).
+pub const CHANNEL_LIFETIME: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Permissions that a TURN client keeps. An ICE agent has fewer remote
+/// candidates than this; each costs a refresh every four minutes.
+pub const MAX_CLIENT_PERMISSIONS: usize = 256;
+
+/// Channels that a TURN client keeps.
+pub const MAX_CLIENT_CHANNELS: usize = 256;
+
+/// Requests that a TURN client has under way at once. Permissions beyond this
+/// wait; one CreatePermission carries [`MAX_PEERS_PER_REQUEST`] of them.
+pub const MAX_CLIENT_REQUESTS: usize = 32;
+
+/// Peers in one CreatePermission, so that the request stays well below 1280 octets.
+pub const MAX_PEERS_PER_REQUEST: usize = 16;
+
+/// How often one request is repeated because of 401 and 438 before it counts
+/// as refused: a server that changes its nonce at every answer is no partner.
+pub const MAX_AUTH_RETRIES: u8 = 3;
+
+/// Servers in a row that ALTERNATE-SERVER may lead through (RFC 8489 §10 warns
+/// of loops).
+pub const MAX_REDIRECTS: u8 = 4;

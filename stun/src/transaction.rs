@@ -141,6 +141,22 @@ impl Transaction {
         self.first_sent
     }
 
+    /// How many transmissions there may be, and the wait after the last.
+    fn bounds(&self) -> (u32, Duration) {
+        match self.reliability {
+            Reliability::Unreliable => (
+                self.schedule.rc,
+                self.schedule.rto.saturating_mul(self.schedule.rm),
+            ),
+            Reliability::Reliable => (1, self.schedule.ti),
+        }
+    }
+
+    /// Whether the time for an answer is over.
+    pub fn is_timed_out(&self, now: Instant) -> bool {
+        now >= self.due && self.sent >= self.bounds().0
+    }
+
     /// Says what to do at `now`. After [`Step::Transmit`] the caller sends.
     ///
     /// A caller that is late sends late and once: the pauses count from when
@@ -149,13 +165,7 @@ impl Transaction {
         if now < self.due {
             return Step::Wait;
         }
-        let (limit, last_wait) = match self.reliability {
-            Reliability::Unreliable => (
-                self.schedule.rc,
-                self.schedule.rto.saturating_mul(self.schedule.rm),
-            ),
-            Reliability::Reliable => (1, self.schedule.ti),
-        };
+        let (limit, last_wait) = self.bounds();
         if self.sent >= limit {
             return Step::TimedOut;
         }

@@ -80,6 +80,27 @@ fn xor(addr: SocketAddr, id: &TransactionId) -> SocketAddr {
     SocketAddr::new(ip, port)
 }
 
+/// Octets of the value of an address attribute.
+pub(crate) fn xor_address_len(addr: &SocketAddr) -> usize {
+    if addr.is_ipv4() { 8 } else { 20 }
+}
+
+/// Writes the value of a XORed address into exactly as many octets as
+/// [`xor_address_len`] says; does nothing when `out` has another length.
+pub(crate) fn write_xor_address(addr: &SocketAddr, id: &TransactionId, out: &mut [u8]) {
+    let hidden = xor(*addr, id);
+    let [p0, p1] = hidden.port().to_be_bytes();
+    let Some((head, body)) = out.split_first_chunk_mut::<4>() else {
+        return;
+    };
+    *head = [0, Family::of(addr).number(), p0, p1];
+    match hidden.ip() {
+        IpAddr::V4(ip) if body.len() == 4 => body.copy_from_slice(&ip.octets()),
+        IpAddr::V6(ip) if body.len() == 16 => body.copy_from_slice(&ip.octets()),
+        _ => {}
+    }
+}
+
 macro_rules! addresses {
     ($($(#[$doc:meta])* $name:ident $kind:ident $xored:literal;)*) => {$(
         $(#[$doc])*

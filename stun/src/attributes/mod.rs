@@ -15,6 +15,7 @@ pub use address::{
     AlternateServer, Family, MappedAddress, OtherAddress, ResponseOrigin, XorMappedAddress,
     XorPeerAddress, XorRelayedAddress,
 };
+pub(crate) use address::{write_xor_address, xor_address_len};
 pub use error_code::{AddressErrorCode, ErrorCode, UnknownAttributes};
 pub use structured::{
     AdditionalAddressFamily, ChangeRequest, ChannelNumber, DtlsInStunAck, EcnCheck, EvenPort,

@@ -62,7 +62,7 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     /// See [`ParseError`]. On a stream, cut messages out first with
-    /// the framing module.
+    /// [`framing`](crate::framing).
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Message<'a>, ParseError> {
         let Some((&[b0, _, l0, l1, c0, c1, c2, c3, ..], mut rest)) =

@@ -1,0 +1,137 @@
+//! Data channels as handles.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use tokio::sync::{Semaphore, mpsc};
+
+use super::error::DriverError;
+use super::events::Wake;
+use super::peer::Peer;
+use super::run::Command;
+use crate::types::{ChannelInfo, ChannelKey, Message};
+
+/// A data channel of a driven peer. Dropping it does not close the channel, but what comes afterwards is thrown away.
+#[derive(Debug)]
+pub struct DataChannel {
+    pub(super) sender: ChannelSender,
+    pub(super) messages: mpsc::Receiver<Message>,
+    pub(super) wake: Wake,
+}
+
+/// The sending half of a [`DataChannel`]; cheap to clone, for other tasks or for sending while receiving.
+#[derive(Debug, Clone)]
+pub struct ChannelSender {
+    pub(super) peer: Peer,
+    pub(super) key: ChannelKey,
+    pub(super) label: Arc<str>,
+    pub(super) credit: Arc<Semaphore>,
+    pub(super) credit_limit: usize,
+}
+
+impl DataChannel {
+    /// The channel's name in the connection's events.
+    pub fn key(&self) -> ChannelKey {
+        self.sender.key
+    }
+
+    /// The label.
+    pub fn label(&self) -> &str {
+        &self.sender.label
+    }
+
+    /// The peer that the channel belongs to.
+    pub fn peer(&self) -> &Peer {
+        &self.sender.peer
+    }
+
+    /// Options and state.
+    ///
+    /// # Errors
+    /// The peer is closed, or the channel is.
+    pub async fn info(&self) -> Result<ChannelInfo, DriverError> {
+        let key = self.sender.key;
+        self.sender
+            .peer
+            .with(move |connection, _| connection.channel(key))
+            .await?
+            .ok_or(DriverError::ChannelClosed)
+    }
+
+    /// Sends a message: [`ChannelSender::send`].
+    ///
+    /// # Errors
+    /// The channel or the peer is closed.
+    pub async fn send(&self, message: Message) -> Result<(), DriverError> {
+        self.sender.send(message).await
+    }
+
+    /// The sending half.
+    pub fn sender(&self) -> ChannelSender {
+        self.sender.clone()
+    }
+
+    /// The next message; `None` when the channel is closed. Cancel-safe.
+    pub async fn recv(&mut self) -> Option<Message> {
+        let message = self.messages.recv().await;
+        self.wake.made_room();
+        message
+    }
+
+    /// Closes the channel; what was sent before still goes out.
+    ///
+    /// # Errors
+    /// The peer is closed.
+    pub async fn close(&self) -> Result<(), DriverError> {
+        let key = self.sender.key;
+        let closed = self
+            .sender
+            .peer
+            .with(move |connection, now| connection.close_channel(now, key));
+        Ok(closed.await??)
+    }
+}
+
+impl ChannelSender {
+    /// Sends a message, after the channel opened if need be, and waits while more than
+    /// [`DriverConfig::channel_credit`](super::DriverConfig::channel_credit) bytes are on the way. Cancel-safe: a
+    /// cancelled call has sent nothing.
+    ///
+    /// # Errors
+    /// The channel or the peer is closed.
+    pub async fn send(&self, message: Message) -> Result<(), DriverError> {
+        let price = message.len().clamp(1, self.credit_limit);
+        let permits = u32::try_from(price).unwrap_or(u32::MAX);
+        let paid = self
+            .credit
+            .acquire_many(permits)
+            .await
+            .map_err(|_| DriverError::ChannelClosed)?;
+        let command = Command::Send {
+            peer: self.peer.id(),
+            channel: self.key,
+            message,
+            price,
+        };
+        if !self.peer.handle().command(command) {
+            return Err(DriverError::DriverEnded);
+        }
+        paid.forget();
+        Ok(())
+    }
+}
+
+impl Stream for DataChannel {
+    type Item = Message;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        let this = self.get_mut();
+        let message = this.messages.poll_recv(cx);
+        if message.is_ready() {
+            this.wake.made_room();
+        }
+        message
+    }
+}

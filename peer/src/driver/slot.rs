@@ -1,0 +1,153 @@
+//! What the loop keeps of each peer.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use tokio::sync::{Semaphore, mpsc};
+
+use super::events::PeerEvent;
+use super::peer::Inner;
+use crate::packet::RtpPacket;
+use crate::types::{ChannelKey, Message, TransceiverId};
+use crate::{Event, PeerConnection};
+
+/// A peer's name inside one driver: an index and a generation, so that a late command never reaches a successor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct PeerId {
+    pub(super) index: u32,
+    pub(super) generation: u32,
+}
+
+/// What the handles and the loop share about one peer.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// The loop stopped handing over events because a queue was full; the reader says when there is room.
+    pub(super) blocked: AtomicBool,
+    /// RTP packets on their way from handles to the loop.
+    pub(super) rtp_in_flight: AtomicUsize,
+}
+
+/// Where a channel's messages go and what it may still send.
+#[derive(Debug)]
+pub(super) struct ChannelRoute {
+    pub(super) messages: mpsc::Sender<Message>,
+    pub(super) credit: Arc<Semaphore>,
+    /// Bytes that handles paid for and that were not given back.
+    pub(super) paid: usize,
+}
+
+/// What a turn of handing over events came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Delivered {
+    /// All events are with the application.
+    All,
+    /// A queue is full.
+    Blocked,
+}
+
+/// One peer.
+pub(super) struct Slot {
+    pub(super) id: PeerId,
+    pub(super) connection: PeerConnection,
+    pub(super) shared: Arc<Shared>,
+    /// To make handles for what the far side opens.
+    pub(super) handle: Weak<Inner>,
+    pub(super) events: mpsc::Sender<PeerEvent>,
+    pub(super) channels: HashMap<ChannelKey, ChannelRoute>,
+    pub(super) tracks: HashMap<TransceiverId, mpsc::Sender<RtpPacket>>,
+    pub(super) armed: Option<Instant>,
+    pub(super) dirty: bool,
+    pub(super) closing: bool,
+    /// Events that were polled but found their queue full.
+    pub(super) held: Option<Held>,
+    /// The ufrags that the demultiplexer knows of this peer.
+    pub(super) ufrags: Vec<String>,
+    pub(super) dropped_rtp: u64,
+}
+
+/// An event with the queue it waits for.
+pub(super) enum Held {
+    Event(PeerEvent),
+    Message(ChannelKey, Message),
+}
+
+impl Slot {
+    /// Hands over events until there are none or a queue is full. `wrap` turns what needs a handle into one.
+    pub(super) fn deliver(
+        &mut self,
+        mut wrap: impl FnMut(&mut Self, Event) -> Option<PeerEvent>,
+    ) -> Delivered {
+        loop {
+            let held = match self.held.take() {
+                Some(held) => held,
+                None => match self.connection.poll_event() {
+                    None => return Delivered::All,
+                    Some(Event::Rtp {
+                        transceiver,
+                        packet,
+                    }) => {
+                        let track = self.tracks.get(&transceiver);
+                        if track.is_none_or(|track| track.try_send(packet).is_err()) {
+                            self.dropped_rtp += 1;
+                        }
+                        continue;
+                    }
+                    Some(Event::ChannelMessage(key, message)) => Held::Message(key, message),
+                    Some(Event::ChannelClosed(key)) => {
+                        if let Some(route) = self.channels.remove(&key) {
+                            route.credit.close();
+                        }
+                        Held::Event(PeerEvent::Event(Event::ChannelClosed(key)))
+                    }
+                    Some(event) => match wrap(self, event) {
+                        Some(event) => Held::Event(event),
+                        None => continue,
+                    },
+                },
+            };
+            // Said before the attempt, so that a reader who makes room meanwhile is not missed.
+            let full = match held {
+                Held::Event(event) => match self.events.try_send(event) {
+                    Err(mpsc::error::TrySendError::Full(event)) => Some(Held::Event(event)),
+                    _ => None,
+                },
+                Held::Message(key, message) => {
+                    match self
+                        .channels
+                        .get(&key)
+                        .map(|route| route.messages.try_send(message))
+                    {
+                        Some(Err(mpsc::error::TrySendError::Full(message))) => {
+                            Some(Held::Message(key, message))
+                        }
+                        _ => None,
+                    }
+                }
+            };
+            if let Some(held) = full {
+                self.held = Some(held);
+                if !self.shared.blocked.swap(true, Ordering::AcqRel) {
+                    // Try once more: the reader may have emptied the queue before the flag was up.
+                    continue;
+                }
+                return Delivered::Blocked;
+            }
+        }
+    }
+
+    /// Gives channels back what the far side acknowledged.
+    pub(super) fn refund(&mut self) {
+        for (key, route) in &mut self.channels {
+            if route.paid == 0 {
+                continue;
+            }
+            let buffered = self.connection.buffered_amount(*key);
+            if buffered < route.paid {
+                route.credit.add_permits(route.paid - buffered);
+                route.paid = buffered;
+            }
+        }
+    }
+}

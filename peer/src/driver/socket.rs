@@ -1,0 +1,223 @@
+//! One UDP socket: batches in and out, with GSO, GRO, ECN and the exact local address where the system has them.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, UdpSocketState};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use super::error::DriverError;
+use crate::types::{Ecn, Protocol, Received, Transmit};
+
+/// Bytes that one receive call may fill: the largest UDP datagram, or a run of smaller ones with GRO.
+const RECEIVE_BYTES: usize = 65_536;
+
+/// Received datagrams are cut from blocks of this size: one allocation for about 200 full datagrams. A slice that the
+/// application keeps holds its block.
+const ARENA_BYTES: usize = 256 * 1024;
+
+/// A socket with its receive buffers.
+pub(super) struct Socket {
+    io: UdpSocket,
+    state: UdpSocketState,
+    local: SocketAddr,
+    buffers: Vec<Vec<u8>>,
+    metas: Vec<RecvMeta>,
+    arena: BytesMut,
+}
+
+/// Figures of a socket's calls into the system.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Calls {
+    pub(super) receive: u64,
+    pub(super) send: u64,
+}
+
+impl Socket {
+    pub(super) fn bind(addr: SocketAddr, buffer: usize) -> Result<Self, DriverError> {
+        let bind = || -> io::Result<(UdpSocket, UdpSocketState)> {
+            let domain = socket2::Domain::for_address(addr);
+            let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
+            if addr.is_ipv6() {
+                socket.set_only_v6(true)?;
+            }
+            socket.set_nonblocking(true)?;
+            socket.bind(&addr.into())?;
+            let state = UdpSocketState::new((&socket).into())?;
+            // The system may grant less than asked; that is no reason not to run.
+            let _ = state.set_send_buffer_size((&socket).into(), buffer);
+            let _ = state.set_recv_buffer_size((&socket).into(), buffer);
+            Ok((UdpSocket::from_std(socket.into())?, state))
+        };
+        let (io, state) = bind().map_err(|source| DriverError::Bind { addr, source })?;
+        let local = io
+            .local_addr()
+            .map_err(|source| DriverError::Bind { addr, source })?;
+        Ok(Self {
+            io,
+            state,
+            local,
+            buffers: (0..BATCH_SIZE).map(|_| vec![0; RECEIVE_BYTES]).collect(),
+            metas: vec![RecvMeta::default(); BATCH_SIZE],
+            arena: BytesMut::with_capacity(ARENA_BYTES),
+        })
+    }
+
+    /// The bound address.
+    pub(super) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Whether this socket sends from `local`.
+    pub(super) fn serves(&self, local: SocketAddr) -> bool {
+        self.local == local
+            || (self.local.ip().is_unspecified()
+                && self.local.port() == local.port()
+                && self.local.is_ipv4() == local.is_ipv4())
+    }
+
+    /// Datagrams that one send call can take.
+    pub(super) fn max_segments(&self) -> usize {
+        self.state.max_gso_segments().max(1)
+    }
+
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.io.poll_recv_ready(cx).map(|_| ())
+    }
+
+    pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.io.poll_send_ready(cx).map(|_| ())
+    }
+
+    /// Receives one batch and hands each datagram over. `Ok(false)` when there was none.
+    pub(super) fn receive(
+        &mut self,
+        calls: &mut Calls,
+        mut take: impl FnMut(Received, BytesMut),
+    ) -> io::Result<bool> {
+        calls.receive += 1;
+        let Self {
+            io,
+            state,
+            local,
+            buffers,
+            metas,
+            arena,
+        } = self;
+        let count = {
+            let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = {
+                let mut buffers = buffers.iter_mut();
+                std::array::from_fn(|_| {
+                    IoSliceMut::new(buffers.next().map_or(&mut [][..], Vec::as_mut_slice))
+                })
+            };
+            let socket = &*io;
+            let result = socket.try_io(Interest::READABLE, || {
+                state.recv(socket.into(), &mut slices, metas)
+            });
+            match result {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        };
+        for (buffer, meta) in buffers.iter().zip(metas.iter()).take(count) {
+            let Some(filled) = buffer.get(..meta.len) else {
+                continue;
+            };
+            let local = match meta.dst_ip {
+                Some(ip) if local.ip().is_unspecified() => SocketAddr::new(ip, local.port()),
+                _ => *local,
+            };
+            let received = Received {
+                local,
+                remote: meta.addr,
+                transport: Protocol::Udp,
+                ecn: from_codepoint(meta.ecn),
+            };
+            for datagram in filled.chunks(meta.stride.max(1)) {
+                if arena.capacity() < datagram.len() {
+                    arena.reserve(ARENA_BYTES);
+                }
+                arena.extend_from_slice(datagram);
+                take(received, arena.split());
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends one transmit. `Ok(false)` when the socket is full; an error of the path is the path's business and dropped.
+    pub(super) fn send(&self, transmit: &Transmit, bytes: &[u8], calls: &mut Calls) -> bool {
+        calls.send += 1;
+        let wildcard = self.local.ip().is_unspecified();
+        let transmit = quinn_udp::Transmit {
+            destination: transmit.remote,
+            ecn: to_codepoint(transmit.ecn),
+            contents: bytes,
+            segment_size: transmit.segment_size,
+            src_ip: wildcard.then(|| transmit.local.ip()),
+        };
+        let result = self.io.try_io(Interest::WRITABLE, || {
+            self.state.try_send((&self.io).into(), &transmit)
+        });
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(error) => {
+                tracing::debug!(%error, remote = %transmit.destination, "datagram not sent");
+                true
+            }
+            Ok(()) => true,
+        }
+    }
+}
+
+fn from_codepoint(ecn: Option<EcnCodepoint>) -> Ecn {
+    match ecn {
+        None => Ecn::NotEct,
+        Some(EcnCodepoint::Ect0) => Ecn::Ect0,
+        Some(EcnCodepoint::Ect1) => Ecn::Ect1,
+        Some(EcnCodepoint::Ce) => Ecn::Ce,
+    }
+}
+
+fn to_codepoint(ecn: Ecn) -> Option<EcnCodepoint> {
+    match ecn {
+        Ecn::NotEct => None,
+        Ecn::Ect0 => Some(EcnCodepoint::Ect0),
+        Ecn::Ect1 => Some(EcnCodepoint::Ect1),
+        Ecn::Ce => Some(EcnCodepoint::Ce),
+    }
+}
+
+/// The addresses that a socket bound to `bound` can be reached at.
+pub(super) fn local_addresses(
+    bound: SocketAddr,
+    loopback: bool,
+) -> Result<Vec<SocketAddr>, DriverError> {
+    if !bound.ip().is_unspecified() {
+        return Ok(vec![bound]);
+    }
+    let interfaces = if_addrs::get_if_addrs().map_err(DriverError::Interfaces)?;
+    let mut addresses: Vec<SocketAddr> = interfaces
+        .iter()
+        .filter(|interface| loopback || !interface.is_loopback())
+        .map(if_addrs::Interface::ip)
+        .filter(|ip| ip.is_ipv4() == bound.is_ipv4() && !is_link_local(*ip))
+        .map(|ip| SocketAddr::new(ip, bound.port()))
+        .collect();
+    // The most useful first: candidates get their local preference by this order.
+    addresses.sort_by_key(|addr| addr.ip().is_loopback());
+    addresses.dedup();
+    Ok(addresses)
+}
+
+/// Link-local addresses need a scope that candidates can't carry.
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
