@@ -15,6 +15,7 @@ pub mod demux;
 pub mod driver;
 mod error;
 mod event;
+pub mod jsep;
 pub mod limits;
 mod packet;
 mod types;

@@ -2,12 +2,15 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod bits;
 mod bytes_ext;
 pub mod clock;
 mod error;
 pub mod extension;
 mod header;
+mod leb128;
 pub mod limits;
+mod list;
 mod packet;
 pub mod receive;
 pub mod rtcp;
@@ -19,6 +22,7 @@ mod types;
 pub use clock::NtpTime;
 pub use error::{ParseError, WriteError};
 pub use header::{Header, PacketWriter};
+pub use list::ShortList;
 pub use packet::{FIXED_HEADER, Packet, PacketMut, is_rtcp};
 pub use sequence::{SequenceNumber, SequenceUnwrapper, TimestampUnwrapper};
 pub use types::{PayloadType, Ssrc};

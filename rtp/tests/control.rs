@@ -1,4 +1,5 @@
 //! RTCP: every kind written and read back, lies refused, arbitrary bytes survived.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! RTP packets: views, writers, changes in place.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;
 use tincan_rtp::extension::{Element, ExtensionForm, ExtensionKind, ExtensionMap, IdRewrite};

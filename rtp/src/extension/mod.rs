@@ -3,8 +3,31 @@
 //! A session negotiates which identifier stands for which URI; an [`ExtensionMap`] holds that. A
 //! forwarding server has one map a peer and an [`IdRewrite`] between two.
 
+mod audio;
+mod dependency;
+mod identity;
+mod layers;
 mod map;
 mod rewrite;
+mod time;
+mod video;
+
+pub use audio::{AudioLevel, InbandComfortNoise, MixerAudioLevels};
+pub use dependency::{
+    DecodeTargetIndication, DependencyDescriptor, DependencyReader, DependencyStructure,
+    DependencyWriter, FrameDependencies, FrameDescription, Indications, MAX_DECODE_TARGETS,
+    MAX_FRAME_DIFFS, MAX_SPATIAL_LAYERS, MAX_TEMPLATES,
+};
+pub use identity::{Mid, RepairedRtpStreamId, RtpStreamId};
+pub use layers::{LayerResolution, SpatialLayer, VideoLayersAllocation};
+pub use time::{
+    AbsoluteCaptureTime, AbsoluteSendTime, FeedbackRequest, PlayoutDelay, TransmissionOffset,
+    TransportSequence, TransportSequenceV2, VideoTiming,
+};
+pub use video::{
+    ColorSpace, CorruptionDetection, CorruptionSamples, HdrMetadata, Rotation, VideoContentType,
+    VideoFrameTrackingId, VideoOrientation,
+};
 
 pub use map::{ExtensionKind, ExtensionMap, MapError};
 pub use rewrite::IdRewrite;
@@ -228,4 +251,12 @@ pub(crate) fn walk(
         at += header + len;
     }
     Ok(())
+}
+/// Fails unless a value has one of the lengths in `allowed`.
+pub(crate) fn expect_len(value: &[u8], allowed: &[usize]) -> Result<(), ParseError> {
+    if allowed.contains(&value.len()) {
+        Ok(())
+    } else {
+        Err(ParseError::ExtensionValue(value.len()))
+    }
 }

@@ -1,0 +1,566 @@
+//! JSEP (RFC 9429): offers, answers and what they mean, without I/O, time or transports.
+//!
+//! [`Jsep`] is the signalling state machine with its transceivers and descriptions. It makes descriptions
+//! ([`create_offer`](Jsep::create_offer), [`create_answer`](Jsep::create_answer)) and applies them
+//! ([`set_local`](Jsep::set_local), [`set_remote`](Jsep::set_remote)); what that means for media is told by [`Change`]s,
+//! what it means for the transport is read from [`local`](Jsep::local) and [`remote`](Jsep::remote). A call that fails
+//! has changed nothing.
+//!
+//! - `model`: a description as negotiation sees it; `read` and `write`: to and from SDP.
+//! - `state`: the signalling state machine as a table.
+//! - `numbering`: payload types and extension ids.
+//! - `build`: making offers and answers.
+//! - `verify`: the rules that a remote description must keep.
+//! - `apply`: what a description does to transceivers; `rollback` undoes it.
+//! - `needed`: whether negotiation is needed.
+
+mod apply;
+mod build;
+mod model;
+mod needed;
+mod numbering;
+mod read;
+mod state;
+mod transceiver;
+mod verify;
+mod write;
+
+use std::sync::Arc;
+
+use rand::{Rng, RngExt};
+
+pub use build::LocalTransport;
+pub use model::{
+    Description, ExtensionMapping, IceParameters, Media, Msid, Rid, Section, Setup, SsrcAttribute,
+    SsrcGroup, TransportAttributes,
+};
+pub use state::next_state;
+pub use transceiver::{Association, MediaParameters, StreamSsrcs, Transceiver};
+
+use crate::codec::{Capabilities, Codec};
+use crate::config::BundlePolicy;
+use crate::error::Error;
+use crate::limits::{MAX_ENCODINGS, MAX_TRANSCEIVERS};
+use crate::types::{
+    Direction, DtlsRole, Encoding, Kind, SdpType, SessionDescription, SignalingState,
+    TransceiverId, TransceiverInit,
+};
+use transceiver::Stop;
+
+/// What negotiation is configured with.
+#[derive(Debug, Clone)]
+pub struct JsepConfig {
+    /// Codecs and extensions.
+    pub capabilities: Arc<Capabilities>,
+    /// Which sections of an offer have transport attributes.
+    pub bundle_policy: BundlePolicy,
+    /// `a=ice-lite` of ours.
+    pub ice_lite: bool,
+    /// `a=max-message-size` of ours.
+    pub max_message_size: usize,
+}
+
+/// What applying a description means for the application and for media.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// The signalling state is another.
+    State(SignalingState),
+    /// The far side sends on this transceiver from now on.
+    TrackAdded {
+        /// The transceiver.
+        transceiver: TransceiverId,
+        /// Its kind.
+        kind: Kind,
+        /// Stream ids.
+        streams: Vec<String>,
+        /// Track id.
+        track: Option<String>,
+    },
+    /// The far side no longer sends.
+    TrackRemoved(TransceiverId),
+    /// Stopped for good.
+    Stopped(TransceiverId),
+    /// Parameters or direction of media are other than before: ask the transceivers.
+    Media,
+}
+
+/// A description and its text.
+#[derive(Debug, Clone)]
+struct Stored {
+    type_: SdpType,
+    description: Description,
+    /// Of remote descriptions, as they came.
+    text: Option<Box<str>>,
+    /// Candidates that were added by trickling: index of the section, and the line's value.
+    trickled: Vec<(usize, String)>,
+}
+
+/// What `create_offer` or `create_answer` returned last.
+#[derive(Debug, Clone)]
+struct Created {
+    text: String,
+    description: Description,
+    /// Of an offer: which transceiver a section without association was made for.
+    mapping: Vec<(TransceiverId, usize, String)>,
+}
+
+/// The signalling state machine.
+#[derive(Debug, Clone)]
+pub struct Jsep {
+    config: JsepConfig,
+    state: SignalingState,
+    session_id: u64,
+    version: u64,
+    cname: String,
+    identity: Option<String>,
+    transceivers: Vec<Transceiver>,
+    next_transceiver: u32,
+    next_mid: u32,
+    data_wanted: bool,
+    restart_wanted: bool,
+    current_local: Option<Box<Stored>>,
+    pending_local: Option<Box<Stored>>,
+    current_remote: Option<Box<Stored>>,
+    pending_remote: Option<Box<Stored>>,
+    last_offer: Option<Box<Created>>,
+    last_answer: Option<Box<Created>>,
+}
+
+impl Jsep {
+    /// A machine in `stable`, without transceivers.
+    pub fn new(config: JsepConfig, rng: &mut impl Rng) -> Self {
+        Jsep {
+            config,
+            state: SignalingState::Stable,
+            // RFC 9429 §5.2.1: 63 random bits.
+            session_id: rng.random::<u64>() >> 1,
+            version: 0,
+            cname: random_token(rng, 16),
+            identity: None,
+            transceivers: Vec::new(),
+            next_transceiver: 0,
+            next_mid: 0,
+            data_wanted: false,
+            restart_wanted: false,
+            current_local: None,
+            pending_local: None,
+            current_remote: None,
+            pending_remote: None,
+            last_offer: None,
+            last_answer: None,
+        }
+    }
+
+    /// The signalling state.
+    pub fn state(&self) -> SignalingState {
+        self.state
+    }
+
+    /// The CNAME of all that we send (RFC 7022 short-term).
+    pub fn cname(&self) -> &str {
+        &self.cname
+    }
+
+    /// The transceivers in order of their making.
+    pub fn transceivers(&self) -> &[Transceiver] {
+        &self.transceivers
+    }
+
+    /// One transceiver.
+    pub fn transceiver(&self, id: TransceiverId) -> Option<&Transceiver> {
+        self.transceivers.iter().find(|t| t.id == id)
+    }
+
+    fn transceiver_mut(&mut self, id: TransceiverId) -> Result<&mut Transceiver, Error> {
+        if self.state == SignalingState::Closed {
+            return Err(Error::Closed);
+        }
+        self.transceivers
+            .iter_mut()
+            .find(|t| t.id == id)
+            .ok_or(Error::NoTransceiver(id))
+    }
+
+    /// Adds a transceiver (W3C §5.1, addTransceiver).
+    ///
+    /// # Errors
+    /// Encodings that break a rule, too many transceivers, closed.
+    pub fn add_transceiver(
+        &mut self,
+        kind: Kind,
+        init: TransceiverInit,
+        rng: &mut impl Rng,
+    ) -> Result<TransceiverId, Error> {
+        if self.state == SignalingState::Closed {
+            return Err(Error::Closed);
+        }
+        check_encodings(kind, &init.send_encodings)?;
+        if self.transceivers.len() >= MAX_TRANSCEIVERS {
+            return Err(Error::TooManyTransceivers);
+        }
+        let id = self.push_transceiver(kind, init.direction, init.send_encodings, rng);
+        if let Some(t) = self.transceivers.last_mut() {
+            t.streams = init.streams;
+            t.track = init.track;
+        }
+        Ok(id)
+    }
+
+    fn push_transceiver(
+        &mut self,
+        kind: Kind,
+        direction: Direction,
+        encodings: Vec<Encoding>,
+        rng: &mut impl Rng,
+    ) -> TransceiverId {
+        let id = TransceiverId(self.next_transceiver);
+        self.next_transceiver += 1;
+        self.transceivers
+            .push(Transceiver::new(id, kind, direction, encodings, rng));
+        id
+    }
+
+    /// Adds a track to send (W3C §5.1, addTrack): on a transceiver that never sent and has no track, or on a new one.
+    ///
+    /// # Errors
+    /// The track is sent already, too many transceivers, closed.
+    pub fn add_track(
+        &mut self,
+        kind: Kind,
+        track: &str,
+        streams: Vec<String>,
+        rng: &mut impl Rng,
+    ) -> Result<TransceiverId, Error> {
+        if self.state == SignalingState::Closed {
+            return Err(Error::Closed);
+        }
+        if self
+            .transceivers
+            .iter()
+            .any(|t| t.stop == Stop::Running && t.track.as_deref() == Some(track))
+        {
+            return Err(Error::TrackAlreadySent);
+        }
+        let reusable = self.transceivers.iter_mut().find(|t| {
+            t.kind == kind
+                && t.track.is_none()
+                && t.stop == Stop::Running
+                && !t.direction.sends()
+                && !t.current_direction.is_some_and(Direction::sends)
+        });
+        let t = match reusable {
+            Some(t) => t,
+            None => {
+                if self.transceivers.len() >= MAX_TRANSCEIVERS {
+                    return Err(Error::TooManyTransceivers);
+                }
+                self.push_transceiver(kind, Direction::RecvOnly, Vec::new(), rng);
+                match self.transceivers.last_mut() {
+                    Some(t) => t,
+                    None => return Err(Error::TooManyTransceivers),
+                }
+            }
+        };
+        t.direction = Direction::new(true, t.direction.receives());
+        t.streams = streams;
+        t.track = Some(track.to_owned());
+        t.from_add_track = true;
+        Ok(t.id)
+    }
+
+    /// Stops sending the track of a transceiver (W3C §5.1, removeTrack).
+    ///
+    /// # Errors
+    /// No such transceiver, closed.
+    pub fn remove_track(&mut self, id: TransceiverId) -> Result<(), Error> {
+        let t = self.transceiver_mut(id)?;
+        if t.stop == Stop::Running && t.track.take().is_some() {
+            t.direction = Direction::new(false, t.direction.receives());
+        }
+        Ok(())
+    }
+
+    /// Sets the wanted direction (W3C §5.4).
+    ///
+    /// # Errors
+    /// No such transceiver, stopped, closed.
+    pub fn set_direction(&mut self, id: TransceiverId, direction: Direction) -> Result<(), Error> {
+        let t = self.transceiver_mut(id)?;
+        if t.stop != Stop::Running {
+            return Err(Error::TransceiverStopped(id));
+        }
+        t.direction = direction;
+        Ok(())
+    }
+
+    /// Sets the sender's stream ids (W3C §5.2, setStreams).
+    ///
+    /// # Errors
+    /// No such transceiver, closed.
+    pub fn set_streams(&mut self, id: TransceiverId, streams: Vec<String>) -> Result<(), Error> {
+        self.transceiver_mut(id)?.streams = streams;
+        Ok(())
+    }
+
+    /// Replaces the encodings by ones with the same rids in the same order (W3C §5.2, setParameters).
+    ///
+    /// # Errors
+    /// Rids or their number changed, or a rule is broken.
+    pub fn set_encodings(
+        &mut self,
+        id: TransceiverId,
+        encodings: Vec<Encoding>,
+    ) -> Result<(), Error> {
+        let t = self.transceiver_mut(id)?;
+        if t.stop != Stop::Running {
+            return Err(Error::TransceiverStopped(id));
+        }
+        if encodings.len() != t.encodings.len()
+            || encodings
+                .iter()
+                .zip(&t.encodings)
+                .any(|(a, b)| a.rid != b.rid)
+        {
+            return Err(Error::StaleParameters);
+        }
+        check_encodings(t.kind, &encodings)?;
+        t.encodings = encodings;
+        Ok(())
+    }
+
+    /// Sets codec preferences (W3C §5.4.2.4); an empty list takes them away.
+    ///
+    /// # Errors
+    /// A codec that is none of the capabilities, or no media codec in the list.
+    pub fn set_codec_preferences(
+        &mut self,
+        id: TransceiverId,
+        codecs: Vec<Codec>,
+    ) -> Result<(), Error> {
+        let capabilities = self.config.capabilities.clone();
+        let t = self.transceiver_mut(id)?;
+        let known = capabilities.codecs(t.kind);
+        let supported = codecs
+            .iter()
+            .all(|c| c.is_rtx() || known.iter().any(|k| k.matches(c)));
+        if !codecs.is_empty() && (!supported || !codecs.iter().any(Codec::is_media)) {
+            return Err(Error::CodecPreferences);
+        }
+        t.codec_preferences = Vec::with_capacity(codecs.len());
+        for codec in codecs {
+            if !t.codec_preferences.contains(&codec) {
+                t.codec_preferences.push(codec);
+            }
+        }
+        Ok(())
+    }
+
+    /// `stop` of a transceiver (W3C §5.4): neither sends nor receives; its section is refused in the next exchange.
+    ///
+    /// # Errors
+    /// No such transceiver, closed.
+    pub fn stop(&mut self, id: TransceiverId) -> Result<(), Error> {
+        let t = self.transceiver_mut(id)?;
+        if t.stop == Stop::Running {
+            t.stop = if t.association.is_none() {
+                Stop::Stopped
+            } else {
+                Stop::Stopping
+            };
+            t.direction = Direction::Inactive;
+        }
+        Ok(())
+    }
+
+    /// A data channel was made: offers get a data section.
+    pub fn want_data(&mut self) {
+        self.data_wanted = true;
+    }
+
+    /// The next offer restarts ICE (W3C §4.4.2, restartIce).
+    pub fn want_restart(&mut self) {
+        self.restart_wanted = self.current_local.is_some() || self.pending_local.is_some();
+    }
+
+    /// Whether the next offer is to restart ICE.
+    pub fn restart_wanted(&self) -> bool {
+        self.restart_wanted
+    }
+
+    /// `a=identity` of ours in descriptions from now on (RFC 8827 §5).
+    pub fn set_identity(&mut self, identity: Option<String>) {
+        self.identity = identity;
+    }
+
+    /// `close`.
+    pub fn close(&mut self) {
+        self.state = SignalingState::Closed;
+        for t in &mut self.transceivers {
+            t.stop = Stop::Stopped;
+            t.direction = Direction::Inactive;
+            t.current_direction = None;
+        }
+    }
+
+    /// The local description in force: pending, else current.
+    pub fn local(&self) -> Option<&Description> {
+        self.pending_local
+            .as_ref()
+            .or(self.current_local.as_ref())
+            .map(|s| &s.description)
+    }
+
+    /// The remote description in force: pending, else current.
+    pub fn remote(&self) -> Option<&Description> {
+        self.pending_remote
+            .as_ref()
+            .or(self.current_remote.as_ref())
+            .map(|s| &s.description)
+    }
+
+    /// The remote description that was agreed last.
+    pub fn current_remote(&self) -> Option<&Description> {
+        self.current_remote.as_ref().map(|s| &s.description)
+    }
+
+    /// The local description that was agreed last.
+    pub fn current_local(&self) -> Option<&Description> {
+        self.current_local.as_ref().map(|s| &s.description)
+    }
+
+    /// Whether the pending remote offer restarts ICE (RFC 9429 §5.10), so that an answer needs new credentials.
+    pub fn remote_restarts(&self) -> bool {
+        let ice = |s: &Option<Box<Stored>>| {
+            s.as_ref()
+                .and_then(|s| s.description.transport_section())
+                .and_then(|(_, s)| s.transport.ice.clone())
+        };
+        match (ice(&self.current_remote), ice(&self.pending_remote)) {
+            (Some(current), Some(pending)) => current != pending,
+            _ => false,
+        }
+    }
+
+    /// The text of a local description, with candidates.
+    pub fn local_text(
+        &self,
+        pending: bool,
+        candidates: &[String],
+        end_of_candidates: bool,
+    ) -> Option<SessionDescription> {
+        let stored = if pending {
+            &self.pending_local
+        } else {
+            &self.current_local
+        }
+        .as_ref()?;
+        let text = write::to_text(&stored.description, candidates, end_of_candidates);
+        Some(SessionDescription::new(stored.type_, text))
+    }
+
+    /// The text of a remote description, with the candidates added since.
+    pub fn remote_text(&self, pending: bool) -> Option<SessionDescription> {
+        let stored = if pending {
+            &self.pending_remote
+        } else {
+            &self.current_remote
+        }
+        .as_ref()?;
+        let text = stored.text.as_deref().unwrap_or_default();
+        Some(SessionDescription::new(
+            stored.type_,
+            read::with_candidates(text, &stored.trickled),
+        ))
+    }
+
+    /// Notes a trickled remote candidate for `remote_text`.
+    #[allow(dead_code)]
+    pub(crate) fn note_candidate(&mut self, index: usize, candidate: &str) {
+        for stored in [&mut self.pending_remote, &mut self.current_remote]
+            .into_iter()
+            .flatten()
+        {
+            if stored.trickled.len() < crate::limits::MAX_REMOTE_CANDIDATES {
+                stored.trickled.push((index, candidate.to_owned()));
+            }
+        }
+    }
+
+    /// Our DTLS role by the latest answer; `None` before.
+    pub fn dtls_role(&self) -> Option<DtlsRole> {
+        for (local, remote) in [
+            (&self.pending_local, &self.pending_remote),
+            (&self.current_local, &self.current_remote),
+        ] {
+            let (Some(local), Some(remote)) = (local, remote) else {
+                continue;
+            };
+            let answer_is_local = local.type_ != SdpType::Offer;
+            let answer = if answer_is_local { local } else { remote };
+            let setup = answer
+                .description
+                .transport_section()
+                .and_then(|(_, s)| s.transport.setup);
+            let role = match setup {
+                Some(Setup::Active) => DtlsRole::Client,
+                Some(Setup::Passive) => DtlsRole::Server,
+                _ => continue,
+            };
+            return Some(match (answer_is_local, role) {
+                (true, role) => role,
+                (false, DtlsRole::Client) => DtlsRole::Server,
+                (false, DtlsRole::Server) => DtlsRole::Client,
+            });
+        }
+        None
+    }
+}
+
+/// Characters for cnames and ids: all that RFC 8866's `token` and ICE's `ice-char` share.
+const TOKEN: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// A random text of letters and digits: six bits of randomness a character, nearly.
+pub(crate) fn random_token(rng: &mut impl Rng, len: usize) -> String {
+    (0..len)
+        .map(|_| {
+            char::from(
+                TOKEN
+                    .get(rng.random_range(0..TOKEN.len()))
+                    .copied()
+                    .unwrap_or(b'x'),
+            )
+        })
+        .collect()
+}
+
+/// The rules of W3C §5.1 for `sendEncodings`.
+fn check_encodings(kind: Kind, encodings: &[Encoding]) -> Result<(), Error> {
+    if encodings.len() > MAX_ENCODINGS {
+        return Err(Error::Encodings("too many encodings"));
+    }
+    if encodings.len() > 1 && encodings.iter().any(|e| e.rid.is_none()) {
+        return Err(Error::Encodings("each of several encodings needs a rid"));
+    }
+    if kind == Kind::Audio && encodings.len() > 1 {
+        return Err(Error::Encodings("audio has one encoding"));
+    }
+    for (at, encoding) in encodings.iter().enumerate() {
+        if let Some(rid) = &encoding.rid {
+            // RFC 8851 §10; RFC 8852 §3 leaves 16 bytes in the one-byte header extension form.
+            if rid.is_empty() || rid.len() > 16 || !rid.bytes().all(|b| b.is_ascii_alphanumeric()) {
+                return Err(Error::Encodings("a rid is 1 to 16 letters and digits"));
+            }
+            if encodings.iter().skip(at + 1).any(|e| e.rid == encoding.rid) {
+                return Err(Error::Encodings("a rid appears twice"));
+            }
+        }
+        if encoding
+            .scale_resolution_down_by
+            .is_some_and(|s| s.is_nan() || s < 1.0)
+        {
+            return Err(Error::Encodings("scale_resolution_down_by is at least 1"));
+        }
+    }
+    Ok(())
+}
