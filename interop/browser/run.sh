@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Chromium against the demo and dial examples. Installs what it needs. Arguments: names of checks (default: all).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+if ! command -v chromium >/dev/null; then
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq && apt-get install -y -qq chromium >/dev/null
+fi
+(cd interop/browser && [ -d node_modules/playwright-core ] || npm install --no-audit --no-fund --no-save --silent --prefix interop/browser)
+cargo build --release --quiet -p tincan-peer --example demo --example dial
+export TINCAN_EXAMPLES="${CARGO_TARGET_DIR:-target}/release/examples"
+exec node interop/browser/run.mjs "$@"
