@@ -1,0 +1,254 @@
+//! The way in: from a datagram to messages, data, alerts and ACKs.
+
+use bytes::BytesMut;
+use rustls::AlertDescription;
+
+use super::{CloseReason, Connection, Event};
+use crate::acks;
+use crate::config::Version;
+use crate::error::Failure;
+use crate::handshake::State;
+use crate::limits::{MAX_EARLY_RECORDS, MAX_HELD_DATA, MAX_QUEUED_DATA, MAX_WARNING_ALERTS};
+use crate::reassembly::Outcome;
+use crate::record::Opened;
+use crate::session::PeerTrust;
+use crate::wire::Reader;
+use crate::wire::handshake::{Fragment, HandshakeType};
+use crate::wire::record::{ContentType, RecordNumber};
+
+impl Connection {
+    pub(super) fn receive(&mut self, mut datagram: BytesMut) {
+        while !self.closed {
+            let Some(opened) = self.parts.records.open_next(&mut datagram) else {
+                break;
+            };
+            let read_epoch = self.parts.records.read_current();
+            self.on_opened(opened);
+            if read_epoch != self.parts.records.read_current() {
+                self.retry_early();
+            }
+        }
+    }
+
+    /// New keys: perhaps they open what came before them.
+    fn retry_early(&mut self) {
+        for mut record in std::mem::take(&mut self.early) {
+            while !self.closed
+                && let Some(opened) = self.parts.records.open_next(&mut record)
+            {
+                self.on_opened(opened);
+            }
+        }
+    }
+
+    fn on_opened(&mut self, opened: Opened) {
+        let result = match opened {
+            Opened::Record {
+                number,
+                content_type,
+                payload,
+            } => self.on_record(number, content_type, payload),
+            Opened::Early(record) => {
+                if self.early.len() < MAX_EARLY_RECORDS {
+                    self.early.push_back(record);
+                }
+                Ok(())
+            }
+            Opened::Overflow => Err(Failure::RecordOverflow),
+            Opened::NoContentType => Err(Failure::UnexpectedRecord(0)),
+            Opened::Dropped(_) if self.parts.records.read_is_worn() => Err(Failure::Exhausted),
+            Opened::Dropped(_) => Ok(()),
+        };
+        if let Err(failure) = result {
+            self.fail(failure);
+        }
+    }
+
+    fn on_record(
+        &mut self,
+        number: RecordNumber,
+        content_type: ContentType,
+        payload: BytesMut,
+    ) -> Result<(), Failure> {
+        match content_type {
+            ContentType::ApplicationData => self.on_data(number, payload),
+            ContentType::Handshake => self.on_handshake(number, &payload),
+            ContentType::Alert => self.on_alert(number, &payload),
+            ContentType::Ack => self.on_ack(number, &payload),
+            // The keys of 1.2 change with the message that needs them.
+            ContentType::ChangeCipherSpec if number.epoch == 0 => Ok(()),
+            // Anyone can send plaintext: no reason to stop.
+            _ if number.epoch == 0 => Ok(()),
+            other => Err(Failure::UnexpectedRecord(other.into())),
+        }
+    }
+
+    fn on_data(&mut self, number: RecordNumber, payload: BytesMut) -> Result<(), Failure> {
+        match (self.parts.session.version, number.epoch) {
+            (_, 0) => return Ok(()),
+            (Some(Version::Dtls13), 1..=2) => {
+                return Err(Failure::UnexpectedRecord(
+                    ContentType::ApplicationData.into(),
+                ));
+            }
+            _ => (),
+        }
+        if let State::Established(state) = &mut self.state {
+            state.note_data();
+        }
+        self.warnings = 0;
+        let (queue, most) = if self.connected {
+            (&mut self.data, MAX_QUEUED_DATA)
+        } else {
+            (&mut self.held, MAX_HELD_DATA)
+        };
+        if queue.len() < most {
+            queue.push_back(payload);
+        } else {
+            self.data_dropped += 1;
+        }
+        Ok(())
+    }
+
+    fn on_handshake(&mut self, number: RecordNumber, payload: &[u8]) -> Result<(), Failure> {
+        let parts = &mut self.parts;
+        let is_13 = parts.session.version == Some(Version::Dtls13);
+        let established = matches!(self.state, State::Established(_));
+        let current = number.epoch == parts.records.read_current();
+        let mut ackable = true;
+        let mut progress = false;
+        let mut reader = Reader::new(payload);
+        while !reader.is_empty() {
+            let fragment = Fragment::read(&mut reader)?;
+            let outcome = if current || fragment.sequence < parts.reassembly.next_sequence() {
+                parts.reassembly.insert(&fragment)?
+            } else {
+                Outcome::Discarded
+            };
+            match outcome {
+                Outcome::Kept => progress = true,
+                Outcome::Discarded => ackable = false,
+                Outcome::Past => {
+                    let asks_again = parts.sent_last_flight
+                        && number.epoch > 0
+                        && fragment.kind == HandshakeType::Finished
+                        && fragment.offset == 0;
+                    if asks_again && !parts.flight.is_sending() {
+                        parts.flight.restart();
+                        self.retransmissions += 1;
+                    }
+                }
+            }
+        }
+        if ackable {
+            parts.acks.push(number);
+            if is_13 {
+                parts.acks.start(parts.now);
+                if progress && !established {
+                    // Part of the answer says that ours arrived (RFC 9147 §7.1).
+                    parts.end_flight();
+                }
+            }
+        }
+        self.process_messages(number)
+    }
+
+    fn process_messages(&mut self, number: RecordNumber) -> Result<(), Failure> {
+        while self.parts.records.read_current() == number.epoch {
+            let Some(message) = self.parts.reassembly.pop() else {
+                break;
+            };
+            let state = std::mem::replace(&mut self.state, State::Ended);
+            self.state = state.on_message(&mut self.parts, message)?;
+            self.check_connected();
+        }
+        Ok(())
+    }
+
+    /// Reports the connection once the handshake ended and the peer is trusted.
+    pub(super) fn check_connected(&mut self) {
+        if self.connected || self.closed || !matches!(self.state, State::Established(_)) {
+            return;
+        }
+        self.parts.records.drop_plain_read();
+        if self.parts.session.trust == PeerTrust::AwaitsFingerprint {
+            if self.events.back() != Some(&Event::FingerprintNeeded) {
+                self.events.push_back(Event::FingerprintNeeded);
+            }
+            return;
+        }
+        let (Some(version), Some(cipher_suite)) =
+            (self.parts.session.version, self.parts.session.cipher_suite)
+        else {
+            return;
+        };
+        self.connected = true;
+        let srtp_profile = self.parts.session.srtp_profile;
+        self.events.push_back(Event::Connected {
+            version,
+            cipher_suite,
+            srtp_profile,
+        });
+        self.data.append(&mut self.held);
+        if version == Version::Dtls12 {
+            // 1.2 has no ACKs: nothing is to be remembered for one.
+            self.parts.acks.clear();
+        }
+    }
+
+    fn on_alert(&mut self, number: RecordNumber, payload: &[u8]) -> Result<(), Failure> {
+        let &[level, description] = payload else {
+            return Err(Failure::BadAlert);
+        };
+        let description = AlertDescription::from(description);
+        let is_13 = self.parts.session.version == Some(Version::Dtls13);
+        match (level, description) {
+            (1, AlertDescription::CloseNotify) => {
+                self.end(CloseReason::Peer, Some(AlertDescription::CloseNotify));
+                Ok(())
+            }
+            (1, AlertDescription::UserCanceled) => self.on_warning(),
+            (1, _) if !is_13 => self.on_warning(),
+            (1 | 2, _) => {
+                self.end(
+                    CloseReason::Failed(Failure::AlertReceived(description)),
+                    None,
+                );
+                Ok(())
+            }
+            _ if number.epoch == 0 => Ok(()),
+            _ => Err(Failure::BadAlert),
+        }
+    }
+
+    fn on_warning(&mut self) -> Result<(), Failure> {
+        self.warnings += 1;
+        if self.warnings > MAX_WARNING_ALERTS {
+            Err(Failure::Flood)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn on_ack(&mut self, number: RecordNumber, payload: &[u8]) -> Result<(), Failure> {
+        // Before the version is known an ACK says nothing that we need.
+        if self.parts.session.version != Some(Version::Dtls13) {
+            return Ok(());
+        }
+        let numbers = acks::parse(payload).map_err(|_| Failure::BadAck)?;
+        // Handshake records are not acknowledged from below their epoch.
+        if number.epoch < 3 && numbers.iter().any(|acked| acked.epoch > number.epoch) {
+            return Err(Failure::BadAck);
+        }
+        for acked in numbers {
+            self.parts.flight.acknowledge(acked);
+        }
+        if !self.parts.flight.is_empty() && self.parts.flight.is_acknowledged() {
+            self.parts.end_flight();
+            if let State::Established(state) = &mut self.state {
+                state.on_flight_acknowledged(&mut self.parts)?;
+            }
+        }
+        Ok(())
+    }
+}

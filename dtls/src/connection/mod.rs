@@ -1,0 +1,544 @@
+//! The conductor: passes records, messages and time between the parts, and
+//! is what the caller sees.
+
+mod inbound;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use rustls::{AlertDescription, CipherSuite, NamedGroup};
+
+use crate::acks::Acks;
+use crate::certificate::Fingerprint;
+use crate::config::{Config, Role, SrtpProfile, Version};
+use crate::error::{Error, Failure, SealError};
+use crate::flight::Flight;
+use crate::handshake::client::AwaitServerHello;
+use crate::handshake::server::AwaitClientHello;
+use crate::handshake::{Parts, State};
+use crate::limits::MIN_MTU;
+use crate::reassembly::Reassembly;
+use crate::record::RecordLayer;
+use crate::session::{Exporter, PeerTrust, Session};
+use crate::timer::RetransmissionTimer;
+use crate::wire::record::ContentType;
+
+/// What a connection has to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The peer has shown a certificate and waits to be judged:
+    /// [`Connection::set_remote_fingerprints`] goes on.
+    FingerprintNeeded,
+    /// The handshake ended and the peer is who it should be.
+    Connected {
+        /// The version agreed on.
+        version: Version,
+        /// The cipher suite agreed on.
+        cipher_suite: CipherSuite,
+        /// The SRTP profile agreed on, if any.
+        srtp_profile: Option<SrtpProfile>,
+    },
+    /// The connection ended; nothing comes after this.
+    Closed(CloseReason),
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// [`Connection::close`] was called.
+    Local,
+    /// The peer sent close_notify.
+    Peer,
+    /// Something went wrong.
+    Failed(Failure),
+}
+
+/// Counters since the connection began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Records opened and found authentic (or plaintext).
+    pub records_opened: u64,
+    /// Records sealed.
+    pub records_sealed: u64,
+    /// Dropped: no or nonsensical header, or too large.
+    pub records_malformed: u64,
+    /// Dropped: of an epoch that is over or unknown.
+    pub records_of_other_epochs: u64,
+    /// Dropped: seen before or too old.
+    pub records_replayed: u64,
+    /// Dropped: the tag did not verify.
+    pub records_forged: u64,
+    /// Kept back until their keys are known.
+    pub records_early: u64,
+    /// Application data dropped because nobody took it.
+    pub data_dropped: u64,
+    /// Times that a flight was sent again.
+    pub retransmissions: u64,
+}
+
+/// A DTLS connection with one peer, of either role and version. See the
+/// [crate's page](crate) for how to drive it.
+pub struct Connection {
+    parts: Parts,
+    state: State,
+    role: Role,
+    mtu: usize,
+    alert: Option<(u8, AlertDescription)>,
+    /// Records that came before their keys.
+    early: VecDeque<BytesMut>,
+    /// Data that came before the end of the handshake or the judgement.
+    held: VecDeque<BytesMut>,
+    data: VecDeque<BytesMut>,
+    events: VecDeque<Event>,
+    connected: bool,
+    closed: bool,
+    warnings: u32,
+    data_dropped: u64,
+    retransmissions: u64,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("role", &self.role)
+            .field("version", &self.parts.session.version)
+            .field("connected", &self.connected)
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Begins a connection; a client has its ClientHello ready at once.
+    ///
+    /// `rng` gives hello randoms and connection IDs. Keys come from the
+    /// configuration's crypto provider.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a server without a certificate, [`Error::Crypto`]
+    /// when the provider makes no key.
+    pub fn new(
+        config: Arc<Config>,
+        role: Role,
+        now: Instant,
+        rng: &mut impl Rng,
+    ) -> Result<Self, Error> {
+        let mut timer = RetransmissionTimer::new();
+        timer.set_first(config.rto);
+        let mut parts = Parts {
+            rng: StdRng::from_rng(rng),
+            now,
+            records: RecordLayer::new(),
+            flight: Flight::default(),
+            reassembly: Reassembly::default(),
+            session: Session::new(&config),
+            acks: Acks::default(),
+            timer,
+            sent_last_flight: false,
+            config,
+        };
+        let state = match role {
+            Role::Client => State::AwaitServerHello(Box::new(
+                AwaitServerHello::start(&mut parts).map_err(|_| Error::Crypto)?,
+            )),
+            Role::Server if parts.config.certificate.is_none() => {
+                return Err(Error::Config("a server needs a certificate"));
+            }
+            Role::Server => State::AwaitClientHello(AwaitClientHello::default()),
+        };
+        let mtu = parts.config.mtu;
+        Ok(Self {
+            parts,
+            state,
+            role,
+            mtu,
+            alert: None,
+            early: VecDeque::new(),
+            held: VecDeque::new(),
+            data: VecDeque::new(),
+            events: VecDeque::new(),
+            connected: false,
+            closed: false,
+            warnings: 0,
+            data_dropped: 0,
+            retransmissions: 0,
+        })
+    }
+
+    /// Takes a datagram of the peer. Records are decrypted where they lie;
+    /// application data wait in [`Self::poll_data`]. What is not a record of
+    /// this connection is dropped and counted.
+    ///
+    /// # Errors
+    /// None at present: whatever the network brings is dealt with.
+    pub fn handle_input(&mut self, now: Instant, datagram: BytesMut) -> Result<(), Error> {
+        self.parts.now = now;
+        self.receive(datagram);
+        Ok(())
+    }
+
+    /// The next application data record, a slice of the datagram it came in.
+    pub fn poll_data(&mut self) -> Option<BytesMut> {
+        self.data.pop_front()
+    }
+
+    /// Appends one datagram of at most the MTU to `out` and returns its
+    /// length, or `None` when there is nothing to send.
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<usize> {
+        let sending = self.parts.flight.is_sending();
+        if !sending && !self.parts.acks.is_due() && self.alert.is_none() {
+            return None;
+        }
+        let start = out.len();
+        if sending {
+            let parts = &mut self.parts;
+            let limit = parts.session.limit_out;
+            let written = parts
+                .flight
+                .write(&mut parts.records, limit, out, start, self.mtu);
+            if written.is_err() {
+                out.truncate(start);
+                self.fail(Failure::Exhausted);
+            } else if !self.parts.flight.is_sending() && !self.parts.sent_last_flight {
+                self.parts.timer.start(now);
+            }
+        }
+        if self.parts.acks.is_due() && !self.closed {
+            self.write_acks(out, start);
+        }
+        if !self.parts.flight.is_sending()
+            && let Some((level, description)) = self.alert
+        {
+            let epoch = self.parts.records.write_current();
+            let before = out.len();
+            let headroom = self.parts.records.headroom(epoch);
+            let size = headroom + 2 + self.parts.records.tailroom(epoch);
+            if before - start + size <= self.mtu {
+                self.alert = None;
+                out.resize(before + headroom, 0);
+                out.extend_from_slice(&[level, description.into()]);
+                if self
+                    .parts
+                    .records
+                    .seal(epoch, ContentType::Alert, out, before)
+                    .is_err()
+                {
+                    out.truncate(before);
+                }
+            }
+        }
+        (out.len() > start).then(|| out.len() - start)
+    }
+
+    fn write_acks(&mut self, out: &mut Vec<u8>, start: usize) {
+        let parts = &mut self.parts;
+        let epoch = parts.records.write_current();
+        let before = out.len();
+        let headroom = parts.records.headroom(epoch);
+        let overhead = headroom + parts.records.tailroom(epoch);
+        let Some(room) = (start + self.mtu).checked_sub(before + overhead) else {
+            return;
+        };
+        out.resize(before + headroom, 0);
+        let written = parts.acks.write(out, room)
+            && parts
+                .records
+                .seal(epoch, ContentType::Ack, out, before)
+                .is_ok();
+        if !written {
+            out.truncate(before);
+        }
+    }
+
+    /// Octets to leave free before a payload for [`Self::seal_in_place`].
+    #[must_use]
+    pub fn headroom(&self) -> usize {
+        self.parts
+            .records
+            .headroom(self.parts.records.write_current())
+    }
+
+    /// Octets that [`Self::seal_in_place`] appends.
+    #[must_use]
+    pub fn tailroom(&self) -> usize {
+        self.parts
+            .records
+            .tailroom(self.parts.records.write_current())
+    }
+
+    /// Makes application data a record where they lie: the payload is
+    /// `out[start + headroom..]`, the header is written before it and the tag
+    /// appended.
+    ///
+    /// # Errors
+    /// See [`SealError`]; `out` is then as it was.
+    pub fn seal_in_place(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), SealError> {
+        if !self.connected || self.closed {
+            return Err(SealError::NotConnected);
+        }
+        let epoch = self.parts.records.write_current();
+        let length = out
+            .len()
+            .checked_sub(start)
+            .and_then(|length| length.checked_sub(self.parts.records.headroom(epoch)))
+            .ok_or(SealError::NoHeadroom)?;
+        if length > self.parts.session.limit_out {
+            return Err(SealError::TooLarge);
+        }
+        if self.parts.records.write_is_worn() {
+            self.replace_worn_keys()?;
+        }
+        let before = out.len();
+        let sealed = self
+            .parts
+            .records
+            .seal(epoch, ContentType::ApplicationData, out, start);
+        sealed.map(|_| ()).map_err(|_| {
+            out.truncate(before);
+            SealError::Exhausted
+        })
+    }
+
+    /// Asks for new keys once those in use have sealed what they may.
+    fn replace_worn_keys(&mut self) -> Result<(), SealError> {
+        match &mut self.state {
+            State::Established(state) if self.parts.session.version == Some(Version::Dtls13) => {
+                state.update_keys(&mut self.parts, false);
+                Ok(())
+            }
+            _ => Err(SealError::Exhausted),
+        }
+    }
+
+    /// Renews the keys that we write with and, with `request`, asks the peer
+    /// to renew its own (RFC 9147 §8). 1.3 only.
+    ///
+    /// # Errors
+    /// [`Error::NotConnected`] before the handshake ended and in 1.2.
+    pub fn update_keys(&mut self, now: Instant, request: bool) -> Result<(), Error> {
+        self.parts.now = now;
+        match &mut self.state {
+            State::Established(state)
+                if self.connected && self.parts.session.version == Some(Version::Dtls13) =>
+            {
+                state.update_keys(&mut self.parts, request);
+                Ok(())
+            }
+            _ => Err(Error::NotConnected),
+        }
+    }
+
+    /// The next piece of news.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.closed {
+            return None;
+        }
+        let parts = &self.parts;
+        [
+            parts.timer.deadline(),
+            parts.acks.deadline(parts.timer.current()),
+            parts.records.expiry(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.parts.now = now;
+        if self.closed {
+            return;
+        }
+        let parts = &mut self.parts;
+        parts.records.expire(now);
+        if parts
+            .acks
+            .deadline(parts.timer.current())
+            .is_some_and(|at| at <= now)
+        {
+            parts.acks.send_now();
+        }
+        if parts.timer.deadline().is_some_and(|at| at <= now) {
+            if parts.timer.fire().is_err() {
+                self.fail(Failure::TimedOut);
+            } else {
+                parts.flight.restart();
+                self.retransmissions += 1;
+            }
+        }
+    }
+
+    /// Seeds the first retransmission timeout, from ICE's round trip for
+    /// example; one that runs is rescaled. 50 ms to 60 s.
+    pub fn set_initial_timeout(&mut self, timeout: Duration) {
+        self.parts.timer.set_first(timeout);
+    }
+
+    /// The largest datagram to send from now on, in octets.
+    pub fn set_mtu(&mut self, mtu: usize) {
+        self.mtu = mtu.max(MIN_MTU);
+    }
+
+    /// Says what the peer's certificate must be: it may come before, during or
+    /// after the handshake (an SDP answer can arrive late).
+    pub fn set_remote_fingerprints(&mut self, fingerprints: Vec<Fingerprint>) {
+        self.parts.session.fingerprints = fingerprints;
+        if self.closed || self.parts.session.trust == PeerTrust::Unknown {
+            return;
+        }
+        let config = Arc::clone(&self.parts.config);
+        match self.parts.session.judge(&config) {
+            Ok(()) => self.check_connected(),
+            Err(failure) => self.fail(failure),
+        }
+    }
+
+    /// Keying material for another protocol (RFC 5705, RFC 8446 §7.5), known
+    /// as soon as the handshake's secrets are: before [`Event::Connected`] the
+    /// peer is not proved, and only data that may be wrong go with it.
+    ///
+    /// # Errors
+    /// [`Error::Export`] before the secrets are known, or when label, context
+    /// or length are beyond the exporter's reach.
+    pub fn export_keying_material(
+        &self,
+        label: &str,
+        context: Option<&[u8]>,
+        out: &mut [u8],
+    ) -> Result<(), Error> {
+        match &self.parts.session.exporter {
+            Some(Exporter::Dtls12(master)) => master.export(label.as_bytes(), context, out),
+            Some(Exporter::Dtls13(exporter)) => {
+                exporter.export(label.as_bytes(), context.unwrap_or_default(), out)
+            }
+            None => Err(()),
+        }
+        .map_err(|()| Error::Export)
+    }
+
+    /// The version, once it is agreed on.
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        self.parts.session.version
+    }
+
+    /// The cipher suite, once it is agreed on.
+    #[must_use]
+    pub fn cipher_suite(&self) -> Option<CipherSuite> {
+        self.parts.session.cipher_suite
+    }
+
+    /// The key exchange group, once it is agreed on.
+    #[must_use]
+    pub fn key_exchange_group(&self) -> Option<NamedGroup> {
+        self.parts.session.group.map(NamedGroup::from)
+    }
+
+    /// The SRTP profile, if one was agreed on.
+    #[must_use]
+    pub fn srtp_profile(&self) -> Option<SrtpProfile> {
+        self.parts.session.srtp_profile
+    }
+
+    /// The application protocol, if one was agreed on.
+    #[must_use]
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.parts.session.alpn.as_deref()
+    }
+
+    /// The peer's chain in DER, the leaf first; empty until it was shown.
+    #[must_use]
+    pub fn peer_certificates(&self) -> &[Vec<u8>] {
+        &self.parts.session.peer_certificates
+    }
+
+    /// The scheme that the peer signed the handshake with.
+    #[must_use]
+    pub fn peer_signature_scheme(&self) -> Option<rustls::SignatureScheme> {
+        self.parts
+            .session
+            .peer_scheme
+            .map(rustls::SignatureScheme::from)
+    }
+
+    /// Whether a HelloRetryRequest was part of the handshake.
+    #[must_use]
+    pub fn was_retried(&self) -> bool {
+        self.parts.session.retried
+    }
+
+    /// Whether data can be sent.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.connected && !self.closed
+    }
+
+    /// Whether the connection has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let counters = self.parts.records.counters;
+        Stats {
+            records_opened: counters.opened,
+            records_sealed: counters.sealed,
+            records_malformed: counters.malformed,
+            records_of_other_epochs: counters.wrong_epoch,
+            records_replayed: counters.replayed,
+            records_forged: counters.forged,
+            records_early: counters.early,
+            data_dropped: self.data_dropped,
+            retransmissions: self.retransmissions,
+        }
+    }
+
+    /// Ends the connection; one more datagram says so to the peer.
+    pub fn close(&mut self, now: Instant) {
+        self.parts.now = now;
+        self.end(CloseReason::Local, Some(AlertDescription::CloseNotify));
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.end(CloseReason::Failed(failure), failure.alert());
+    }
+
+    fn end(&mut self, reason: CloseReason, alert: Option<AlertDescription>) {
+        if self.closed {
+            return;
+        }
+        self.closed = true;
+        self.state = State::Ended;
+        self.parts.end_flight();
+        self.parts.acks.clear();
+        self.early.clear();
+        self.held.clear();
+        self.alert = alert.map(|description| {
+            let level = if description == AlertDescription::CloseNotify {
+                1
+            } else {
+                2
+            };
+            (level, description)
+        });
+        self.events.push_back(Event::Closed(reason));
+    }
+}

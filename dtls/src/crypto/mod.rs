@@ -1,0 +1,10 @@
+//! The seam to the crypto provider: record protection, key schedules,
+//! transcript, signatures, certificates.
+
+pub(crate) mod aead;
+pub(crate) mod der;
+pub(crate) mod schedule12;
+pub(crate) mod schedule13;
+pub(crate) mod signature;
+pub(crate) mod suite;
+pub(crate) mod transcript;

@@ -1,0 +1,170 @@
+//! After the handshake: KeyUpdate and tickets in 1.3, silence in 1.2.
+
+use super::{Parts, State, unexpected};
+use crate::crypto::aead::Algorithm;
+use crate::crypto::schedule13::Secret;
+use crate::error::Failure;
+use crate::limits::MAX_KEY_UPDATES;
+use crate::wire::handshake::{HandshakeType, Message};
+use crate::wire::messages::{check_new_session_ticket, parse_key_update};
+
+/// The last epoch: the two-octet field of an ACK-less 1.2 would end here, and
+/// so do we (RFC 9147 §8 allows 2^48 - 1).
+const LAST_EPOCH: u64 = 0xffff;
+
+/// How far our own KeyUpdate is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Update {
+    Idle,
+    /// Ours is in flight; the new keys are used once it is acknowledged.
+    InFlight,
+    /// As before, and another is wanted after it.
+    InFlightAndWanted,
+    Wanted,
+}
+
+/// Secrets of both directions' current epochs.
+#[derive(Debug)]
+struct Keys {
+    aead: Algorithm,
+    read: Secret,
+    write: Secret,
+    update: Update,
+    request: bool,
+    updates_in_a_row: u32,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Established {
+    is_client: bool,
+    keys: Option<Box<Keys>>,
+}
+
+impl Established {
+    pub(crate) fn new12(is_client: bool) -> Self {
+        Self {
+            is_client,
+            keys: None,
+        }
+    }
+
+    pub(crate) fn new13(aead: Algorithm, read: Secret, write: Secret, is_client: bool) -> Self {
+        let update = Update::Idle;
+        let keys = Keys {
+            aead,
+            read,
+            write,
+            update,
+            request: false,
+            updates_in_a_row: 0,
+        };
+        Self {
+            is_client,
+            keys: Some(Box::new(keys)),
+        }
+    }
+
+    /// Application data came: the peer does not only update keys.
+    pub(crate) fn note_data(&mut self) {
+        if let Some(keys) = &mut self.keys {
+            keys.updates_in_a_row = 0;
+        }
+    }
+
+    pub(crate) fn on_message(
+        mut self,
+        parts: &mut Parts,
+        message: &Message,
+    ) -> Result<State, Failure> {
+        let Some(keys) = &mut self.keys else {
+            return match message.kind {
+                // Renegotiation is refused in silence (RFC 5246 §7.4.1.1).
+                HandshakeType::HelloRequest if self.is_client && message.body.is_empty() => {
+                    Ok(State::Established(self))
+                }
+                _ => unexpected(message),
+            };
+        };
+        match message.kind {
+            HandshakeType::NewSessionTicket if self.is_client => {
+                check_new_session_ticket(&message.body)?;
+            }
+            HandshakeType::KeyUpdate => {
+                let requested = parse_key_update(&message.body)?;
+                keys.updates_in_a_row += 1;
+                let epoch = parts.records.read_current() + 1;
+                if keys.updates_in_a_row > MAX_KEY_UPDATES || epoch > LAST_EPOCH {
+                    return Err(Failure::Flood);
+                }
+                keys.read = keys.read.next_generation();
+                parts.add_read13(epoch, keys.aead, &keys.read)?;
+                parts.read_from_epoch(epoch)?;
+                if requested {
+                    keys.want_update(false);
+                    keys.start_update(parts);
+                }
+            }
+            _ => return unexpected(message),
+        }
+        Ok(State::Established(self))
+    }
+
+    /// Asks for new write keys, and with `request` for the peer's too.
+    pub(crate) fn update_keys(&mut self, parts: &mut Parts, request: bool) {
+        if let Some(keys) = &mut self.keys {
+            keys.want_update(request);
+            keys.start_update(parts);
+        }
+    }
+
+    /// The flight was acknowledged whole.
+    pub(crate) fn on_flight_acknowledged(&mut self, parts: &mut Parts) -> Result<(), Failure> {
+        let Some(keys) = &mut self.keys else {
+            return Ok(());
+        };
+        let again = match keys.update {
+            Update::InFlight => false,
+            Update::InFlightAndWanted => true,
+            Update::Wanted => {
+                keys.start_update(parts);
+                return Ok(());
+            }
+            Update::Idle => return Ok(()),
+        };
+        let epoch = parts.records.write_current() + 1;
+        if epoch > LAST_EPOCH {
+            return Err(Failure::Exhausted);
+        }
+        keys.write = keys.write.next_generation();
+        parts.add_write13(epoch, keys.aead, &keys.write)?;
+        parts.records.drop_old_write();
+        keys.update = if again { Update::Wanted } else { Update::Idle };
+        keys.start_update(parts);
+        Ok(())
+    }
+}
+
+impl Keys {
+    fn want_update(&mut self, request: bool) {
+        self.request |= request;
+        self.update = match self.update {
+            Update::Idle | Update::Wanted => Update::Wanted,
+            // One in flight answers the peer's request as well as another
+            // would; only our own wish for the peer's keys needs one more.
+            Update::InFlight if !request => Update::InFlight,
+            Update::InFlight | Update::InFlightAndWanted => Update::InFlightAndWanted,
+        };
+    }
+
+    /// Sends ours unless another post-handshake message is in flight.
+    fn start_update(&mut self, parts: &mut Parts) {
+        if self.update != Update::Wanted || !parts.flight.is_empty() {
+            return;
+        }
+        let epoch = parts.records.write_current();
+        let body = vec![u8::from(std::mem::take(&mut self.request))];
+        parts.flight.push(epoch, HandshakeType::KeyUpdate, body);
+        self.update = Update::InFlight;
+    }
+}

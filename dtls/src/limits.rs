@@ -1,0 +1,82 @@
+//! Every bound that a remote could otherwise push, in one place.
+
+use std::time::Duration;
+
+/// Largest handshake message accepted, in octets. A certificate chain of a few
+/// RSA certificates fits several times over; a browser's ClientHello takes 2 kB.
+pub const MAX_MESSAGE: usize = 32 * 1024;
+
+/// How many messages after the next expected one are reassembled. The longest
+/// flight has seven (RFC 5246 §7.3, server's with a certificate request).
+pub const MAX_MESSAGES_AHEAD: u16 = 7;
+
+/// Octets held by one connection's reassembly altogether.
+pub const MAX_REASSEMBLY: usize = 64 * 1024;
+
+/// Disjoint ranges of one message in reassembly; a peer that fragments more
+/// finely out of order has to send again.
+pub const MAX_RANGES: usize = 64;
+
+/// Records of ours remembered to be matched with ACKs. A flight of 32 kB takes
+/// some 40 records at the smallest usual MTU; the oldest are forgotten first.
+pub const MAX_SENT_RECORDS: usize = 64;
+
+/// Records of the peer that one ACK can name; the oldest are dropped first.
+pub const MAX_ACKS: usize = 32;
+
+/// Record numbers read from one ACK of the peer: twice what we can remember.
+pub const MAX_ACKS_READ: usize = 2 * MAX_SENT_RECORDS;
+
+/// Records for an epoch whose keys are not known yet, kept for when they are:
+/// reordering of the peer's Finished and what it sends right after it.
+pub const MAX_EARLY_RECORDS: usize = 8;
+
+/// Application data records kept while the handshake has not ended.
+pub const MAX_HELD_DATA: usize = 16;
+
+/// Application data records opened and not yet taken by the caller; beyond
+/// this the newest are dropped, as the network would.
+pub const MAX_QUEUED_DATA: usize = 4096;
+
+/// Certificates accepted in one chain. Self-signed peers send one.
+pub const MAX_CHAIN: usize = 10;
+
+/// Connection ID length that we accept from a peer, in octets (RFC 9146 §3
+/// allows 255; each one costs headroom in every record).
+pub const MAX_CID: usize = 32;
+
+/// First retransmission timeout when the caller knows nothing better.
+pub const INITIAL_RTO: Duration = Duration::from_millis(400);
+
+/// Smallest first timeout a caller may ask for.
+pub const MIN_RTO: Duration = Duration::from_millis(50);
+
+/// Ceiling of the doubling timeout (RFC 9147 §5.8.2).
+pub const MAX_RTO: Duration = Duration::from_secs(60);
+
+/// The flight is given up at this timeout: about nine minutes with the default.
+pub const MAX_TIMEOUTS: u32 = 13;
+
+/// How long the keys of a past read epoch stay: longer than a packet lives.
+pub const OLD_EPOCH_LIFETIME: Duration = Duration::from_secs(4 * 60);
+
+/// Smallest path MTU worked with: headers, tag and some progress must fit.
+pub const MIN_MTU: usize = 128;
+
+/// Path MTU assumed until told: IPv6's minimum less IP, UDP and TURN headers.
+pub const DEFAULT_MTU: usize = 1200;
+
+/// Largest plaintext of a record (RFC 8446 §5.1).
+pub const MAX_PLAINTEXT: usize = 1 << 14;
+
+/// Largest growth of a record over its plaintext (RFC 5246 §6.2.3).
+pub const MAX_EXPANSION: usize = 2048;
+
+/// Consecutive records without any content tolerated from a peer.
+pub const MAX_EMPTY_RECORDS: u32 = 32;
+
+/// Consecutive warning alerts tolerated from a peer.
+pub const MAX_WARNING_ALERTS: u32 = 4;
+
+/// Consecutive KeyUpdates without application data tolerated from a peer.
+pub const MAX_KEY_UPDATES: u32 = 32;

@@ -1,0 +1,186 @@
+//! Reassembly of handshake messages from fragments that come in any order,
+//! overlapping and more than once (RFC 9147 §5.5).
+
+use std::collections::VecDeque;
+
+use crate::error::Failure;
+use crate::limits::{MAX_MESSAGE, MAX_MESSAGES_AHEAD, MAX_RANGES, MAX_REASSEMBLY};
+use crate::ranges::Ranges;
+use crate::wire::handshake::{Fragment, HandshakeType, Message};
+
+#[derive(Debug)]
+struct Partial {
+    kind: HandshakeType,
+    length: usize,
+    /// Grows to the last octet received, not to the length claimed.
+    body: Vec<u8>,
+    received: Ranges,
+}
+
+/// What became of a fragment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Of a message that is complete and handed out already.
+    Past,
+    /// Kept (or known already).
+    Kept,
+    /// Not kept: too far ahead, or no room. The peer has to send it again.
+    Discarded,
+}
+
+/// Messages of one direction in order of their sequence numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Reassembly {
+    next: u16,
+    /// Slot `i` is for message `next + i`.
+    slots: VecDeque<Option<Partial>>,
+    held: usize,
+}
+
+impl Reassembly {
+    /// The sequence number of the message to be handed out next.
+    pub(crate) fn next_sequence(&self) -> u16 {
+        self.next
+    }
+
+    /// Whether part of a message that was not handed out is here.
+    pub(crate) fn has_leftovers(&self) -> bool {
+        self.slots.iter().any(Option::is_some)
+    }
+
+    pub(crate) fn insert(&mut self, fragment: &Fragment<'_>) -> Result<Outcome, Failure> {
+        let ahead = fragment.sequence.wrapping_sub(self.next);
+        if fragment.sequence < self.next {
+            return Ok(Outcome::Past);
+        }
+        if ahead > MAX_MESSAGES_AHEAD {
+            return Ok(Outcome::Discarded);
+        }
+        if fragment.length > MAX_MESSAGE {
+            return Err(Failure::MessageTooLarge);
+        }
+        let index = usize::from(ahead);
+        while self.slots.len() <= index {
+            self.slots.push_back(None);
+        }
+        let Some(slot) = self.slots.get_mut(index) else {
+            return Ok(Outcome::Discarded);
+        };
+        let partial = slot.get_or_insert_with(|| Partial {
+            kind: fragment.kind,
+            length: fragment.length,
+            body: Vec::new(),
+            received: Ranges::default(),
+        });
+        if partial.kind != fragment.kind || partial.length != fragment.length {
+            return Err(Failure::FragmentMismatch);
+        }
+        if fragment.bytes.is_empty() {
+            return Ok(Outcome::Kept);
+        }
+        let end = fragment.offset + fragment.bytes.len();
+        let growth = end.saturating_sub(partial.body.len());
+        if self.held + growth > MAX_REASSEMBLY || partial.received.count() >= MAX_RANGES {
+            return Ok(Outcome::Discarded);
+        }
+        if growth > 0 {
+            partial.body.resize(end, 0);
+            self.held += growth;
+        }
+        if let Some(room) = partial.body.get_mut(fragment.offset..end) {
+            room.copy_from_slice(fragment.bytes);
+        }
+        partial.received.insert(fragment.offset..end);
+        Ok(Outcome::Kept)
+    }
+
+    /// Hands out the next message once it is complete.
+    pub(crate) fn pop(&mut self) -> Option<Message> {
+        let front = self.slots.front()?.as_ref()?;
+        if !front.received.covers(front.length) {
+            return None;
+        }
+        // Message numbers never wrap: a handshake of 2^16 messages is refused.
+        let sequence = self.next;
+        self.next = sequence.checked_add(1)?;
+        let partial = self.slots.pop_front()??;
+        self.held -= partial.body.len();
+        Some(Message {
+            kind: partial.kind,
+            sequence,
+            body: partial.body,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn fragment(sequence: u16, whole: &[u8], offset: usize, length: usize) -> Fragment<'_> {
+        Fragment {
+            kind: HandshakeType::Certificate,
+            length: whole.len(),
+            sequence,
+            offset,
+            bytes: &whole[offset..offset + length],
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_overlap_and_repetition_gives_the_message(
+            whole in prop::collection::vec(any::<u8>(), 1..300),
+            pieces in prop::collection::vec((0_usize..300, 1_usize..80), 0..40),
+        ) {
+            let mut reassembly = Reassembly::default();
+            for (offset, length) in pieces {
+                let offset = offset.min(whole.len());
+                let length = length.min(whole.len() - offset);
+                reassembly.insert(&fragment(0, &whole, offset, length)).expect("no mismatch");
+            }
+            reassembly.insert(&fragment(0, &whole, 0, whole.len())).expect("no mismatch");
+            prop_assert_eq!(reassembly.pop().expect("complete").body, whole);
+            prop_assert_eq!(reassembly.held, 0);
+        }
+    }
+
+    #[test]
+    fn messages_come_out_in_order() {
+        let mut reassembly = Reassembly::default();
+        assert_eq!(
+            reassembly.insert(&fragment(1, b"second", 0, 6)),
+            Ok(Outcome::Kept)
+        );
+        assert!(reassembly.pop().is_none());
+        assert_eq!(
+            reassembly.insert(&fragment(0, b"first", 0, 5)),
+            Ok(Outcome::Kept)
+        );
+        assert_eq!(reassembly.pop().expect("first").body, b"first");
+        assert_eq!(reassembly.pop().expect("second").body, b"second");
+        assert_eq!(
+            reassembly.insert(&fragment(0, b"first", 0, 5)),
+            Ok(Outcome::Past)
+        );
+    }
+
+    #[test]
+    fn memory_is_bounded_whatever_is_claimed() {
+        let mut reassembly = Reassembly::default();
+        let byte = [0];
+        for sequence in 0..u16::MAX {
+            let claim = Fragment {
+                kind: HandshakeType::Certificate,
+                length: MAX_MESSAGE,
+                sequence,
+                offset: MAX_MESSAGE - 1,
+                bytes: &byte,
+            };
+            reassembly.insert(&claim).expect("not malformed");
+        }
+        assert!(reassembly.held <= MAX_REASSEMBLY);
+        assert!(reassembly.slots.len() <= usize::from(MAX_MESSAGES_AHEAD) + 1);
+    }
+}

@@ -1,0 +1,65 @@
+//! The retransmission timer (RFC 9147 §5.8.2) and the ACK timer that follows it.
+
+use std::time::{Duration, Instant};
+
+use crate::limits::{INITIAL_RTO, MAX_RTO, MAX_TIMEOUTS, MIN_RTO};
+
+/// Doubles from a first timeout that may be changed while it runs.
+#[derive(Debug)]
+pub(crate) struct RetransmissionTimer {
+    first: Duration,
+    timeouts: u32,
+    started: Option<Instant>,
+}
+
+/// The last timeout has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GaveUp;
+
+impl RetransmissionTimer {
+    pub(crate) fn new() -> Self {
+        Self {
+            first: INITIAL_RTO,
+            timeouts: 0,
+            started: None,
+        }
+    }
+
+    /// Sets the first timeout; a running one is rescaled.
+    pub(crate) fn set_first(&mut self, first: Duration) {
+        self.first = first.clamp(MIN_RTO, MAX_RTO);
+    }
+
+    /// The timeout that runs now or will next.
+    pub(crate) fn current(&self) -> Duration {
+        self.first
+            .saturating_mul(1 << self.timeouts.min(20))
+            .min(MAX_RTO)
+    }
+
+    /// Starts, unless it runs already.
+    pub(crate) fn start(&mut self, now: Instant) {
+        self.started = self.started.or(Some(now));
+    }
+
+    /// Stops and forgets the doublings.
+    pub(crate) fn reset(&mut self) {
+        self.started = None;
+        self.timeouts = 0;
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        Some(self.started? + self.current())
+    }
+
+    /// Takes note of a timeout that has passed. Stopped until started again.
+    pub(crate) fn fire(&mut self) -> Result<(), GaveUp> {
+        self.started = None;
+        self.timeouts += 1;
+        if self.timeouts >= MAX_TIMEOUTS {
+            Err(GaveUp)
+        } else {
+            Ok(())
+        }
+    }
+}
