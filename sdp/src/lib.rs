@@ -33,25 +33,31 @@
 pub mod attributes;
 mod base64;
 mod candidate;
+pub mod codec;
 mod description;
 mod error;
+mod fragment;
 mod getters;
 pub mod limits;
 mod lines;
 mod media;
+mod munge;
 mod parse;
 mod scan;
 mod section;
 mod strict;
 pub mod uri;
+mod view;
 
 pub use attributes::*;
 pub use candidate::{Candidate, CandidateAddress, CandidateKind, CandidateTransport, TcpKind};
 pub use description::{Effective, SessionDescription};
 pub use error::{ParseError, Rule, ValueError};
+pub use fragment::{CandidatePlace, SdpFragment};
 pub use limits::Limits;
 pub use lines::{
     AddressKind, Bandwidth, BandwidthKind, Connection, Origin, Repeat, TimeZones, Timing, TypedTime,
 };
 pub use media::{MediaDescription, MediaLine};
 pub use section::{Line, LineKind, RawAttribute, Section};
+pub use view::{DescriptionView, MediaView, SectionView};

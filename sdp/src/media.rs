@@ -24,12 +24,12 @@ pub struct MediaLine {
 }
 
 /// Parts of an m-line's value, by their place in it.
-struct Parts {
-    kind: Range<usize>,
-    port: u16,
+pub(crate) struct Parts {
+    pub(crate) kind: Range<usize>,
+    pub(crate) port: u16,
     port_count: u16,
-    proto: Range<usize>,
-    formats: Range<usize>,
+    pub(crate) proto: Range<usize>,
+    pub(crate) formats: Range<usize>,
 }
 
 impl Grammar for MediaLine {
@@ -51,7 +51,7 @@ from_str!(MediaLine);
 
 impl Parts {
     /// `media SP port ["/" integer] SP proto 1*(SP fmt)`; tolerant reading lets formats miss.
-    fn read(scan: &mut Scan<'_>) -> Result<Self, ValueError> {
+    pub(crate) fn read(scan: &mut Scan<'_>) -> Result<Self, ValueError> {
         let kind = scan.token()?;
         let kind = scan.at() - kind.len()..scan.at();
         scan.space()?;

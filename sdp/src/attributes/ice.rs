@@ -4,10 +4,10 @@ use std::fmt::{self, Display};
 use std::net::IpAddr;
 
 use crate::candidate::CandidateAddress;
-use crate::error::ValueError;
+use crate::error::{Rule, ValueError};
 use crate::limits::MAX_ICE_CREDENTIAL;
 use crate::lines::Connection;
-use crate::scan::{Grammar, Scan, from_str, push_bounded, words};
+use crate::scan::{Grammar, Scan, from_str, push_bounded};
 
 /// `a=ice-ufrag`: the user name fragment (RFC 8839 §5.4), 4 to 256 characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,9 +109,20 @@ impl Grammar for IceOptions {
             }
             return Ok(Self { tags });
         }
-        scan.run(|byte| byte == b' ');
-        let mut tags = vec![scan.word()?.to_owned()];
-        tags.append(&mut words(scan)?);
+        // libdatachannel separates the tags by commas.
+        let separates = |byte| matches!(byte, b' ' | b'\t' | b',');
+        let mut tags = Vec::new();
+        loop {
+            scan.run(separates);
+            let tag = scan.run(|byte| !separates(byte)).to_owned();
+            if tag.is_empty() {
+                break;
+            }
+            push_bounded(scan, &mut tags, tag)?;
+        }
+        if tags.is_empty() {
+            return Err(scan.error(Rule::Empty));
+        }
         Ok(Self { tags })
     }
 }

@@ -168,7 +168,7 @@ impl Display for RtpMap {
 
 /// `a=fmtp`: parameters of one format (RFC 8866 §6.15).
 ///
-/// The text is kept as it is; typed parameters read it as what the codec means by it.
+/// The text is kept as it is; [`crate::codec`] reads it as what the codec means by it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fmtp {
     /// The format of the m-line: a payload type for RTP.
