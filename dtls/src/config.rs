@@ -150,7 +150,7 @@ impl Config {
         Builder {
             config: Self {
                 certificate: None,
-                provider: Arc::new(rustls::crypto::ring::default_provider()),
+                provider: Arc::new(crate::provider::default_provider()),
                 oldest: Version::Dtls12,
                 newest: Version::Dtls13,
                 verification: Verification::Fingerprints(Vec::new()),
@@ -203,7 +203,13 @@ impl Config {
     /// Groups to send a share of with the first ClientHello.
     pub(crate) fn initial_shares(&self) -> Vec<&'static dyn SupportedKxGroup> {
         if self.key_shares.is_empty() {
-            self.groups(Version::Dtls13).take(1).collect()
+            // The best; where that is a hybrid, also what a peer without it has.
+            let mut groups: Vec<_> = self.groups(Version::Dtls13).collect();
+            let hybrid = groups.first().is_some_and(|best| {
+                !best.usable_for_version(rustls::ProtocolVersion::TLSv1_2)
+            });
+            groups.truncate(if hybrid { 2 } else { 1 });
+            groups
         } else {
             self.key_shares
                 .iter()
@@ -229,7 +235,7 @@ impl Builder {
     }
 
     /// Suites, groups, signatures and randomness in the order of preference.
-    /// The default is rustls's ring provider.
+    /// The default is [`crate::provider::default_provider`].
     #[must_use]
     pub fn provider(mut self, provider: Arc<CryptoProvider>) -> Self {
         self.config.provider = provider;

@@ -65,6 +65,7 @@ mod error;
 mod flight;
 mod handshake;
 pub mod limits;
+pub mod provider;
 mod ranges;
 mod reassembly;
 mod record;

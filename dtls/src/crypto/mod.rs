@@ -3,6 +3,8 @@
 
 pub(crate) mod aead;
 pub(crate) mod der;
+#[cfg(feature = "ml-kem")]
+pub(crate) mod hybrid;
 pub(crate) mod schedule12;
 pub(crate) mod schedule13;
 pub(crate) mod signature;
