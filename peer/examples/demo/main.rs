@@ -15,6 +15,8 @@
 mod echo;
 mod offer;
 mod reply;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod studio;
 mod whip;
 mod ws;

@@ -6,12 +6,13 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use tincan_peer::driver::{Peer, PeerEvent};
 use tincan_peer::{
-    Direction, Event, IceCandidateInit, Kind, PeerConnectionState, SdpType, SessionDescription,
-    SignalingState, TransceiverInit,
+    Direction, Event, Kind, PeerConnectionState, SdpType, SessionDescription, SignalingState,
+    TransceiverInit,
 };
 
 use crate::echo::{self, FarSide, Media};
 use crate::reply::Refusal;
+use crate::shared::{candidate_from_json, candidate_to_json, description_to_json};
 use crate::{App, MAX_BODY};
 
 pub(crate) async fn ws(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
@@ -22,10 +23,6 @@ pub(crate) async fn ws(State(app): State<App>, upgrade: WebSocketUpgrade) -> Res
 
 async fn say(socket: &mut WebSocket, value: Value) -> bool {
     socket.send(Message::text(value.to_string())).await.is_ok()
-}
-
-fn description(description: &SessionDescription) -> Value {
-    json!({ "type": description.type_.as_str(), "sdp": description.sdp })
 }
 
 async fn session(app: App, mut socket: WebSocket) {
@@ -84,19 +81,7 @@ async fn tell(
 ) -> bool {
     match event {
         PeerEvent::Event(Event::IceCandidate(candidate)) => {
-            let candidate = candidate.map(|candidate| {
-                json!({
-                    "candidate": candidate.candidate,
-                    "sdpMid": candidate.sdp_mid,
-                    "sdpMLineIndex": candidate.sdp_m_line_index,
-                    "usernameFragment": candidate.username_fragment,
-                })
-            });
-            say(
-                socket,
-                json!({ "type": "candidate", "candidate": candidate }),
-            )
-            .await
+            say(socket, candidate_to_json(candidate.as_ref())).await
         }
         PeerEvent::Event(Event::NegotiationNeeded) => {
             // Nothing to offer before the page has offered: it begins. And with an offer on the table the need comes
@@ -110,7 +95,7 @@ async fn tell(
                 connection.local_description()
             });
             match offer.await {
-                Ok(Some(offer)) => say(socket, description(&offer)).await,
+                Ok(Some(offer)) => say(socket, description_to_json(&offer)).await,
                 Ok(None) | Err(_) => true,
             }
         }
@@ -144,7 +129,7 @@ async fn obey(peer: &Peer, media: &Media, text: &str) -> Result<Reply, Refusal> 
         // This end is the polite one: an offer that meets ours rolls ours back.
         "offer" => {
             let answer = echo::answer(peer, media, SessionDescription::offer(sdp()?)).await?;
-            Ok(Reply::Say(description(&answer)))
+            Ok(Reply::Say(description_to_json(&answer)))
         }
         "answer" => {
             let state = peer
@@ -158,24 +143,7 @@ async fn obey(peer: &Peer, media: &Media, text: &str) -> Result<Reply, Refusal> 
             Ok(Reply::Nothing)
         }
         "candidate" => {
-            let candidate = match value.get("candidate") {
-                Some(Value::Object(candidate)) => {
-                    let text = |name: &str| {
-                        candidate
-                            .get(name)
-                            .and_then(Value::as_str)
-                            .map(str::to_owned)
-                    };
-                    let index = candidate.get("sdpMLineIndex").and_then(Value::as_u64);
-                    Some(IceCandidateInit {
-                        candidate: text("candidate").unwrap_or_default(),
-                        sdp_mid: text("sdpMid"),
-                        sdp_m_line_index: index.and_then(|index| u16::try_from(index).ok()),
-                        username_fragment: text("usernameFragment"),
-                    })
-                }
-                _ => None,
-            };
+            let candidate = candidate_from_json(&value);
             peer.add_ice_candidate(candidate).await?;
             Ok(Reply::Nothing)
         }

@@ -55,6 +55,11 @@ impl RtpSender {
         self.transceiver
     }
 
+    /// The peer.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
     /// Queues a packet. While the transceiver is not negotiated to send, packets vanish and are counted by the
     /// driver, as a browser's sender drops them.
     ///
