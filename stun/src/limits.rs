@@ -52,3 +52,32 @@ pub const MAX_AUTH_RETRIES: u8 = 3;
 /// Servers in a row that ALTERNATE-SERVER may lead through (RFC 8489 §10 warns
 /// of loops).
 pub const MAX_REDIRECTS: u8 = 4;
+
+/// Permissions of one allocation on the server. A client pays one request for
+/// sixteen of them; the server sorts them in a list.
+pub const MAX_PERMISSIONS: usize = 1024;
+
+/// Channels of one allocation on the server.
+pub const MAX_CHANNELS: usize = 512;
+
+/// Peer TCP connections of one allocation (RFC 6062), open or awaited.
+pub const MAX_PEER_CONNECTIONS: usize = 64;
+
+/// Responses that wait in a server for [`poll_transmit`](crate::turn::server::Server::poll_transmit).
+/// A driver that drains after every batch of input never comes near.
+pub const MAX_QUEUED_RESPONSES: usize = 8192;
+
+/// Ports kept in reserve by EVEN-PORT at one time.
+pub const MAX_RESERVATIONS: usize = 1024;
+
+/// How long a port is kept in reserve: at least 30 s from the answer (RFC 8656
+/// §7.2), and some for the driver to open it.
+pub const RESERVATION_LIFETIME: std::time::Duration = std::time::Duration::from_secs(40);
+
+/// How long a peer's TCP connection waits for its ConnectionBind: at least
+/// 30 s (RFC 6062 §5.3).
+pub const CONNECTION_BIND_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Buckets that limit what strangers are answered; each is eight octets. Source
+/// prefixes share them by a keyed hash, so memory does not grow with senders.
+pub const STRANGER_BUCKETS: usize = 4096;

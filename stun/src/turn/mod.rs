@@ -1,9 +1,11 @@
 //! TURN (RFC 8656, RFC 6062): a relay's client and the relay.
 //!
-//! [`client::Client`] keeps one allocation on one server and touches no socket.
+//! [`client::Client`] keeps one allocation on one server; [`server::Server`]
+//! keeps thousands. Neither touches a socket.
 
 pub mod channel_data;
 pub mod client;
+pub mod server;
 
 pub use channel_data::ChannelData;
 

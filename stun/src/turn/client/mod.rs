@@ -5,7 +5,9 @@
 //! use tincan_stun::turn::client::{Client, Config, Event};
 //!
 //! # let (socket, server) = (std::net::UdpSocket::bind("0.0.0.0:0")?, "192.0.2.1:3478".parse()?);
-//! let mut client = Client::new(Config::new(server, "user", "password"), Instant::now(), &mut rand::rng());
+//! # use rand::SeedableRng;
+//! # let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+//! let mut client = Client::new(Config::new(server, "user", "password"), Instant::now(), &mut rng);
 //! let mut out = Vec::new();
 //! while let Some(transmit) = client.poll_transmit(Instant::now(), &mut out) {
 //!     socket.send_to(&out[..transmit.len], transmit.remote)?;

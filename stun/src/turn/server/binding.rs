@@ -1,0 +1,147 @@
+//! Binding requests, with the choices of NAT behaviour discovery (RFC 5780 §6).
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::Server;
+use super::config::{Discovery, FiveTuple};
+use crate::attributes::{
+    ChangeRequest, ErrorCode, OtherAddress, Padding, ResponseOrigin, ResponsePort,
+    UnknownAttributes, XorMappedAddress,
+};
+use crate::limits::MAX_UNKNOWN_LISTED;
+use crate::message::{AttributeType, Class, Message, Method, Writer};
+use crate::turn::Transport;
+
+/// USERNAME and the like are known but not asked for: Binding is open to all.
+const KNOWN: [AttributeType; 8] = [
+    AttributeType::CHANGE_REQUEST,
+    AttributeType::PADDING,
+    AttributeType::RESPONSE_PORT,
+    AttributeType::USERNAME,
+    AttributeType::REALM,
+    AttributeType::NONCE,
+    AttributeType::USERHASH,
+    AttributeType::PASSWORD_ALGORITHM,
+];
+
+/// RFC 5780 §6.1: no larger than a typical MTU, and never larger than asked with.
+const MAX_PADDING: usize = 1500;
+
+impl Discovery {
+    /// Where an answer is sent from (table of RFC 5780 §6.1).
+    fn origin(&self, local: SocketAddr, change: ChangeRequest) -> SocketAddr {
+        let flip = |is_primary: bool, changed: bool| is_primary != changed;
+        let ip = flip(local.ip() == self.primary.ip(), change.ip);
+        let port = flip(local.port() == self.primary.port(), change.port);
+        self.at(ip, port)
+    }
+
+    fn at(&self, primary_ip: bool, primary_port: bool) -> SocketAddr {
+        let ip = if primary_ip {
+            self.primary
+        } else {
+            self.alternate
+        }
+        .ip();
+        let port = if primary_port {
+            self.primary
+        } else {
+            self.alternate
+        }
+        .port();
+        SocketAddr::new(ip, port)
+    }
+
+    /// All four, on which the driver listens.
+    pub fn addresses(&self) -> [SocketAddr; 4] {
+        [(true, true), (true, false), (false, true), (false, false)].map(|(i, p)| self.at(i, p))
+    }
+}
+
+impl Server {
+    pub(super) fn binding(&mut self, now: Instant, client: FiveTuple, message: &Message<'_>) {
+        if message.has_fingerprint() && message.verify_fingerprint().is_err() {
+            self.stats.malformed += 1;
+            return;
+        }
+        let udp = client.transport == Transport::Udp;
+        if udp && !self.strangers.may_answer(now, client.remote.ip()) {
+            self.stats.strangers_ignored += 1;
+            return;
+        }
+        let id = message.transaction_id();
+        let fingerprint = message.has_fingerprint();
+        let end = |w: Writer<'_>| {
+            if fingerprint {
+                w.fingerprint().finish()
+            } else {
+                w.finish()
+            }
+        };
+        let discovery = self.config.discovery.filter(|_| udp);
+        // Without discovery its attributes are unknown ones.
+        let known = if discovery.is_some() {
+            &KNOWN[..]
+        } else {
+            &KNOWN[3..]
+        };
+        let unknown: Vec<_> = message
+            .unknown_required(known)
+            .take(MAX_UNKNOWN_LISTED)
+            .collect();
+        let ports = message.try_get::<ResponsePort>();
+        let change = message.try_get::<ChangeRequest>();
+        let error = match (&ports, &change) {
+            _ if !unknown.is_empty() => Some(ErrorCode::UNKNOWN_ATTRIBUTE),
+            (Ok(port), Ok(_)) => {
+                // RFC 5780 §7.5: not both. A port below 1024 would let strangers
+                // knock at a third party's services.
+                let padded = message.has(AttributeType::PADDING);
+                let bad = port.is_some_and(|p| padded || p.0 < 1024);
+                bad.then_some(ErrorCode::BAD_REQUEST)
+            }
+            _ => Some(ErrorCode::BAD_REQUEST),
+        };
+        if let Some(error) = error {
+            self.stats.refused += 1;
+            let queued = self.outbox.push(client, |out| {
+                let mut w = Writer::new(out, Class::Error, Method::BINDING, id).push(&error);
+                if !unknown.is_empty() {
+                    w = w.push(&UnknownAttributes::List(&unknown));
+                }
+                end(w)
+            });
+            self.stats.queue_overflows += u64::from(!queued);
+            return;
+        }
+        self.stats.granted += 1;
+        let mut to = client;
+        let change = change.ok().flatten().unwrap_or_default();
+        if let Some(discovery) = discovery {
+            to.local = discovery.origin(client.local, change);
+        }
+        if let Ok(Some(port)) = ports {
+            to.remote.set_port(port.0);
+        }
+        let padding = message
+            .get::<Padding<'_>>()
+            .filter(|p| p.0.len() <= MAX_PADDING);
+        let queued = self.outbox.push(to, |out| {
+            let mut w = Writer::new(out, Class::Success, Method::BINDING, id)
+                .push(&XorMappedAddress(client.remote));
+            if let Some(discovery) = discovery {
+                let both = ChangeRequest {
+                    ip: true,
+                    port: true,
+                };
+                w = w
+                    .push(&ResponseOrigin(to.local))
+                    .push(&OtherAddress(discovery.origin(client.local, both)))
+                    .push_opt(padding.as_ref());
+            }
+            end(w)
+        });
+        self.stats.queue_overflows += u64::from(!queued);
+    }
+}
