@@ -176,10 +176,9 @@ impl CheckList {
     /// Whether [`next`](Self::next) would give something.
     pub(crate) fn has_work(&self) -> bool {
         !self.triggered.is_empty()
-            || self
-                .pairs
-                .iter()
-                .any(|p| !p.parked && matches!(p.state, PairState::Waiting | PairState::Frozen))
+            || self.pairs.iter().any(|p| {
+                p.is_checkable() && matches!(p.state, PairState::Waiting | PairState::Frozen)
+            })
     }
 
     /// The pair to check next (RFC 8445 §6.1.4.2): triggered ones in order of
@@ -189,14 +188,14 @@ impl CheckList {
         while let Some(id) = self.triggered.pop_front() {
             if let Some(pair) = self.get_mut(id) {
                 pair.queued = false;
-                if pair.state != PairState::Failed {
+                if pair.state != PairState::Failed && !pair.blocked {
                     return Some(id);
                 }
             }
         }
         let waiting = self
             .iter()
-            .find(|(_, p)| !p.parked && p.state == PairState::Waiting);
+            .find(|(_, p)| p.is_checkable() && p.state == PairState::Waiting);
         if let Some((id, _)) = waiting {
             return Some(id);
         }
@@ -205,7 +204,7 @@ impl CheckList {
                 .iter()
                 .any(|p| p.foundation == foundation && p.state == PairState::InProgress)
         };
-        let frozen = |&(_, p): &(PairId, &Pair)| !p.parked && p.state == PairState::Frozen;
+        let frozen = |&(_, p): &(PairId, &Pair)| p.is_checkable() && p.state == PairState::Frozen;
         self.iter()
             .filter(frozen)
             .find(|(_, p)| !busy(p.foundation))

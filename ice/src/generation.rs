@@ -21,6 +21,7 @@ use crate::locals::{BaseKind, Locals};
 use crate::mdns_name::MdnsName;
 use crate::pair::{BaseId, FailureReason, NewPair, Nomination, Pair, PairId, PairState, RemoteId};
 use crate::priority::is_link_local;
+use crate::relays::{Permission, Relays};
 use crate::remotes::{Addition, Remote, Remotes};
 use crate::role::Role;
 use crate::selection;
@@ -38,6 +39,7 @@ pub(crate) struct Context<'a> {
     pub(crate) tie_breaker: u64,
     pub(crate) renomination: bool,
     pub(crate) locals: &'a mut Locals,
+    pub(crate) relays: &'a mut Relays,
     pub(crate) counters: &'a mut Counters,
 }
 
@@ -214,16 +216,43 @@ impl Generation {
             foundation: (local.foundation, remote.foundation),
             reliable: base.transport() != Transport::Udp,
         };
-        match self.list.insert(new, cx.role, self.selected) {
-            Insertion::Added(id) | Insertion::Known(id) => Some(id),
+        let (kind, remote_addr) = (base.kind, new.remote_addr);
+        let id = match self.list.insert(new, cx.role, self.selected) {
+            Insertion::Known(id) => return Some(id),
+            Insertion::Added(id) => id,
             Insertion::Replaced(id) => {
                 self.transactions.forget(id);
                 self.probes.retain(|p| *p != id);
-                Some(id)
+                id
             }
             Insertion::Refused => {
                 cx.counters.pairs_refused += 1;
-                None
+                return None;
+            }
+        };
+        if let (BaseKind::Relay(relay), Some(pair)) = (kind, self.list.get_mut(id)) {
+            match cx.relays.permit(cx.now, relay, remote_addr.ip()) {
+                Permission::Granted => {}
+                Permission::Asked => pair.blocked = true,
+                Permission::Refused => pair.fail(FailureReason::NoPermission),
+            }
+        }
+        Some(id)
+    }
+
+    /// The TURN server answered about peers of this address.
+    pub(crate) fn permission(&mut self, base: BaseId, ip: IpAddr, granted: bool) {
+        let asked: Vec<PairId> = self
+            .list
+            .iter()
+            .filter(|(_, p)| p.base == base && p.remote_addr.ip() == ip)
+            .map(|(id, _)| id)
+            .collect();
+        for id in asked {
+            if !granted {
+                self.fail(id, FailureReason::NoPermission);
+            } else if let Some(pair) = self.list.get_mut(id) {
+                pair.blocked = false;
             }
         }
     }
@@ -408,11 +437,6 @@ impl Generation {
         if pair.nomination == Nomination::Pending && acknowledged {
             pair.nomination = Nomination::Done;
         }
-        if let (Nomination::Done, Role::Controlling, Some(_)) =
-            (pair.nomination, cx.role, nominating)
-        {
-            pair.nominated_at = Some((nominating, 0));
-        }
         let known = cx.locals.find_candidate(base, mapped);
         let mapped = known.or_else(|| {
             let is_base = cx.locals.base(base).is_some_and(|b| {
@@ -545,18 +569,15 @@ impl Generation {
             selection::Advice::Nothing => {}
             selection::Advice::Wait(until) => self.ponder = Some(until),
             selection::Advice::Nominate(id) => {
-                self.nominations_sent += 1;
+                // 24 bits on the wire (draft-thatcher-ice-renomination §4).
+                self.nominations_sent = (self.nominations_sent + 1) & 0x00ff_ffff;
                 if let Some(pair) = self.list.get_mut(id) {
                     pair.nomination = Nomination::Pending;
+                    pair.nominated_at = Some((Some(self.nominations_sent), 0));
                 }
                 self.list.trigger(id);
             }
         }
-    }
-
-    /// The value for the next NOMINATION attribute, of 24 bits.
-    pub(crate) fn nomination_value(&self) -> u32 {
-        self.nominations_sent & 0x00ff_ffff
     }
 
     /// Once a pair is nominated, worse ones are not worth checking, but for a

@@ -70,6 +70,7 @@ mod mdns_name;
 mod pacing;
 mod pair;
 mod priority;
+mod relays;
 mod remotes;
 mod replies;
 mod role;

@@ -56,6 +56,10 @@ pub const MAX_TRANSACTIONS: usize = 2 * MAX_PAIRS + 32;
 /// STUN and TURN servers in a configuration; each costs a transaction a base.
 pub const MAX_SERVERS: usize = 16;
 
+/// Allocations on TURN servers at one time: four host bases with UDP, TCP and
+/// TLS each, and room for a change of network.
+pub const MAX_ALLOCATIONS: usize = 16;
+
 /// Names waiting for mDNS resolution; the draft on mDNS candidates (§7.1)
 /// asks for a bound so that a peer can't make us flood the local network.
 pub const MAX_UNRESOLVED_NAMES: usize = 32;

@@ -17,7 +17,6 @@ pub(crate) enum BaseKind {
     /// Through a socket of the host.
     Host(HostTransport),
     /// Through a TURN allocation with this number.
-    #[allow(dead_code, reason = "relays follow with the TURN client")]
     Relay(u16),
 }
 
@@ -28,9 +27,7 @@ pub(crate) struct Base {
     pub(crate) addr: SocketAddr,
     pub(crate) candidate: LocalId,
     pub(crate) local_preference: u16,
-    #[allow(dead_code, reason = "relays inherit them")]
     pub(crate) network: u16,
-    #[allow(dead_code, reason = "relays inherit them")]
     pub(crate) cost: u16,
     pub(crate) named: bool,
     pub(crate) removed: bool,
@@ -73,9 +70,18 @@ pub(crate) struct Locals {
     by_addr: BTreeMap<(Transport, SocketAddr), BaseId>,
     candidates: Vec<Local>,
     foundations: Vec<FoundationKey>,
+    /// Never tell a base's address as a related address.
+    hide_bases: bool,
 }
 
 impl Locals {
+    pub(crate) fn new(hide_bases: bool) -> Self {
+        Self {
+            hide_bases,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn base(&self, id: BaseId) -> Option<&Base> {
         self.bases.get(usize::from(id.0))
     }
@@ -156,7 +162,6 @@ impl Locals {
     }
 
     /// Adds what a TURN server relays for; its base is itself.
-    #[allow(dead_code, reason = "relays follow with the TURN client")]
     pub(crate) fn add_relay(
         &mut self,
         allocation: u16,
@@ -209,7 +214,7 @@ impl Locals {
             .map_or(CandidateTransport::Udp, CandidateTransport::Tcp);
         let mut candidate = Candidate::new(kind, words, mapped, base.local_preference);
         // draft-ietf-mmusic-mdns-ice-candidates §3.1.2.2: don't betray the base.
-        let related = if base.named {
+        let related = if base.named || self.hide_bases {
             hidden(mapped)
         } else {
             base.addr

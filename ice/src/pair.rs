@@ -149,6 +149,8 @@ pub(crate) struct Pair {
     pub(crate) queued: bool,
     /// Not worth checking while the selected pair is well.
     pub(crate) parked: bool,
+    /// The TURN server has not given permission yet.
+    pub(crate) blocked: bool,
     pub(crate) last_received: Option<Instant>,
     pub(crate) last_response: Option<Instant>,
     pub(crate) last_checked: Option<Instant>,
@@ -193,6 +195,7 @@ impl Pair {
             retries: 0,
             queued: false,
             parked: false,
+            blocked: false,
             last_received: None,
             last_response: None,
             last_checked: None,
@@ -204,6 +207,11 @@ impl Pair {
     /// In the valid list of RFC 8445 §7.2.5.3.2.
     pub(crate) fn is_valid(&self) -> bool {
         self.state == PairState::Succeeded
+    }
+
+    /// A check may be sent.
+    pub(crate) fn is_checkable(&self) -> bool {
+        !self.parked && !self.blocked
     }
 
     /// Its fate is not known yet.

@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 
 use tincan_stun::attributes::{
-    ErrorCode, IceControlled, IceControlling, Nomination, Priority as PriorityAttribute,
-    UnknownAttributes, UseCandidate, Username, XorMappedAddress,
+    ErrorCode, GoogNetworkInfo, IceControlled, IceControlling, Nomination,
+    Priority as PriorityAttribute, UnknownAttributes, UseCandidate, Username, XorMappedAddress,
 };
 use tincan_stun::integrity::Key;
 use tincan_stun::message::{
@@ -32,6 +32,7 @@ pub(crate) fn write_request(
     id: TransactionId,
     username: &str,
     request: &Request,
+    network: Option<(u16, u16)>,
     key: &Key,
 ) -> Option<usize> {
     let tie_breaker = TieBreaker(request.tie_breaker);
@@ -48,6 +49,11 @@ pub(crate) fn write_request(
                 .nominate
                 .filter(|_| request.renomination)
                 .map(Nomination)
+                .as_ref(),
+        )
+        .push_opt(
+            network
+                .map(|(id, cost)| GoogNetworkInfo { id, cost })
                 .as_ref(),
         )
         .integrity(key)

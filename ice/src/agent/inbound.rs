@@ -45,10 +45,25 @@ impl Agent {
         if self.is_closed() {
             return Input::NotMine;
         }
+        self.clock = self.clock.max(now);
+        let local = normalise(source.local);
+        if let Some(relay) = self
+            .relays
+            .find(source.transport, local, normalise(source.remote))
+        {
+            match self.relayed(now, relay, source, datagram) {
+                Input::NotMine => {}
+                input => return input,
+            }
+        }
         let Some(path) = self.path(source) else {
             self.counters.unknown_path += 1;
             return Input::NotMine;
         };
+        self.datagram_on(now, path, datagram)
+    }
+
+    pub(super) fn datagram_on(&mut self, now: Instant, path: Path, datagram: &[u8]) -> Input {
         if !is_stun(datagram) {
             return match self.data_on(now, path) {
                 true => Input::Data(0..datagram.len()),
@@ -368,17 +383,8 @@ impl Agent {
         };
         match answer {
             Answer::Mapped(mapped) => {
-                let mapped = normalise(mapped);
-                let new = self.locals.add_reflexive(
-                    CandidateKind::ServerReflexive,
-                    question.base,
-                    mapped,
-                    Some(question.addr),
-                );
-                if let Some(local) = new.and_then(|id| self.locals.candidate(id)) {
-                    let candidate = local.candidate.clone();
-                    self.announce(candidate);
-                }
+                let kind = CandidateKind::ServerReflexive;
+                self.reflexive(kind, question.base, normalise(mapped), question.addr);
             }
             Answer::Error(code) => {
                 self.server_failed(&server, question.base, code, "the server refused".into());
@@ -394,5 +400,20 @@ impl Agent {
         }
         let _ = now;
         self.update_gathering();
+    }
+
+    /// A server saw us there.
+    pub(super) fn reflexive(
+        &mut self,
+        kind: CandidateKind,
+        base: BaseId,
+        mapped: SocketAddr,
+        server: SocketAddr,
+    ) {
+        let new = self.locals.add_reflexive(kind, base, mapped, Some(server));
+        if let Some(local) = new.and_then(|id| self.locals.candidate(id)) {
+            let candidate = local.candidate.clone();
+            self.announce(candidate);
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod inbound;
 mod outbound;
 mod progress;
+mod relay;
 mod report;
 
 use std::collections::VecDeque;
@@ -24,6 +25,7 @@ use crate::locals::{Locals, normalise};
 use crate::mdns_name::MdnsName;
 use crate::pacing::Pacer;
 use crate::pair::BaseId;
+use crate::relays::{Relays, Wish};
 use crate::replies::Replies;
 use crate::role::Role;
 use crate::stats::Counters;
@@ -88,6 +90,8 @@ pub struct Agent {
     remote_options: RemoteOptions,
     locals: Locals,
     gatherer: Gatherer,
+    relays: Relays,
+    clock: Instant,
     hosts_complete: bool,
     current: Generation,
     previous: Option<Box<Generation>>,
@@ -119,7 +123,6 @@ impl Agent {
     /// is sent before there are candidates.
     #[must_use]
     pub fn new(config: Config, now: Instant, rng: &mut impl Rng) -> Self {
-        let _ = now;
         let mut rng = StdRng::from_rng(rng);
         let role = if config.lite {
             Role::Controlled
@@ -132,8 +135,10 @@ impl Agent {
             tie_breaker: rng.random(),
             role_switches: 0,
             remote_options: RemoteOptions::default(),
-            locals: Locals::default(),
+            locals: Locals::new(config.policy != Policy::All),
             gatherer: Gatherer::default(),
+            relays: Relays::default(),
+            clock: now,
             hosts_complete: false,
             current,
             previous: None,
@@ -289,6 +294,12 @@ impl Agent {
 
     fn drop_base(&mut self, id: BaseId) {
         self.gatherer.remove_base(id);
+        self.relays.forget_wishes(id);
+        for relay in self.relays.on_base(id) {
+            if let Some(news) = self.relays.lose(relay, None) {
+                self.relay_news(news);
+            }
+        }
         for candidate in self.locals.remove_base(id) {
             self.push_event(Event::CandidateRemoved(candidate));
         }
@@ -302,15 +313,25 @@ impl Agent {
     fn ask_servers(&mut self, base: BaseId, addr: SocketAddr) {
         for (server, config) in self.config.servers.iter().enumerate() {
             let to = config.addr();
-            if to.is_ipv4() != addr.is_ipv4() || self.config.policy == Policy::Relay {
+            if to.is_ipv4() != addr.is_ipv4() {
                 continue;
             }
-            if let Server::Stun { .. } = config {
-                self.gatherer.ask(Question {
-                    base,
-                    server,
-                    addr: normalise(to),
-                });
+            match config {
+                Server::Stun { .. } if self.config.policy == Policy::Relay => {}
+                Server::Stun { .. } => {
+                    self.gatherer.ask(Question {
+                        base,
+                        server,
+                        addr: normalise(to),
+                    });
+                }
+                Server::Turn { .. } => {
+                    self.relays.wish(Wish {
+                        base,
+                        local: addr,
+                        server,
+                    });
+                }
             }
         }
     }
@@ -404,12 +425,15 @@ impl Agent {
         self.settle(now);
     }
 
-    /// Closes: nothing is sent, answered or reported any more.
+    /// Closes: nothing is checked, answered or reported any more. Only TURN
+    /// servers are told, by what [`poll_transmit`](Self::poll_transmit) gives
+    /// right after, that their allocations may go.
     pub fn close(&mut self) {
         if self.is_closed() {
             return;
         }
         self.replies.clear();
+        self.relays.close(self.clock);
         self.current = Generation::new(self.current.local.clone());
         self.previous = None;
         self.gatherer = Gatherer::default();
@@ -450,7 +474,7 @@ impl Agent {
     }
 
     fn update_gathering(&mut self) {
-        let busy = self.gatherer.is_busy();
+        let busy = self.gatherer.is_busy() || self.relays.is_busy();
         let next = match (busy, self.hosts_complete) {
             (false, true) => GatheringState::Complete,
             (false, false) if self.locals.bases().next().is_none() => return,
@@ -477,6 +501,7 @@ impl Agent {
             tie_breaker: self.tie_breaker,
             renomination,
             locals: &mut self.locals,
+            relays: &mut self.relays,
             counters: &mut self.counters,
         };
         work(&mut self.current, &mut cx)
@@ -501,6 +526,7 @@ impl Agent {
             tie_breaker: self.tie_breaker,
             renomination,
             locals: &mut self.locals,
+            relays: &mut self.relays,
             counters: &mut self.counters,
         };
         self.previous

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, SocketAddrV6};
 use std::time::{Duration, Instant};
 
+use tincan_stun::framing::finish_rfc4571;
 use tincan_stun::transaction::{Reliability, Schedule};
 
 use super::Agent;
@@ -24,23 +25,27 @@ impl Agent {
     /// [`MAX_DATAGRAM`](crate::limits::MAX_DATAGRAM) bytes, and says where it
     /// goes. Call until `None`.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Transmit> {
+        self.clock = self.clock.max(now);
+        if let Some(transmit) = self.relays.poll_transmit(now, out) {
+            return Some(transmit);
+        }
         if self.is_closed() {
             return None;
         }
         while let Some(reply) = self.replies.pop() {
-            if let Some(transmit) = self.write_reply(&reply, out) {
+            if let Some(transmit) = self.write_reply(now, &reply, out) {
                 return Some(transmit);
             }
         }
         for previous in [false, true] {
             while let Some(slot) = self.next_due(now, previous) {
-                if let Some(transmit) = self.write_request(previous, slot, out) {
+                if let Some(transmit) = self.write_request(now, previous, slot, out) {
                     return Some(transmit);
                 }
             }
         }
         while let Some((question, id)) = self.gatherer.next_resend() {
-            if let Some(t) = self.write_question(question.base, question.addr, id, out) {
+            if let Some(t) = self.write_question(now, question.base, question.addr, id, out) {
                 return Some(t);
             }
         }
@@ -76,115 +81,139 @@ impl Agent {
             let check = self.with_current(now, |generation, cx| generation.start_check(cx, ta));
             if let Some(slot) = check {
                 self.pacer.spend(now);
-                match self.write_request(false, slot, out) {
+                match self.write_request(now, false, slot, out) {
                     Some(transmit) => return Some(transmit),
                     None => continue,
                 }
             }
             let (rto, rc) = (self.config.initial_rto, self.config.gathering_transmissions);
-            let (question, id) = self.gatherer.start(now, &mut self.rng, rto, rc)?;
+            let question = self.gatherer.start(now, &mut self.rng, rto, rc);
+            let Some((question, id)) = question else {
+                if !self.relays.has_work() {
+                    return None;
+                }
+                if self.relays.start(now, &mut self.rng, &self.config.servers) {
+                    self.pacer.spend(now);
+                    return self.relays.poll_transmit(now, out);
+                }
+                continue;
+            };
             self.pacer.spend(now);
-            if let Some(t) = self.write_question(question.base, question.addr, id, out) {
+            if let Some(t) = self.write_question(now, question.base, question.addr, id, out) {
                 return Some(t);
             }
         }
         None
     }
 
-    fn write_request(&mut self, previous: bool, slot: Slot, out: &mut Vec<u8>) -> Option<Transmit> {
+    fn write_request(
+        &mut self,
+        now: Instant,
+        previous: bool,
+        slot: Slot,
+        out: &mut Vec<u8>,
+    ) -> Option<Transmit> {
         let generation = self.generation(previous)?;
-        let remote = generation.remote.as_ref()?;
         let outstanding = generation.transactions.get(slot)?;
         let (request, id) = (outstanding.request, outstanding.id());
         let pair = generation.list.get(request.pair)?;
         let (base, to) = (pair.base, pair.remote_addr);
-        self.send(base, to, out, |out| {
-            wire::write_request(out, id, &remote.username, &request, &remote.key)
+        let network = self.locals.base(base).map(|b| (b.network, b.cost));
+        let network = network.filter(|n| *n != (0, 0));
+        self.send(now, base, to, out, |agent, out| {
+            let remote = agent.generation(previous)?.remote.as_ref()?;
+            wire::write_request(out, id, &remote.username, &request, network, &remote.key)
         })
     }
 
-    fn write_reply(&self, reply: &Reply, out: &mut Vec<u8>) -> Option<Transmit> {
-        let key = |previous| self.generation(previous).map(|g| &g.local_key);
-        self.send(reply.base, reply.to, out, |out| match &reply.kind {
-            Kind::Success { previous } => {
-                wire::write_success(out, reply.id, reply.to, key(*previous)?)
-            }
-            Kind::Refusal { code, previous } => {
-                wire::write_error(out, reply.id, *code, &[], key(*previous))
-            }
-            Kind::Stranger { code } => wire::write_error(out, reply.id, *code, &[], None),
-            Kind::Unknown { types, previous } => {
-                wire::write_error(out, reply.id, 420, types, key(*previous))
+    fn write_reply(&mut self, now: Instant, reply: &Reply, out: &mut Vec<u8>) -> Option<Transmit> {
+        self.send(now, reply.base, reply.to, out, |agent, out| {
+            let key = |previous| agent.generation(previous).map(|g| &g.local_key);
+            match &reply.kind {
+                Kind::Success { previous } => {
+                    wire::write_success(out, reply.id, reply.to, key(*previous)?)
+                }
+                Kind::Refusal { code, previous } => {
+                    wire::write_error(out, reply.id, *code, &[], key(*previous))
+                }
+                Kind::Stranger { code } => wire::write_error(out, reply.id, *code, &[], None),
+                Kind::Unknown { types, previous } => {
+                    wire::write_error(out, reply.id, 420, types, key(*previous))
+                }
             }
         })
     }
 
     fn write_question(
-        &self,
+        &mut self,
+        now: Instant,
         base: BaseId,
         to: SocketAddr,
         id: tincan_stun::message::TransactionId,
         out: &mut Vec<u8>,
     ) -> Option<Transmit> {
-        self.send(base, to, out, |out| wire::write_plain_request(out, id))
+        self.send(now, base, to, out, |_, out| {
+            wire::write_plain_request(out, id)
+        })
     }
 
     /// Writes a message and what its path puts around it.
     fn send(
-        &self,
+        &mut self,
+        now: Instant,
         base: BaseId,
         to: SocketAddr,
         out: &mut Vec<u8>,
-        write: impl FnOnce(&mut Vec<u8>) -> Option<usize>,
+        write: impl FnOnce(&Self, &mut Vec<u8>) -> Option<usize>,
     ) -> Option<Transmit> {
         let start = out.len();
-        let headroom = self.headroom(base);
+        let headroom = self.headroom(now, base, to)?;
         out.resize(start + headroom, 0);
-        if write(out).is_none() {
-            out.truncate(start);
-            return None;
-        }
-        let transmit = self.frame(base, to, out, start);
+        let written = write(self, out);
+        let transmit = written.and_then(|_| self.frame(now, base, to, out, start));
         if transmit.is_none() {
             out.truncate(start);
         }
         transmit
     }
 
-    fn headroom(&self, base: BaseId) -> usize {
-        match self.locals.base(base).map(|b| b.transport()) {
-            Some(Transport::Tcp) => TCP_HEADER,
-            _ => 0,
+    /// `None`: nothing can be sent there now.
+    fn headroom(&self, now: Instant, base: BaseId, to: SocketAddr) -> Option<usize> {
+        let base = self.locals.base(base).filter(|b| !b.removed)?;
+        match base.kind {
+            BaseKind::Relay(relay) => self.relays.headroom(now, relay, to),
+            BaseKind::Host(host) => Some(match host.transport() {
+                Transport::Tcp => TCP_HEADER,
+                _ => 0,
+            }),
         }
     }
 
     /// Fills the headroom of what was written from `start` on.
     fn frame(
-        &self,
+        &mut self,
+        now: Instant,
         base: BaseId,
         to: SocketAddr,
-        out: &mut [u8],
+        out: &mut Vec<u8>,
         start: usize,
     ) -> Option<Transmit> {
         let base = self.locals.base(base).filter(|b| !b.removed)?;
-        let len = out.len().checked_sub(start)?;
-        match base.kind {
-            BaseKind::Relay(_) => None,
-            BaseKind::Host(_) => {
-                let transport = base.transport();
-                if transport == Transport::Tcp {
-                    let payload = u16::try_from(len.checked_sub(TCP_HEADER)?).ok()?;
-                    out.get_mut(start..start + TCP_HEADER)?
-                        .copy_from_slice(&payload.to_be_bytes());
-                }
-                Some(Transmit {
-                    local: base.addr,
-                    remote: scoped(to, base.addr),
-                    transport,
-                    len,
-                })
-            }
+        let host = match base.kind {
+            BaseKind::Relay(relay) => return self.relays.frame(now, relay, to, out, start),
+            BaseKind::Host(host) => host,
+        };
+        let transport = host.transport();
+        if transport == Transport::Tcp && !finish_rfc4571(out, start) {
+            return None;
         }
+        let len = out.len().checked_sub(start)?;
+        Some(Transmit {
+            local: base.addr,
+            remote: scoped(to, base.addr),
+            transport,
+            len,
+        })
     }
 
     /// The generation and pair that data go by.
@@ -206,10 +235,10 @@ impl Agent {
     pub fn data_headroom(&self) -> usize {
         self.data_pair()
             .and_then(|(previous, id)| self.generation(previous)?.list.get(id))
-            .map_or(0, |pair| self.headroom(pair.base))
+            .and_then(|pair| self.headroom(self.clock, pair.base, pair.remote_addr))
+            .unwrap_or_default()
     }
 
-    #[allow(clippy::ptr_arg, reason = "a TURN indication may append padding")]
     /// Frames the data in `out[start + data_headroom()..]` for the selected
     /// pair and says where they go. `None`: there is no path; `out` is as before.
     pub fn frame_data(
@@ -224,8 +253,13 @@ impl Agent {
         let (previous, id) = self.data_pair()?;
         let pair = self.generation(previous)?.list.get(id)?;
         let (base, to) = (pair.base, pair.remote_addr);
-        let payload = out.len().checked_sub(start + self.headroom(base))?;
-        let transmit = self.frame(base, to, out, start)?;
+        // By the clock that `data_headroom` went by: between the two calls no
+        // channel may come or go.
+        let clock = self.clock;
+        let payload = out
+            .len()
+            .checked_sub(start + self.headroom(clock, base, to)?)?;
+        let transmit = self.frame(clock, base, to, out, start)?;
         let generation = if previous {
             self.previous.as_deref_mut()?
         } else {
@@ -288,7 +322,8 @@ impl Generation {
             pair.last_checked = Some(cx.now);
             pair.counters.requests_sent += 1;
             let mut request = request(pair, id, Purpose::Check, cx);
-            request.nominate = nominate.then(|| self.nomination_value());
+            let value = pair.nominated_at.and_then(|(value, _)| value);
+            request.nominate = nominate.then(|| value.unwrap_or_default());
             request.renomination = cx.renomination;
             self.started.get_or_insert(cx.now);
             return self

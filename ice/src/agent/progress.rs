@@ -21,12 +21,14 @@ impl Agent {
             return None;
         }
         let mut next = self.gatherer.poll_timeout();
+        let relays = self.relays.poll_timeout();
         let mut consider = |at: Option<Instant>| {
             next = match (next, at) {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
             };
         };
+        consider(relays);
         for generation in std::iter::once(&self.current).chain(self.previous.as_deref()) {
             consider(generation.poll_timeout());
             if self.config.lite {
@@ -34,7 +36,7 @@ impl Agent {
             }
         }
         let checks = self.current.remote.is_some() && self.current.list.has_work();
-        if checks || self.gatherer.has_work() {
+        if checks || self.gatherer.has_work() || self.relays.has_work() {
             consider(self.pacer.next());
         }
         if !self.patience_over {
@@ -61,6 +63,9 @@ impl Agent {
         if self.is_closed() {
             return;
         }
+        self.clock = self.clock.max(now);
+        self.relays.handle_timeout(now);
+        self.drain_relays(now);
         while let Some(question) = self.gatherer.step(now) {
             if let Some(server) = self.config.servers.get(question.server).cloned() {
                 self.server_failed(&server, question.base, SERVER_SILENT, "no response".into());
@@ -124,6 +129,7 @@ impl Agent {
 
     fn selection_changed(&mut self) {
         self.selected_pair_changes += 1;
+        self.bind_selected();
         if let Some(pair) = self.selected_pair() {
             self.push_event(Event::SelectedPair(pair));
         }

@@ -8,6 +8,9 @@
     reason = "a harness: shared by several tests, and a fault in it is a failed test"
 )]
 
+pub mod topology;
+pub mod turn;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -15,11 +18,12 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tincan_ice::{
-    Agent, Candidate, Config, ConnectionState, Credentials, Event, FailureReason, GatheringState,
-    HostTransport, Input, LocalBase, RemoteOptions, Role, Source, Transport,
+    Agent, Candidate, CandidateKind, Config, ConnectionState, Credentials, Event, FailureReason,
+    GatheringState, HostTransport, Input, LocalBase, RemoteOptions, Role, Source, Transport,
 };
 use tincan_sim::{Datagram, HostId, Network, Peer, Simulation, TcpCommand, TcpEvent};
 use tincan_stun::attributes::XorMappedAddress;
+use tincan_stun::framing::StreamDecoder;
 use tincan_stun::message::{Class, Message, Method, Writer};
 
 /// What travels between the applications.
@@ -38,6 +42,8 @@ pub struct End {
     pub states: Vec<(Instant, ConnectionState)>,
     pub selections: Vec<(Instant, String)>,
     pub events: Vec<Event>,
+    /// When the peer's first candidate that is not a host's came, or the last one.
+    pub informed: Option<Instant>,
     /// First time data could be sent.
     pub connected: Option<Instant>,
     /// First time a nominated pair was selected.
@@ -50,17 +56,20 @@ pub struct End {
     ready: VecDeque<Datagram>,
     commands: VecDeque<TcpCommand>,
     /// Base and far end to the true local end.
-    connections: BTreeMap<(SocketAddr, SocketAddr), Connection>,
+    connections: BTreeMap<Key, Connection>,
     next_port: u16,
     pub mute: bool,
     last_seen: Instant,
 }
 
+/// Transport, base and far end.
+type Key = (Transport, SocketAddr, SocketAddr);
+
 struct Connection {
     local: SocketAddr,
     open: bool,
     waiting: Vec<u8>,
-    buffer: Vec<u8>,
+    decoder: Option<StreamDecoder>,
 }
 
 impl End {
@@ -73,6 +82,7 @@ impl End {
             states: Vec::new(),
             selections: Vec::new(),
             events: Vec::new(),
+            informed: None,
             connected: None,
             nominated: None,
             to_send: VecDeque::new(),
@@ -193,10 +203,16 @@ impl End {
                     self.agent.set_remote_credentials(now, credentials);
                 }
                 Signal::Candidate(candidate) => {
+                    if candidate.kind != CandidateKind::Host {
+                        self.informed.get_or_insert(now);
+                    }
                     let line = candidate.to_string();
                     let _ = self.agent.add_remote_candidate(now, line.parse().unwrap());
                 }
-                Signal::End => self.agent.end_of_remote_candidates(now),
+                Signal::End => {
+                    self.informed.get_or_insert(now);
+                    self.agent.end_of_remote_candidates(now);
+                }
             }
         }
         self.news(now);
@@ -239,7 +255,7 @@ impl End {
                 .push_back(Datagram::new(transmit.local, transmit.remote, bytes));
             return;
         }
-        let key = (transmit.local, transmit.remote);
+        let key = (transmit.transport, transmit.local, transmit.remote);
         if !self.connections.contains_key(&key) {
             self.next_port += 1;
             let local = SocketAddr::new(transmit.local.ip(), self.next_port);
@@ -247,7 +263,7 @@ impl End {
                 local,
                 open: false,
                 waiting: Vec::new(),
-                buffer: Vec::new(),
+                decoder: None,
             };
             self.connections.insert(key, connection);
             self.commands.push_back(TcpCommand::Connect {
@@ -267,38 +283,34 @@ impl End {
         }
     }
 
-    fn base_of(&self, local: SocketAddr, remote: SocketAddr) -> Option<SocketAddr> {
+    fn key_of(&self, local: SocketAddr, remote: SocketAddr) -> Option<Key> {
         self.connections
             .iter()
-            .find(|((_, r), c)| c.local == local && *r == remote)
-            .map(|((base, _), _)| *base)
+            .find(|((_, _, r), c)| c.local == local && *r == remote)
+            .map(|(key, _)| *key)
     }
 
-    fn tcp_data(&mut self, now: Instant, base: SocketAddr, remote: SocketAddr, bytes: &[u8]) {
-        let key = (base, remote);
+    fn tcp_data(&mut self, now: Instant, key: Key, bytes: &[u8]) {
+        let source = Source {
+            transport: key.0,
+            local: key.1,
+            remote: key.2,
+        };
+        let framing = self.agent.stream_framing(source);
         let Some(connection) = self.connections.get_mut(&key) else {
             return;
         };
-        connection.buffer.extend_from_slice(bytes);
-        let source = Source {
-            local: base,
-            remote,
-            transport: Transport::Tcp,
-        };
-        loop {
-            let Some(connection) = self.connections.get_mut(&key) else {
-                return;
-            };
-            let buffer = &mut connection.buffer;
-            let Some(header) = buffer.first_chunk::<2>() else {
-                return;
-            };
-            let len = 2 + usize::from(u16::from_be_bytes(*header));
-            if buffer.len() < len {
-                return;
-            }
-            let message: Vec<u8> = buffer.drain(..len).skip(2).collect();
-            self.input(now, source, &message);
+        let mut decoder = connection
+            .decoder
+            .take()
+            .unwrap_or_else(|| StreamDecoder::new(framing));
+        decoder.extend(bytes);
+        while let Ok(Some(packet)) = decoder.next_packet() {
+            let packet = packet.to_vec();
+            self.input(now, source, &packet);
+        }
+        if let Some(connection) = self.connections.get_mut(&key) {
+            connection.decoder = Some(decoder);
         }
     }
 }
@@ -314,6 +326,7 @@ pub struct StunServer {
 pub enum Node {
     End(Box<End>),
     Stun(StunServer),
+    Turn(Box<turn::TurnServer>),
 }
 
 impl Node {
@@ -325,10 +338,14 @@ impl Node {
         })
     }
 
+    pub fn turn(ip: IpAddr) -> Self {
+        Self::Turn(Box::new(turn::TurnServer::new(ip)))
+    }
+
     pub fn end(&mut self) -> &mut End {
         match self {
             Self::End(end) => end,
-            Self::Stun(_) => panic!("not an agent"),
+            _ => panic!("not an agent"),
         }
     }
 }
@@ -345,6 +362,7 @@ impl Peer for Node {
                     );
                 }
             }
+            Self::Turn(server) => server.datagram(datagram),
             Self::Stun(server) => {
                 let Ok(message) = Message::parse(&datagram.payload) else {
                     return;
@@ -391,7 +409,7 @@ impl Peer for Node {
                     .flatten()
                     .min()
             }
-            Self::Stun(_) => None,
+            _ => None,
         }
     }
 
@@ -404,17 +422,22 @@ impl Peer for Node {
                 end.ready.pop_front()
             }
             Self::Stun(server) => server.ready.pop_front(),
+            Self::Turn(server) => server.ready.pop_front(),
         }
     }
 
     fn handle_tcp(&mut self, now: Instant, event: TcpEvent) {
-        let Self::End(end) = self else { return };
+        let end = match self {
+            Self::End(end) => end,
+            Self::Turn(server) => return server.stream(event),
+            Self::Stun(_) => return,
+        };
         match event {
             TcpEvent::Connected { local, remote } => {
-                let Some(base) = end.base_of(local, remote) else {
+                let Some(key) = end.key_of(local, remote) else {
                     return;
                 };
-                let connection = end.connections.get_mut(&(base, remote)).unwrap();
+                let connection = end.connections.get_mut(&key).unwrap();
                 connection.open = true;
                 let bytes = std::mem::take(&mut connection.waiting);
                 end.commands.push_back(TcpCommand::Send {
@@ -428,26 +451,27 @@ impl Peer for Node {
                     local,
                     open: true,
                     waiting: Vec::new(),
-                    buffer: Vec::new(),
+                    decoder: None,
                 };
-                end.connections.insert((local, remote), connection);
+                end.connections
+                    .insert((Transport::Tcp, local, remote), connection);
             }
             TcpEvent::Data {
                 local,
                 remote,
                 bytes,
             } => {
-                if let Some(base) = end.base_of(local, remote) {
-                    end.tcp_data(now, base, remote, &bytes);
+                if let Some(key) = end.key_of(local, remote) {
+                    end.tcp_data(now, key, &bytes);
                 }
             }
             TcpEvent::Closed { local, remote } => {
-                if let Some(base) = end.base_of(local, remote) {
-                    end.connections.remove(&(base, remote));
+                if let Some(key) = end.key_of(local, remote) {
+                    end.connections.remove(&key);
                     let source = Source {
-                        local: base,
-                        remote,
-                        transport: Transport::Tcp,
+                        transport: key.0,
+                        local: key.1,
+                        remote: key.2,
                     };
                     end.agent
                         .path_failed(now, source, FailureReason::ConnectionLost);
@@ -460,7 +484,8 @@ impl Peer for Node {
     fn poll_tcp(&mut self, _now: Instant) -> Option<TcpCommand> {
         match self {
             Self::End(end) => end.commands.pop_front(),
-            Self::Stun(_) => None,
+            Self::Turn(server) => server.commands.pop_front(),
+            _ => None,
         }
     }
 }
@@ -509,16 +534,11 @@ impl World {
         mut done: impl FnMut(&mut End, &mut End) -> bool,
     ) -> bool {
         let delay = self.signalling;
-        // The simulation's clock is read before each step only: keep our own copy.
-        let start = self.sim.now();
-        let mut now = start;
         let result = self.sim.run_until(limit, |peers| {
             let (a, b) = peers.split_at_mut(1);
             let (a, b) = (a[0].end(), b[0].end());
-            for (from, to) in [(&mut *a, &mut *b)] {
-                shuttle(from, to, delay, &mut now);
-                shuttle(to, from, delay, &mut now);
-            }
+            shuttle(a, b, delay);
+            shuttle(b, a, delay);
             done(a, b)
         });
         result.is_ok()
@@ -540,17 +560,9 @@ impl World {
     }
 }
 
-fn shuttle(from: &mut End, to: &mut End, delay: Duration, now: &mut Instant) {
+fn shuttle(from: &mut End, to: &mut End, delay: Duration) {
     while let Some(signal) = from.outbox.pop_front() {
-        let at = from.clock().max(*now) + delay;
-        *now = at - delay;
-        to.inbox.push_back((at, signal));
-    }
-}
-
-impl End {
-    fn clock(&self) -> Instant {
-        self.last_seen
+        to.inbox.push_back((from.last_seen + delay, signal));
     }
 }
 

@@ -1,0 +1,188 @@
+//! Relayed candidates: what TURN servers send and say.
+
+use std::time::Instant;
+
+use tincan_stun::framing::Framing;
+use tincan_stun::turn::client::{Failure, Input as TurnInput};
+
+use super::Agent;
+use super::inbound::{Input, Path};
+use crate::candidate::CandidateKind;
+use crate::config::Policy;
+use crate::locals::{BaseKind, normalise};
+use crate::pair::FailureReason;
+use crate::relays::{News, RelayId};
+use crate::transport::{Source, Transport};
+
+impl Agent {
+    /// How messages are cut out of a TCP or TLS stream to or from `remote`:
+    /// TURN's own way to a TURN server, RFC 4571 to a peer.
+    #[must_use]
+    pub fn stream_framing(&self, source: Source) -> Framing {
+        let (local, remote) = (normalise(source.local), normalise(source.remote));
+        match self.relays.find(source.transport, local, remote) {
+            Some(_) => Framing::Turn,
+            None if source.transport == Transport::Tls => Framing::Turn,
+            None => Framing::Rfc4571,
+        }
+    }
+
+    /// A TURN server sent something.
+    pub(super) fn relayed(
+        &mut self,
+        now: Instant,
+        relay: RelayId,
+        source: Source,
+        datagram: &[u8],
+    ) -> Input {
+        let from = normalise(source.remote);
+        match self.relays.input(now, relay, from, datagram) {
+            Err(TurnInput::NotMine) => Input::NotMine,
+            Err(_) => {
+                self.drain_relays(now);
+                self.settle(now);
+                Input::Consumed
+            }
+            Ok((base, peer, range)) => {
+                let remote = normalise(peer);
+                let path = Path {
+                    base,
+                    transport: Transport::Udp,
+                    remote,
+                };
+                let Some(inner) = datagram.get(range.clone()) else {
+                    return Input::Consumed;
+                };
+                match self.datagram_on(now, path, inner) {
+                    Input::Data(_) => Input::Data(range),
+                    // Whatever it was, it came to this agent's own allocation.
+                    Input::Consumed | Input::NotMine => Input::Consumed,
+                }
+            }
+        }
+    }
+
+    pub(super) fn drain_relays(&mut self, now: Instant) {
+        while let Some(news) = self.relays.poll_news() {
+            match news {
+                News::Allocated {
+                    relay,
+                    relayed,
+                    mapped,
+                } => {
+                    self.allocated(now, relay, normalise(relayed), normalise(mapped));
+                }
+                other => self.relay_news(other),
+            }
+        }
+    }
+
+    pub(super) fn relay_news(&mut self, news: News) {
+        if self.is_closed() {
+            return;
+        }
+        let previous = self.previous.as_deref_mut();
+        let generations = std::iter::once(&mut self.current).chain(previous);
+        match news {
+            News::Allocated { .. } => {}
+            News::Permitted { base, ip } => {
+                generations.for_each(|g| g.permission(base, ip, true));
+            }
+            News::NotPermitted { base, ip } => {
+                generations.for_each(|g| g.permission(base, ip, false));
+            }
+            News::Unreachable { base, peer } => {
+                for generation in generations {
+                    let id = generation.list.find(base, normalise(peer));
+                    let pair = id.and_then(|id| generation.list.get_mut(id));
+                    // Anyone can forge an ICMP error: a hint only.
+                    if let Some(pair) = pair {
+                        pair.suspicion = Some(FailureReason::Unreachable);
+                    }
+                }
+            }
+            News::Closed {
+                bases,
+                through,
+                server,
+                failure,
+            } => {
+                if let Some(failure) = failure {
+                    let (code, text) = describe(&failure);
+                    if let Some(server) = self.config.servers.get(server).cloned() {
+                        self.server_failed(&server, through, code, text);
+                    }
+                }
+                for base in bases.into_iter().flatten() {
+                    self.drop_base(base);
+                }
+                self.update_gathering();
+            }
+        }
+    }
+
+    fn allocated(
+        &mut self,
+        now: Instant,
+        relay: RelayId,
+        relayed: std::net::SocketAddr,
+        mapped: std::net::SocketAddr,
+    ) {
+        let Some((through, _, transport, server)) = self.relays.origin(relay) else {
+            return;
+        };
+        let Some(server) = self.config.servers.get(server).map(|s| s.addr()) else {
+            return;
+        };
+        // What UDP relays reach through TCP or TLS is slower: it comes after.
+        let step = match transport {
+            Transport::Udp => 0,
+            Transport::Tcp => 1,
+            Transport::Tls => 2,
+        };
+        if transport == Transport::Udp && self.config.policy != Policy::Relay {
+            let kind = CandidateKind::ServerReflexive;
+            self.reflexive(kind, through, mapped, server);
+        }
+        let related = (self.config.policy == Policy::All).then_some(mapped);
+        let base = self
+            .locals
+            .add_relay(relay, relayed, through, server, related, step);
+        let Some(base) = base else { return };
+        self.relays.set_base(relay, relayed, base);
+        let candidate = self
+            .locals
+            .base(base)
+            .and_then(|b| self.locals.candidate(b.candidate));
+        if let Some(candidate) = candidate.map(|c| c.candidate.clone()) {
+            self.announce(candidate);
+        }
+        self.update_gathering();
+        self.with_current(now, |generation, cx| generation.pair_base(base, cx));
+    }
+
+    /// Data will go by the selected pair: a channel makes them shorter.
+    pub(super) fn bind_selected(&mut self) {
+        let pair = self
+            .current
+            .selected
+            .and_then(|id| self.current.list.get(id));
+        let Some((base, peer)) = pair.map(|p| (p.base, p.remote_addr)) else {
+            return;
+        };
+        if let Some(BaseKind::Relay(relay)) = self.locals.base(base).map(|b| b.kind) {
+            self.relays.bind(self.clock, relay, peer);
+        }
+    }
+}
+
+fn describe(failure: &Failure) -> (u16, String) {
+    let code = match failure {
+        Failure::Refused { code, .. } => *code,
+        Failure::Authentication(_) | Failure::ChallengeLoop => 401,
+        Failure::Redirected { .. } => 300,
+        // W3C's code for a server that can't be reached.
+        _ => 701,
+    };
+    (code, failure.to_string())
+}

@@ -1,0 +1,376 @@
+//! Glue to the TURN client: which allocation is which, and what its news mean.
+//!
+//! One client for each host base and TURN server. A relayed candidate is a
+//! base of its own: its datagrams leave wrapped, through the base it was
+//! allocated from.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::time::Instant;
+
+use rand::Rng;
+use tincan_stun::turn;
+use tincan_stun::turn::client::{
+    self as turn_client, ChannelPolicy, Client, Event, Failure, Input,
+};
+
+use crate::config::Server;
+use crate::limits::MAX_ALLOCATIONS;
+use crate::locals::normalise;
+use crate::pair::BaseId;
+use crate::transport::{Transmit, Transport};
+
+/// Number of an allocation within its agent.
+pub(crate) type RelayId = u16;
+
+/// An allocation to make, when the pacer allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) base: BaseId,
+    pub(crate) local: SocketAddr,
+    /// Index in the configuration.
+    pub(crate) server: usize,
+}
+
+#[derive(Debug)]
+struct Relay {
+    client: Client,
+    /// The host base underneath.
+    through: BaseId,
+    local: SocketAddr,
+    transport: Transport,
+    server: usize,
+    /// What it relays for, once it does: the base for each family.
+    bases: [Option<BaseId>; 2],
+    settled: bool,
+}
+
+/// Whether a check may be sent through a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Permission {
+    Granted,
+    Asked,
+    Refused,
+}
+
+/// What the agent has to act upon.
+#[derive(Debug)]
+pub(crate) enum News {
+    Allocated {
+        relay: RelayId,
+        relayed: SocketAddr,
+        mapped: SocketAddr,
+    },
+    Permitted {
+        base: BaseId,
+        ip: IpAddr,
+    },
+    NotPermitted {
+        base: BaseId,
+        ip: IpAddr,
+    },
+    Unreachable {
+        base: BaseId,
+        peer: SocketAddr,
+    },
+    Closed {
+        bases: [Option<BaseId>; 2],
+        through: BaseId,
+        server: usize,
+        failure: Option<Failure>,
+    },
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Relays {
+    wishes: VecDeque<Wish>,
+    /// Slots are used again.
+    relays: Vec<Option<Relay>>,
+    by_path: BTreeMap<(Transport, SocketAddr, SocketAddr), RelayId>,
+}
+
+impl Relays {
+    pub(crate) fn wish(&mut self, wish: Wish) {
+        if self.wishes.len() + self.live().count() < MAX_ALLOCATIONS {
+            self.wishes.push_back(wish);
+        }
+    }
+
+    fn live(&self) -> impl Iterator<Item = &Relay> {
+        self.relays.iter().flatten()
+    }
+
+    /// Whether allocations are still to be made or under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.wishes.is_empty() || self.live().any(|r| !r.settled)
+    }
+
+    pub(crate) fn has_work(&self) -> bool {
+        !self.wishes.is_empty()
+    }
+
+    /// Begins the next allocation.
+    pub(crate) fn start(&mut self, now: Instant, rng: &mut impl Rng, servers: &[Server]) -> bool {
+        let Some(wish) = self.wishes.pop_front() else {
+            return false;
+        };
+        let Some(Server::Turn {
+            addr,
+            transport,
+            username,
+            password,
+            ..
+        }) = servers.get(wish.server)
+        else {
+            return false;
+        };
+        let families = if addr.is_ipv4() {
+            turn_client::Families::V4
+        } else {
+            turn_client::Families::V6
+        };
+        let config = turn_client::Config::new(*addr, username, password)
+            .transport(match transport {
+                Transport::Udp => turn::Transport::Udp,
+                Transport::Tcp | Transport::Tls => turn::Transport::Tcp,
+            })
+            .families(families)
+            .channels(ChannelPolicy::OnDemand);
+        let free = self.relays.iter().position(Option::is_none);
+        let slot = free.unwrap_or_else(|| {
+            self.relays.push(None);
+            self.relays.len() - 1
+        });
+        let Ok(id) = RelayId::try_from(slot) else {
+            return false;
+        };
+        let relay = Relay {
+            client: Client::new(config, now, rng),
+            through: wish.base,
+            local: wish.local,
+            transport: *transport,
+            server: wish.server,
+            bases: [None; 2],
+            settled: false,
+        };
+        if let Some(slot) = self.relays.get_mut(slot) {
+            *slot = Some(relay);
+        }
+        let key = (*transport, normalise(wish.local), normalise(*addr));
+        self.by_path.insert(key, id);
+        true
+    }
+
+    fn get_mut(&mut self, id: RelayId) -> Option<&mut Relay> {
+        self.relays.get_mut(usize::from(id))?.as_mut()
+    }
+
+    fn get(&self, id: RelayId) -> Option<&Relay> {
+        self.relays.get(usize::from(id))?.as_ref()
+    }
+
+    /// The allocation whose server sends on this path.
+    pub(crate) fn find(
+        &self,
+        transport: Transport,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Option<RelayId> {
+        if self.by_path.is_empty() {
+            return None;
+        }
+        self.by_path.get(&(transport, local, remote)).copied()
+    }
+
+    /// What a server sent. `Ok`: payload of a peer on a relayed base.
+    pub(crate) fn input(
+        &mut self,
+        now: Instant,
+        id: RelayId,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(BaseId, SocketAddr, Range<usize>), Input> {
+        let Some(relay) = self.get_mut(id) else {
+            return Err(Input::NotMine);
+        };
+        match relay.client.handle_input(now, from, datagram) {
+            Input::Data { peer, range } => {
+                let base = relay.bases[usize::from(peer.is_ipv6())];
+                base.map(|base| (base, peer, range)).ok_or(Input::Consumed)
+            }
+            other => Err(other),
+        }
+    }
+
+    /// Remembers the base of what was allocated.
+    pub(crate) fn set_base(&mut self, id: RelayId, relayed: SocketAddr, base: BaseId) {
+        if let Some(relay) = self.get_mut(id) {
+            relay.bases[usize::from(relayed.is_ipv6())] = Some(base);
+        }
+    }
+
+    /// Base, address and transport underneath, and the server's place in the configuration.
+    pub(crate) fn origin(&self, id: RelayId) -> Option<(BaseId, SocketAddr, Transport, usize)> {
+        self.get(id)
+            .map(|r| (r.through, r.local, r.transport, r.server))
+    }
+
+    /// Asks that this peer may be reached.
+    pub(crate) fn permit(&mut self, now: Instant, id: RelayId, ip: IpAddr) -> Permission {
+        let Some(relay) = self.get_mut(id) else {
+            return Permission::Refused;
+        };
+        if relay.client.is_permitted(now, ip) {
+            Permission::Granted
+        } else if relay.client.permit(now, ip).is_ok() {
+            Permission::Asked
+        } else {
+            Permission::Refused
+        }
+    }
+
+    /// Data will go to this peer: take the short header.
+    pub(crate) fn bind(&mut self, now: Instant, id: RelayId, peer: SocketAddr) {
+        if let Some(relay) = self.get_mut(id) {
+            // Too many channels: indications do as well.
+            let _ = relay.client.bind_channel(now, peer);
+        }
+    }
+
+    pub(crate) fn headroom(&self, now: Instant, id: RelayId, peer: SocketAddr) -> Option<usize> {
+        self.get(id)?.client.data_headroom(now, &peer)
+    }
+
+    /// Wraps what stands behind the headroom.
+    pub(crate) fn frame(
+        &mut self,
+        now: Instant,
+        id: RelayId,
+        peer: SocketAddr,
+        out: &mut Vec<u8>,
+        start: usize,
+    ) -> Option<Transmit> {
+        let relay = self.get_mut(id)?;
+        let headroom = relay.client.data_headroom(now, &peer)?;
+        relay
+            .client
+            .frame_data(now, peer, out, start, headroom)
+            .ok()?;
+        Some(Transmit {
+            local: relay.local,
+            remote: relay.client.server(),
+            transport: relay.transport,
+            len: out.len().checked_sub(start)?,
+        })
+    }
+
+    pub(crate) fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Transmit> {
+        self.relays.iter_mut().flatten().find_map(|relay| {
+            let sent = relay.client.poll_transmit(now, out)?;
+            Some(Transmit {
+                local: relay.local,
+                remote: sent.remote,
+                transport: relay.transport,
+                len: sent.len,
+            })
+        })
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.live().filter_map(|r| r.client.poll_timeout()).min()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        for relay in self.relays.iter_mut().flatten() {
+            if relay.client.poll_timeout().is_some_and(|at| at <= now) {
+                relay.client.handle_timeout(now);
+            }
+        }
+    }
+
+    /// The next thing the agent has to act upon.
+    pub(crate) fn poll_news(&mut self) -> Option<News> {
+        for index in 0..self.relays.len() {
+            let Ok(id) = RelayId::try_from(index) else {
+                continue;
+            };
+            while let Some(event) = self.get_mut(id).and_then(|r| r.client.poll_event()) {
+                if let Some(news) = self.news(id, event) {
+                    return Some(news);
+                }
+            }
+        }
+        None
+    }
+
+    fn news(&mut self, id: RelayId, event: Event) -> Option<News> {
+        let relay = self.relays.get_mut(usize::from(id))?.as_mut()?;
+        let bases = relay.bases;
+        let base_of = |ip: &IpAddr| bases[usize::from(ip.is_ipv6())];
+        match event {
+            Event::Allocated(allocation) => {
+                relay.settled = true;
+                // The server may have sent us to another one.
+                let server = normalise(relay.client.server());
+                let key = (relay.transport, normalise(relay.local), server);
+                self.by_path.entry(key).or_insert(id);
+                let relayed = allocation.relayed_v4.or(allocation.relayed_v6)?;
+                Some(News::Allocated {
+                    relay: id,
+                    relayed,
+                    mapped: allocation.mapped,
+                })
+            }
+            Event::Permitted(ip) => Some(News::Permitted {
+                base: base_of(&ip)?,
+                ip,
+            }),
+            Event::NotPermitted(ip, _) => Some(News::NotPermitted {
+                base: base_of(&ip)?,
+                ip,
+            }),
+            Event::Icmp(peer, _) => Some(News::Unreachable {
+                base: base_of(&peer.ip())?,
+                peer,
+            }),
+            Event::Closed(failure) => self.lose(id, failure),
+            _ => None,
+        }
+    }
+
+    /// The allocation is gone: by the server's word, with its host base, or
+    /// with the connection to the server.
+    pub(crate) fn lose(&mut self, id: RelayId, failure: Option<Failure>) -> Option<News> {
+        let relay = self.relays.get_mut(usize::from(id))?.take()?;
+        self.by_path.retain(|_, at| *at != id);
+        Some(News::Closed {
+            bases: relay.bases,
+            through: relay.through,
+            server: relay.server,
+            failure,
+        })
+    }
+
+    /// The allocations that stand on this base.
+    pub(crate) fn on_base(&self, base: BaseId) -> Vec<RelayId> {
+        (0..)
+            .zip(&self.relays)
+            .filter(|(_, r)| r.as_ref().is_some_and(|r| r.through == base))
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    pub(crate) fn forget_wishes(&mut self, base: BaseId) {
+        self.wishes.retain(|w| w.base != base);
+    }
+
+    /// Gives all allocations up.
+    pub(crate) fn close(&mut self, now: Instant) {
+        self.wishes.clear();
+        for relay in self.relays.iter_mut().flatten() {
+            relay.settled = true;
+            relay.client.close(now);
+        }
+    }
+}
