@@ -1,0 +1,102 @@
+//! What happens when time has passed.
+
+use std::time::Instant;
+
+use super::{Association, State};
+use crate::congestion::CongestionControl;
+use crate::error::CloseReason;
+use crate::timers::Timer;
+
+impl Association {
+    /// Time has passed: to be called at [`poll_timeout`](Self::poll_timeout), or any time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.take_expired(now) {
+            match timer {
+                Timer::Handshake => self.repeat_handshake(now),
+                Timer::Shutdown => self.repeat_shutdown(now),
+                Timer::Retransmission => self.on_retransmission_timeout(now),
+                Timer::TailProbe => {
+                    self.counters.tail_probes += 1;
+                    self.due.probe = self.outstanding.in_flight() > 0;
+                    // RFC 8985 §7.3: the probe is given a whole timeout.
+                    self.timers
+                        .set(Timer::Retransmission, now + self.rtt.timeout());
+                }
+                Timer::Reordering => {
+                    self.detect_losses(now);
+                    self.after_outstanding(now);
+                }
+                Timer::Acknowledgement => self.acks.timer_expired(),
+                Timer::Heartbeat => self.on_heartbeat_timer(now),
+                Timer::Reconfiguration => {
+                    self.reset.repeat();
+                    self.rtt.back_off();
+                    self.count_error();
+                }
+                Timer::Pacing => {}
+                Timer::PathMtu => {
+                    if self.path.on_timer() {
+                        self.due.path_probe = true;
+                    } else {
+                        self.schedule_path_mtu(now, false);
+                    }
+                }
+                Timer::Guard => self.abort_for(CloseReason::PeerUnreachable),
+            }
+        }
+    }
+
+    /// One more timeout in a row; false when it was one too many (RFC 9260 §8.1).
+    pub(super) fn count_error(&mut self) -> bool {
+        self.errors += 1;
+        if self
+            .config
+            .max_retransmissions
+            .is_some_and(|most| self.errors > most)
+        {
+            self.close_with(CloseReason::PeerUnreachable);
+            return false;
+        }
+        true
+    }
+
+    fn on_retransmission_timeout(&mut self, now: Instant) {
+        self.counters.timeouts += 1;
+        if !self.count_error() {
+            return;
+        }
+        self.rtt.back_off();
+        self.timers.stop(Timer::TailProbe);
+        self.timers.stop(Timer::Reordering);
+        if self.path.on_timeout() {
+            self.congestion.set_mtu(self.path.current());
+            self.schedule_path_mtu(now, false);
+        }
+        let losses = self.outstanding.all_lost();
+        if let Some(newest) = losses.newest {
+            let next_packet = self.outstanding.next_packet();
+            let _ = self.loss.is_new_event(newest, next_packet);
+            // A probe into a closed window says nothing of congestion (RFC 9260 §6.1 A).
+            if !self.due.window_probe {
+                self.congestion.on_timeout(now);
+            }
+        }
+        self.forwarded = None;
+        self.after_outstanding(now);
+        if !self.outstanding.is_empty() {
+            self.timers
+                .set(Timer::Retransmission, now + self.rtt.timeout());
+        }
+    }
+
+    fn on_heartbeat_timer(&mut self, now: Instant) {
+        if !matches!(self.state, State::Established | State::ShutdownPending) {
+            return;
+        }
+        if self.heartbeat.is_some() && !self.count_error() {
+            return;
+        }
+        self.due.heartbeat = true;
+        self.restart_heartbeat(now);
+    }
+}

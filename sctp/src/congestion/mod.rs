@@ -1,0 +1,144 @@
+//! Congestion control: one trait, several controllers, chosen by [`Algorithm`].
+
+mod cubic;
+mod hystart;
+mod new_reno;
+
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+pub use crate::outstanding::RateSample;
+pub use cubic::Cubic;
+pub use hystart::HyStart;
+pub use new_reno::NewReno;
+
+/// What a SACK tells a controller.
+#[derive(Clone, Copy, Debug)]
+pub struct Ack {
+    /// Now.
+    pub now: Instant,
+    /// Octets newly acknowledged.
+    pub acked: usize,
+    /// Octets in flight before this SACK.
+    pub prior_in_flight: usize,
+    /// Octets in flight after this SACK.
+    pub in_flight: usize,
+    /// A round-trip measurement, if this SACK gave one.
+    pub rtt: Option<Duration>,
+    /// The smoothed round-trip time.
+    pub smoothed_rtt: Duration,
+    /// The least round-trip time seen of late.
+    pub min_rtt: Duration,
+    /// The window, not the application, held the sender back.
+    pub window_limited: bool,
+    /// The newest acknowledged packet was sent before the last congestion event.
+    pub in_recovery: bool,
+    /// The delivery rate.
+    pub rate: Option<RateSample>,
+    /// All octets delivered so far.
+    pub delivered: u64,
+}
+
+/// A congestion controller: it is told what happens and says how much may be in flight.
+pub trait CongestionControl: Debug + Send {
+    /// How many octets may be in flight.
+    fn window(&self) -> usize;
+
+    /// Octets a second at which packets should leave. `None` to leave the spreading to the
+    /// acknowledgements.
+    fn pacing_rate(&self, smoothed_rtt: Duration) -> Option<f64>;
+
+    /// Data was acknowledged.
+    fn on_ack(&mut self, ack: &Ack);
+
+    /// Data was lost or marked for the first time since the last such event was answered: at most
+    /// once a round trip.
+    fn on_congestion(&mut self, now: Instant, in_flight: usize);
+
+    /// The retransmission timer ran out.
+    fn on_timeout(&mut self, now: Instant);
+
+    /// The packet size changed.
+    fn set_mtu(&mut self, mtu: usize);
+
+    /// Whether the start's exponential growth is going on.
+    fn is_starting(&self) -> bool;
+}
+
+/// Which controller an association uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// CUBIC (RFC 9438) with HyStart++ (RFC 9406).
+    #[default]
+    Cubic,
+    /// As RFC 9260 §7.2 has it.
+    NewReno,
+}
+
+/// The controllers without a trait object on the packet's path.
+#[derive(Debug)]
+pub(crate) enum Controller {
+    Cubic(Cubic),
+    NewReno(NewReno),
+}
+
+macro_rules! each {
+    ($self:ident, $controller:ident => $call:expr) => {
+        match $self {
+            Self::Cubic($controller) => $call,
+            Self::NewReno($controller) => $call,
+        }
+    };
+}
+
+impl Controller {
+    pub(crate) fn new(algorithm: Algorithm, mtu: usize) -> Self {
+        match algorithm {
+            Algorithm::Cubic => Self::Cubic(Cubic::new(mtu)),
+            Algorithm::NewReno => Self::NewReno(NewReno::new(mtu)),
+        }
+    }
+}
+
+impl CongestionControl for Controller {
+    fn window(&self) -> usize {
+        each!(self, c => c.window())
+    }
+
+    fn pacing_rate(&self, smoothed_rtt: Duration) -> Option<f64> {
+        each!(self, c => c.pacing_rate(smoothed_rtt))
+    }
+
+    fn on_ack(&mut self, ack: &Ack) {
+        each!(self, c => c.on_ack(ack));
+    }
+
+    fn on_congestion(&mut self, now: Instant, in_flight: usize) {
+        each!(self, c => c.on_congestion(now, in_flight));
+    }
+
+    fn on_timeout(&mut self, now: Instant) {
+        each!(self, c => c.on_timeout(now));
+    }
+
+    fn set_mtu(&mut self, mtu: usize) {
+        each!(self, c => c.set_mtu(mtu));
+    }
+
+    fn is_starting(&self) -> bool {
+        each!(self, c => c.is_starting())
+    }
+}
+
+/// The initial window: ten packets, as RFC 6928 has it for TCP and WebRTC stacks do for SCTP;
+/// RFC 9260 §7.2.1 would allow about four.
+pub(crate) const fn initial_window(mtu: usize) -> usize {
+    10 * mtu
+}
+
+/// Octets a second for a window a round trip, times a gain.
+pub(crate) fn paced(window: f64, rtt: Duration, gain: f64) -> Option<f64> {
+    let seconds = rtt.as_secs_f64();
+    (seconds > 0.0).then(|| window * gain / seconds)
+}

@@ -1,0 +1,62 @@
+//! Bounds on what a peer can make an association hold or do, each with its reason.
+
+use std::time::Duration;
+
+/// TSNs beyond the cumulative one that a SACK can speak of: gap blocks have 16-bit offsets
+/// (RFC 9260 §3.3.4). More are neither sent nor accepted.
+pub const MAX_TSN_SPAN: u64 = 65_535;
+
+/// Separate runs of received TSNs above the cumulative one. A path that loses every tenth of
+/// 65 535 packets makes 6 554; inserting into the middle of this many is a move of 64 KiB.
+pub const MAX_GAP_RUNS: usize = 8_192;
+
+/// How far a FORWARD-TSN may jump beyond what was ever received: nobody has more than
+/// [`MAX_TSN_SPAN`] TSNs in flight, and a few times that much is left for peers that count
+/// differently. A jump by 2³¹ is a fault or an attack.
+pub const MAX_FORWARD_JUMP: u64 = 4 * MAX_TSN_SPAN;
+
+/// Duplicate TSNs reported in one SACK; the rest are only counted. They serve the sender's
+/// statistics and reordering window, for which a few are as good as many.
+pub const MAX_DUPLICATES_REPORTED: usize = 16;
+
+/// What a stored fragment is charged beyond its octets, against the receive buffer: the memory
+/// its bookkeeping takes, so that a flood of one-octet fragments stays within the bound too.
+pub const FRAGMENT_OVERHEAD: usize = 64;
+
+/// Stored fragments below this share (1/n) of their datagram are copied out of it, so that a
+/// byte cannot keep a datagram alive.
+pub const COPY_BELOW_SHARE: usize = 4;
+
+/// Control chunks waiting to be sent in answer to what the peer sent (heartbeat
+/// acknowledgements, errors, re-configuration responses): more are dropped.
+pub const MAX_QUEUED_REPLIES: usize = 16;
+
+/// The longest heartbeat information that is reflected, in octets: ours have 24, others' less
+/// than 100; the whole must fit one packet.
+pub const MAX_HEARTBEAT_INFO: usize = 1_000;
+
+/// The longest state cookie that is echoed, in octets: it must fit one packet.
+pub const MAX_COOKIE: usize = 1_100;
+
+/// Doublings of the retransmission timeout: 2⁸ takes the shortest one past its ceiling.
+pub const RTO_MAX_BACKOFF: u32 = 8;
+
+/// How long a least round-trip time is believed.
+pub const MIN_RTT_WINDOW: Duration = Duration::from_secs(60);
+
+/// The smallest packet size that may be configured, in octets: a chunk header, a few octets of
+/// data, and a SACK with some gap blocks must fit.
+pub const MIN_MTU: usize = 256;
+
+/// The largest packet size that may be configured: chunk lengths have 16 bits.
+pub const MAX_MTU: usize = 65_000;
+
+/// Stale or repeated re-configuration requests are answered from memory; nothing else is kept.
+pub const RECONFIG_MEMORY: usize = 2;
+
+/// Longest label and longest protocol of a data channel, in octets: the field has 16 bits
+/// (RFC 8832 §5.1).
+pub const MAX_LABEL: usize = 65_535;
+
+/// Data channels at most: identifiers 0 to 65 534 (RFC 8832 §6).
+pub const MAX_CHANNELS: usize = 65_535;

@@ -1,0 +1,883 @@
+//! The retransmission queue: chunks that have a TSN and are not acknowledged for good.
+//!
+//! A ring indexed by TSN. Each SACK costs the chunks that it newly acknowledges plus its gap
+//! blocks, not the chunks in flight; losses are found in the order of sending, each chunk once.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::send_queue::{Effort, OutFragment};
+use crate::serial::{first, unwrap32};
+use crate::wire::{
+    ChunkWriter, DATA_HEADER_LEN, DataHeader, FLAG_BEGIN, FLAG_END, FLAG_UNORDERED,
+    I_DATA_HEADER_LEN, Sack, Skipped, chunk_type, padded,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    InFlight,
+    /// Waits for retransmission.
+    Lost,
+    /// Reported in a gap block: kept, since the receiver may still drop it (RFC 9260 §6.2.1).
+    Acked,
+    /// Given up (RFC 3758 §3.5).
+    Abandoned,
+}
+
+#[derive(Debug)]
+struct OutChunk {
+    data: Bytes,
+    effort: Effort,
+    /// Number of the packet that carried it last.
+    packet: u64,
+    ppid: u32,
+    message: u32,
+    number: u32,
+    stream: u16,
+    sent_times: u16,
+    flags: u8,
+    state: State,
+}
+
+impl OutChunk {
+    fn size(&self, header: usize) -> usize {
+        header + padded(self.data.len())
+    }
+
+    fn same_message(&self, other: &(u16, u32, bool)) -> bool {
+        self.stream == other.0
+            && self.message == other.1
+            && (self.flags & FLAG_UNORDERED != 0) == other.2
+    }
+
+    fn identity(&self) -> (u16, u32, bool) {
+        (self.stream, self.message, self.flags & FLAG_UNORDERED != 0)
+    }
+}
+
+/// What is remembered of a packet while chunks of it are in flight.
+#[derive(Clone, Copy, Debug)]
+struct SentPacket {
+    at: Instant,
+    /// Octets that had been delivered, and when, as this one left: for the delivery rate.
+    delivered: u64,
+    delivered_at: Instant,
+    app_limited: bool,
+}
+
+/// The rate at which data arrived, over about one round trip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateSample {
+    /// Octets delivered in the interval.
+    pub delivered: u64,
+    /// The interval.
+    pub interval: Duration,
+    /// The sender had less to send than it was allowed to.
+    pub app_limited: bool,
+    /// Octets delivered before the packet that this sample is of was sent: a sample of a packet
+    /// sent after the last round's end begins a new round.
+    pub prior_delivered: u64,
+}
+
+/// What a SACK told.
+#[derive(Debug, Default)]
+pub(crate) struct Acked {
+    /// Octets newly acknowledged, with headers.
+    pub(crate) octets: usize,
+    /// The cumulative TSN moved.
+    pub(crate) advanced: bool,
+    /// Round-trip time of the packet sent last among the newly acknowledged, if none of it was
+    /// ever sent twice.
+    pub(crate) rtt: Option<Duration>,
+    /// That packet's number and time of sending.
+    pub(crate) newest: Option<(u64, Instant)>,
+    /// A chunk that had been sent once was acknowledged after chunks that were sent later.
+    pub(crate) reordered: bool,
+    /// Chunks marked lost arrived nevertheless before they were sent again.
+    pub(crate) spurious: u32,
+    pub(crate) rate: Option<RateSample>,
+    /// The receiver took back what it had acknowledged.
+    pub(crate) reneged: bool,
+    /// A gap block names TSNs that were never sent; it was ignored.
+    pub(crate) never_sent: bool,
+}
+
+/// Why a SACK is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BadSack {
+    /// Older than one seen before.
+    Stale,
+    /// It acknowledges what was never sent.
+    NeverSent,
+}
+
+/// Losses found in one go.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Losses {
+    pub(crate) octets: usize,
+    /// The latest sent packet with a loss.
+    pub(crate) newest: Option<u64>,
+    /// Whether a message was given up.
+    pub(crate) abandoned: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Outstanding {
+    /// TSN of the front of the ring.
+    base: u64,
+    ring: VecDeque<OutChunk>,
+    interleaved: bool,
+    /// Runs of TSNs that gap blocks reported: sorted, disjoint, above `base`.
+    acked: Vec<(u64, u64)>,
+    scratch: Vec<(u64, u64)>,
+    lost: BinaryHeap<Reverse<u64>>,
+    /// Chunks in the order of sending: packet number, TSN. Entries of chunks that were
+    /// acknowledged or sent again since are skipped.
+    order: VecDeque<(u64, u64)>,
+    packets: VecDeque<SentPacket>,
+    /// Number of the front of `packets`.
+    packet_base: u64,
+    /// The highest packet number that was acknowledged.
+    newest_acked: u64,
+    /// Octets in flight, with chunk headers.
+    in_flight: usize,
+    /// Octets of user data that the receiver may have to hold.
+    unacked_payload: usize,
+    delivered: u64,
+    delivered_at: Instant,
+    /// RFC 3758's Advanced.Peer.Ack.Point.
+    advanced: u64,
+    abandoned_chunks: usize,
+    abandoned_messages: u64,
+    /// Messages given up whose end has no TSN yet: the send queue must drop their rest.
+    cut_short: Vec<(u16, u32, bool)>,
+}
+
+impl Outstanding {
+    pub(crate) fn new(now: Instant, initial_tsn: u32) -> Self {
+        let base = first(initial_tsn);
+        Self {
+            base,
+            ring: VecDeque::new(),
+            interleaved: false,
+            acked: Vec::new(),
+            scratch: Vec::new(),
+            lost: BinaryHeap::new(),
+            order: VecDeque::new(),
+            packets: VecDeque::new(),
+            packet_base: 1,
+            newest_acked: 0,
+            in_flight: 0,
+            unacked_payload: 0,
+            delivered: 0,
+            delivered_at: now,
+            advanced: base - 1,
+            abandoned_chunks: 0,
+            abandoned_messages: 0,
+            cut_short: Vec::new(),
+        }
+    }
+
+    pub(crate) fn set_interleaved(&mut self, interleaved: bool) {
+        self.interleaved = interleaved;
+    }
+
+    fn header(&self) -> usize {
+        if self.interleaved {
+            I_DATA_HEADER_LEN
+        } else {
+            DATA_HEADER_LEN
+        }
+    }
+
+    pub(crate) fn next_tsn(&self) -> u64 {
+        self.base + self.ring.len() as u64
+    }
+
+    pub(crate) fn cumulative(&self) -> u64 {
+        self.base - 1
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ring.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ring.len()
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    pub(crate) fn unacked_payload(&self) -> usize {
+        self.unacked_payload
+    }
+
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    pub(crate) fn abandoned_messages(&self) -> u64 {
+        self.abandoned_messages
+    }
+
+    pub(crate) fn has_lost(&mut self) -> bool {
+        self.peek_lost().is_some()
+    }
+
+    fn get(&self, tsn: u64) -> Option<&OutChunk> {
+        self.ring
+            .get(usize::try_from(tsn.checked_sub(self.base)?).ok()?)
+    }
+
+    fn get_mut(&mut self, tsn: u64) -> Option<&mut OutChunk> {
+        self.ring
+            .get_mut(usize::try_from(tsn.checked_sub(self.base)?).ok()?)
+    }
+
+    /// The number that the next packet with data will have.
+    pub(crate) fn next_packet(&self) -> u64 {
+        self.packet_base + self.packets.len() as u64
+    }
+
+    /// A packet with data goes out; the chunks written from now on are of it.
+    pub(crate) fn start_packet(&mut self, now: Instant, app_limited: bool) -> u64 {
+        if self.in_flight == 0 {
+            // Idle time is not delivery time.
+            self.delivered_at = now;
+        }
+        self.packets.push_back(SentPacket {
+            at: now,
+            delivered: self.delivered,
+            delivered_at: self.delivered_at,
+            app_limited,
+        });
+        self.next_packet() - 1
+    }
+
+    /// Nothing was written into the packet begun last.
+    pub(crate) fn cancel_packet(&mut self) {
+        self.packets.pop_back();
+    }
+
+    /// Gives a fragment its TSN and appends its chunk.
+    #[inline]
+    pub(crate) fn send_new(
+        &mut self,
+        fragment: OutFragment,
+        packet: u64,
+        flags: u8,
+        out: &mut Vec<u8>,
+    ) {
+        let tsn = self.next_tsn();
+        let chunk = OutChunk {
+            data: fragment.data,
+            effort: fragment.effort,
+            packet,
+            ppid: fragment.ppid,
+            message: fragment.message,
+            number: fragment.number,
+            stream: fragment.stream,
+            sent_times: 1,
+            flags: fragment.flags,
+            state: State::InFlight,
+        };
+        write(&chunk, tsn, self.interleaved, flags, out);
+        self.in_flight += chunk.size(self.header());
+        self.unacked_payload += chunk.data.len();
+        self.order.push_back((packet, tsn));
+        self.ring.push_back(chunk);
+    }
+
+    fn peek_lost(&mut self) -> Option<u64> {
+        while let Some(Reverse(tsn)) = self.lost.peek().copied() {
+            if self.get(tsn).is_some_and(|c| c.state == State::Lost) {
+                return Some(tsn);
+            }
+            self.lost.pop();
+        }
+        None
+    }
+
+    /// Octets that the next retransmission takes with its header.
+    pub(crate) fn next_retransmission(&mut self) -> Option<usize> {
+        let tsn = self.peek_lost()?;
+        let header = self.header();
+        self.get(tsn).map(|chunk| chunk.size(header))
+    }
+
+    /// Appends the lost chunk with the lowest TSN, if it is not out of time by now.
+    pub(crate) fn retransmit(&mut self, now: Instant, packet: u64, out: &mut Vec<u8>) -> bool {
+        let Some(tsn) = self.peek_lost() else {
+            return false;
+        };
+        if self.get(tsn).is_some_and(|c| c.effort.expired(now)) {
+            self.abandon(tsn);
+            return false;
+        }
+        self.lost.pop();
+        self.send_again(tsn, packet, out)
+    }
+
+    /// Appends the chunk with the highest TSN that is in flight: the probe of RFC 8985 §7.3.
+    pub(crate) fn probe(&mut self, packet: u64, out: &mut Vec<u8>) -> bool {
+        let position = self.ring.iter().rposition(|c| c.state == State::InFlight);
+        let Some(position) = position else {
+            return false;
+        };
+        let tsn = self.base + position as u64;
+        let header = self.header();
+        if let Some(chunk) = self.ring.get(position) {
+            self.in_flight -= chunk.size(header);
+        }
+        self.send_again(tsn, packet, out)
+    }
+
+    /// Size with its header of what [`probe`](Self::probe) would send.
+    pub(crate) fn probe_size(&self) -> Option<usize> {
+        let header = self.header();
+        self.ring
+            .iter()
+            .rev()
+            .find(|c| c.state == State::InFlight)
+            .map(|c| c.size(header))
+    }
+
+    fn send_again(&mut self, tsn: u64, packet: u64, out: &mut Vec<u8>) -> bool {
+        let interleaved = self.interleaved;
+        let header = self.header();
+        let Some(chunk) = self.get_mut(tsn) else {
+            return false;
+        };
+        chunk.state = State::InFlight;
+        chunk.packet = packet;
+        chunk.sent_times = chunk.sent_times.saturating_add(1);
+        write(chunk, tsn, interleaved, 0, out);
+        let size = chunk.size(header);
+        self.in_flight += size;
+        self.order.push_back((packet, tsn));
+        true
+    }
+
+    /// Takes in a SACK.
+    pub(crate) fn on_sack(&mut self, now: Instant, sack: &Sack<'_>) -> Result<Acked, BadSack> {
+        let cumulative = unwrap32(self.cumulative(), sack.cumulative);
+        if cumulative < self.cumulative() {
+            return Err(BadSack::Stale);
+        }
+        if cumulative >= self.next_tsn() {
+            return Err(BadSack::NeverSent);
+        }
+        let mut acked = Acked::default();
+        self.acknowledge_through(cumulative, &mut acked);
+        self.acknowledge_gaps(cumulative, sack, &mut acked);
+        if self.ring.front().is_some_and(|c| c.state == State::Acked) {
+            // The cumulative TSN stops before what was reported: it was taken back.
+            acked.reneged = true;
+            self.unacknowledge();
+        }
+        self.finish_ack(now, &mut acked);
+        Ok(acked)
+    }
+
+    /// Takes in the cumulative TSN of a SHUTDOWN (RFC 9260 §9.2).
+    pub(crate) fn on_cumulative(&mut self, now: Instant, tsn: u32) -> Result<Acked, BadSack> {
+        let cumulative = unwrap32(self.cumulative(), tsn);
+        if cumulative < self.cumulative() {
+            return Err(BadSack::Stale);
+        }
+        if cumulative >= self.next_tsn() {
+            return Err(BadSack::NeverSent);
+        }
+        let mut acked = Acked::default();
+        self.acknowledge_through(cumulative, &mut acked);
+        self.finish_ack(now, &mut acked);
+        Ok(acked)
+    }
+
+    fn finish_ack(&mut self, now: Instant, acked: &mut Acked) {
+        if acked.octets > 0 {
+            self.delivered += acked.octets as u64;
+            self.delivered_at = now;
+        }
+        if let Some((number, at)) = acked.newest {
+            if let Some(packet) = self.packet(number) {
+                acked.rtt = acked.rtt.map(|_| now.saturating_duration_since(at));
+                let interval = now.saturating_duration_since(packet.delivered_at);
+                acked.rate = Some(RateSample {
+                    delivered: self.delivered - packet.delivered,
+                    interval,
+                    app_limited: packet.app_limited,
+                    prior_delivered: packet.delivered,
+                });
+            }
+            self.newest_acked = self.newest_acked.max(number);
+        }
+        self.forget_packets();
+        self.advance();
+    }
+
+    fn packet(&self, number: u64) -> Option<&SentPacket> {
+        self.packets
+            .get(usize::try_from(number.checked_sub(self.packet_base)?).ok()?)
+    }
+
+    fn acknowledge_through(&mut self, cumulative: u64, acked: &mut Acked) {
+        let header = self.header();
+        while self.base <= cumulative {
+            let Some(chunk) = self.ring.pop_front() else {
+                break;
+            };
+            self.base += 1;
+            acked.advanced = true;
+            match chunk.state {
+                State::Acked => {}
+                State::Abandoned => self.abandoned_chunks -= 1,
+                State::InFlight | State::Lost => {
+                    if chunk.state == State::InFlight {
+                        self.in_flight -= chunk.size(header);
+                    } else {
+                        acked.spurious += 1;
+                    }
+                    self.unacked_payload -= chunk.data.len();
+                    self.note_newest(&chunk, acked);
+                    acked.octets += chunk.size(header);
+                }
+            }
+        }
+        let passed = self.acked.partition_point(|(_, last)| *last <= cumulative);
+        self.acked.drain(..passed);
+        if let Some(run) = self.acked.first_mut() {
+            run.0 = run.0.max(cumulative + 1);
+        }
+    }
+
+    fn note_newest(&self, chunk: &OutChunk, acked: &mut Acked) {
+        if chunk.sent_times == 1 && chunk.packet < self.newest_acked {
+            acked.reordered = true;
+        }
+        match acked.newest {
+            Some((number, _)) if chunk.packet < number => {}
+            Some((number, at)) if chunk.packet == number => {
+                if chunk.sent_times > 1 {
+                    acked.rtt = None;
+                }
+                acked.newest = Some((number, at));
+            }
+            _ => {
+                if let Some(packet) = self.packet(chunk.packet) {
+                    acked.newest = Some((chunk.packet, packet.at));
+                    acked.rtt = (chunk.sent_times == 1).then_some(Duration::ZERO);
+                }
+            }
+        }
+    }
+
+    /// Merges the SACK's gap blocks into the known runs; marks only what is new.
+    fn acknowledge_gaps(&mut self, cumulative: u64, sack: &Sack<'_>, acked: &mut Acked) {
+        let mut known = std::mem::take(&mut self.acked);
+        let mut merged = std::mem::take(&mut self.scratch);
+        merged.clear();
+        let mut old = known.iter().copied().peekable();
+        let mut floor = cumulative;
+        for (from, to) in sack.gaps() {
+            let (from, to) = (cumulative + u64::from(from), cumulative + u64::from(to));
+            if to >= self.next_tsn() {
+                acked.never_sent = true;
+                continue;
+            }
+            if from > to || from <= floor {
+                // Out of order or overlapping: what it adds will be reported again in order.
+                continue;
+            }
+            floor = to;
+            let mut at = from;
+            while let Some(&(first, last)) = old.peek() {
+                if first > to {
+                    break;
+                }
+                if last < at {
+                    join(&mut merged, (first, last));
+                    old.next();
+                    continue;
+                }
+                for tsn in at..first.max(at) {
+                    self.acknowledge_one(tsn, acked);
+                }
+                at = at.max(last + 1);
+                if last > to {
+                    break;
+                }
+                join(&mut merged, (first, last));
+                old.next();
+            }
+            for tsn in at..=to {
+                self.acknowledge_one(tsn, acked);
+            }
+            join(&mut merged, (from, to));
+        }
+        for run in old {
+            join(&mut merged, run);
+        }
+        known.clear();
+        self.scratch = known;
+        self.acked = merged;
+    }
+
+    fn acknowledge_one(&mut self, tsn: u64, acked: &mut Acked) {
+        let header = self.header();
+        let Some(chunk) = self.get_mut(tsn) else {
+            return;
+        };
+        let was = chunk.state;
+        let (size, payload) = (chunk.size(header), chunk.data.len());
+        match was {
+            State::InFlight => self.in_flight -= size,
+            State::Lost => acked.spurious += 1,
+            State::Acked | State::Abandoned => return,
+        }
+        self.unacked_payload -= payload;
+        acked.octets += size;
+        if let Some(chunk) = self.get_mut(tsn) {
+            chunk.state = State::Acked;
+        }
+        if let Some(chunk) = self.get(tsn) {
+            self.note_newest(chunk, acked);
+        }
+    }
+
+    /// All that gap blocks reported is to be sent again.
+    fn unacknowledge(&mut self) {
+        let base = self.base;
+        for (from, to) in std::mem::take(&mut self.acked) {
+            for tsn in from.max(base)..=to {
+                let Some(chunk) = self.get_mut(tsn) else {
+                    break;
+                };
+                if chunk.state == State::Acked {
+                    chunk.state = State::Lost;
+                    let payload = chunk.data.len();
+                    self.unacked_payload += payload;
+                    self.lost.push(Reverse(tsn));
+                }
+            }
+        }
+    }
+
+    /// Marks the chunks as lost of which `is_lost` says so, given their packet's number and time
+    /// of sending, among those sent before the newest acknowledged one. Returns also the time of
+    /// sending of the first that is not lost yet.
+    pub(crate) fn detect_losses(
+        &mut self,
+        mut is_lost: impl FnMut(u64, Instant) -> bool,
+    ) -> (Losses, Option<Instant>) {
+        let mut losses = Losses::default();
+        let mut next = None;
+        while let Some(&(number, tsn)) = self.order.front() {
+            let current = self
+                .get(tsn)
+                .is_some_and(|c| c.state == State::InFlight && c.packet == number);
+            if current {
+                if number >= self.newest_acked {
+                    break;
+                }
+                let Some(at) = self.packet(number).map(|p| p.at) else {
+                    break;
+                };
+                if !is_lost(number, at) {
+                    next = Some(at);
+                    break;
+                }
+                self.mark_lost(tsn, &mut losses);
+                losses.newest = Some(number);
+            }
+            self.order.pop_front();
+        }
+        self.forget_packets();
+        if losses.abandoned {
+            self.advance();
+        }
+        (losses, next)
+    }
+
+    fn mark_lost(&mut self, tsn: u64, losses: &mut Losses) {
+        let header = self.header();
+        let Some(chunk) = self.get_mut(tsn) else {
+            return;
+        };
+        let size = chunk.size(header);
+        chunk.state = State::Lost;
+        let spent = chunk
+            .effort
+            .retransmissions
+            .is_some_and(|max| chunk.sent_times > max);
+        self.in_flight -= size;
+        losses.octets += size;
+        if spent {
+            self.abandon(tsn);
+            losses.abandoned = true;
+        } else {
+            self.lost.push(Reverse(tsn));
+        }
+    }
+
+    /// T3 ran out: everything in flight is lost (RFC 9260 §6.3.3).
+    pub(crate) fn all_lost(&mut self) -> Losses {
+        let mut losses = Losses::default();
+        let mut order = std::mem::take(&mut self.order);
+        for (number, tsn) in order.drain(..) {
+            let current = self
+                .get(tsn)
+                .is_some_and(|c| c.state == State::InFlight && c.packet == number);
+            if current {
+                self.mark_lost(tsn, &mut losses);
+                losses.newest = Some(number);
+            }
+        }
+        self.order = order;
+        self.forget_packets();
+        self.advance();
+        losses
+    }
+
+    fn forget_packets(&mut self) {
+        while let Some(&(number, tsn)) = self.order.front() {
+            let current = self
+                .get(tsn)
+                .is_some_and(|c| c.state == State::InFlight && c.packet == number);
+            if current {
+                break;
+            }
+            self.order.pop_front();
+        }
+        let keep = self
+            .order
+            .front()
+            .map_or(self.next_packet(), |(number, _)| *number);
+        while self.packet_base < keep && self.packets.pop_front().is_some() {
+            self.packet_base += 1;
+        }
+    }
+
+    /// Gives up the message that this chunk is of: all its chunks, wherever they are.
+    fn abandon(&mut self, tsn: u64) {
+        let Some(identity) = self.get(tsn).map(OutChunk::identity) else {
+            return;
+        };
+        self.abandoned_messages += 1;
+        let mut at = tsn;
+        loop {
+            let begins = self.abandon_one(at, &identity) & FLAG_BEGIN != 0;
+            if begins || at == self.base || !self.may_continue(at, &identity) {
+                break;
+            }
+            at -= 1;
+        }
+        let mut at = tsn;
+        let mut ended = false;
+        while at < self.next_tsn() {
+            let flags = self.abandon_one(at, &identity);
+            if flags & FLAG_END != 0 {
+                ended = true;
+                break;
+            }
+            at += 1;
+            if !self.interleaved && self.get(at).is_some_and(|c| !c.same_message(&identity)) {
+                break;
+            }
+        }
+        if !ended {
+            self.cut_short.push(identity);
+        }
+    }
+
+    /// Without interleaving the message's chunks are neighbours.
+    fn may_continue(&self, at: u64, identity: &(u16, u32, bool)) -> bool {
+        self.interleaved || self.get(at - 1).is_some_and(|c| c.same_message(identity))
+    }
+
+    /// Abandons this chunk if it is of the message; returns its flags then.
+    fn abandon_one(&mut self, tsn: u64, identity: &(u16, u32, bool)) -> u8 {
+        let header = self.header();
+        let Some(chunk) = self.get_mut(tsn) else {
+            return 0;
+        };
+        if !chunk.same_message(identity) {
+            return 0;
+        }
+        let was = std::mem::replace(&mut chunk.state, State::Abandoned);
+        let size = chunk.size(header);
+        let payload = std::mem::take(&mut chunk.data).len();
+        let flags = chunk.flags;
+        match was {
+            State::InFlight => {
+                self.in_flight -= size;
+                self.unacked_payload -= payload;
+            }
+            State::Lost => self.unacked_payload -= payload,
+            State::Acked => {}
+            State::Abandoned => return flags,
+        }
+        self.abandoned_chunks += 1;
+        flags
+    }
+
+    /// A message given up of which the send queue may hold the rest.
+    pub(crate) fn take_cut_short(&mut self) -> Option<(u16, u32, bool)> {
+        self.cut_short.pop()
+    }
+
+    /// Gives up this message's chunks: its rest was dropped before it had TSNs.
+    pub(crate) fn abandon_message(&mut self, stream: u16, message: u32, unordered: bool) {
+        let identity = (stream, message, unordered);
+        let last = self.ring.iter().rposition(|c| c.same_message(&identity));
+        if let Some(position) = last {
+            self.abandon(self.base + position as u64);
+            self.cut_short.retain(|cut| *cut != identity);
+        }
+    }
+
+    /// A TSN for the end of a message that was cut short, abandoned from the start: without it
+    /// nothing would tell the receiver to forget the beginning that it has acknowledged.
+    pub(crate) fn append_abandoned_end(
+        &mut self,
+        stream: u16,
+        message: u32,
+        unordered: bool,
+        ppid: u32,
+        number: u32,
+    ) {
+        let flags = if unordered {
+            FLAG_UNORDERED | FLAG_END
+        } else {
+            FLAG_END
+        };
+        self.abandoned_chunks += 1;
+        let packet = self.next_packet();
+        self.ring.push_back(OutChunk {
+            data: Bytes::new(),
+            effort: Effort::default(),
+            packet,
+            ppid,
+            message,
+            number,
+            stream,
+            sent_times: 0,
+            flags,
+            state: State::Abandoned,
+        });
+        self.advance();
+    }
+
+    /// RFC 3758 §3.5 C2: up to where everything is given up.
+    fn advance(&mut self) {
+        self.advanced = self.advanced.max(self.base - 1);
+        if self.abandoned_chunks == 0 {
+            return;
+        }
+        while self
+            .get(self.advanced + 1)
+            .is_some_and(|c| c.state == State::Abandoned)
+        {
+            self.advanced += 1;
+        }
+    }
+
+    /// Where the receiver should move its cumulative TSN to, if that is ahead of where it is.
+    pub(crate) fn forward_point(&self) -> Option<u64> {
+        (self.advanced >= self.base).then_some(self.advanced)
+    }
+
+    /// Appends FORWARD-TSN or I-FORWARD-TSN of at most `room` octets; returns the new cumulative
+    /// TSN that it carries.
+    pub(crate) fn write_forward(&self, room: usize, out: &mut Vec<u8>) -> Option<u64> {
+        let target = self.forward_point()?;
+        let size = if self.interleaved { 8 } else { 4 };
+        let most = room.checked_sub(8)? / size;
+        let mut skipped: Vec<Skipped> = Vec::new();
+        let mut reached = self.base - 1;
+        for tsn in self.base..=target {
+            let Some(chunk) = self.get(tsn) else { break };
+            let (stream, message, unordered) = chunk.identity();
+            if !unordered || self.interleaved {
+                let key = (stream, unordered);
+                match skipped.binary_search_by_key(&key, |s| (s.stream, s.unordered)) {
+                    Ok(found) => {
+                        if let Some(entry) = skipped.get_mut(found) {
+                            entry.message = message;
+                        }
+                    }
+                    Err(_) if skipped.len() >= most => break,
+                    Err(place) => skipped.insert(
+                        place,
+                        Skipped {
+                            stream,
+                            unordered,
+                            message,
+                        },
+                    ),
+                }
+            }
+            reached = tsn;
+        }
+        if reached < self.base {
+            return None;
+        }
+        let kind = if self.interleaved {
+            chunk_type::I_FORWARD_TSN
+        } else {
+            chunk_type::FORWARD_TSN
+        };
+        let mut chunk = ChunkWriter::new(out, kind, 0).u32(reached as u32);
+        for entry in skipped {
+            chunk = if self.interleaved {
+                chunk
+                    .u16(entry.stream)
+                    .u16(u16::from(entry.unordered))
+                    .u32(entry.message)
+            } else {
+                chunk.u16(entry.stream).u16(entry.message as u16)
+            };
+        }
+        chunk.finish();
+        Some(reached)
+    }
+
+    /// The peer restarted: what is outstanding is sent again with new TSNs by nobody; it is
+    /// given up (RFC 9260 §5.2.4.1 leaves it to the implementation).
+    pub(crate) fn restart(&mut self, now: Instant, initial_tsn: u32) {
+        let interleaved = self.interleaved;
+        let delivered = self.delivered;
+        *self = Self::new(now, initial_tsn);
+        self.interleaved = interleaved;
+        self.delivered = delivered;
+    }
+}
+
+fn join(runs: &mut Vec<(u64, u64)>, run: (u64, u64)) {
+    match runs.last_mut() {
+        Some(last) if run.0 <= last.1 + 1 => {
+            last.0 = last.0.min(run.0);
+            last.1 = last.1.max(run.1);
+        }
+        _ => runs.push(run),
+    }
+}
+
+#[inline]
+fn write(chunk: &OutChunk, tsn: u64, interleaved: bool, flags: u8, out: &mut Vec<u8>) {
+    let header = DataHeader {
+        interleaved,
+        flags: chunk.flags | flags,
+        tsn: tsn as u32,
+        stream: chunk.stream,
+        message: chunk.message,
+        fragment: chunk.number,
+        ppid: chunk.ppid,
+    };
+    header.write(out, &chunk.data);
+}

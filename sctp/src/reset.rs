@@ -1,0 +1,342 @@
+//! Stream re-configuration (RFC 6525): resetting streams, adding streams, both directions.
+
+use std::collections::VecDeque;
+
+use crate::limits::RECONFIG_MEMORY;
+use crate::wire::{ChunkWriter, Reconfig, ReconfigResult, chunk_type, padded, parameter_type};
+
+/// A request of ours that waits for its response.
+#[derive(Debug)]
+struct Request {
+    number: u32,
+    kind: RequestKind,
+}
+
+#[derive(Debug)]
+enum RequestKind {
+    Outgoing {
+        streams: Vec<u16>,
+        last_tsn: u32,
+        response: u32,
+    },
+    AddOutgoing {
+        count: u16,
+    },
+}
+
+/// A peer's request to reset its outgoing streams that waits for data (§5.2.2 E2).
+#[derive(Debug)]
+struct Deferred {
+    number: u32,
+    last_tsn: u64,
+    streams: Vec<u16>,
+}
+
+/// What a RE-CONFIG parameter asks the conductor to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Forget these incoming streams' numbers; none listed: of all.
+    ResetIncoming(Vec<u16>),
+    /// Our request about these streams is settled.
+    OutgoingDone(Vec<u16>, ReconfigResult),
+    /// The peer asks us to reset these outgoing streams.
+    ResetOutgoing(Vec<u16>),
+    /// The peer may send on this many more streams.
+    IncomingAdded(u16),
+    /// We may send on this many more streams.
+    OutgoingAdded(u16),
+    /// Our request to add streams was refused.
+    AddRefused,
+}
+
+#[derive(Debug)]
+pub(crate) struct Reset {
+    next_request: u32,
+    request: Option<Request>,
+    /// The request is to be written into the next packet.
+    request_due: bool,
+    /// Streams to be reset once what they have queued is sent.
+    waiting: VecDeque<u16>,
+    /// The peer's request that the next outgoing reset answers.
+    answers: Option<u32>,
+    add: u16,
+    expected: u32,
+    last: VecDeque<(u32, ReconfigResult)>,
+    deferred: Option<Deferred>,
+    /// Responses to be written.
+    responses: VecDeque<(u32, ReconfigResult)>,
+}
+
+impl Reset {
+    pub(crate) fn new(own_initial_tsn: u32, peer_initial_tsn: u32) -> Self {
+        Self {
+            next_request: own_initial_tsn,
+            request: None,
+            request_due: false,
+            waiting: VecDeque::new(),
+            answers: None,
+            add: 0,
+            expected: peer_initial_tsn,
+            last: VecDeque::new(),
+            deferred: None,
+            responses: VecDeque::new(),
+        }
+    }
+
+    /// Asks for a stream's reset as soon as it has nothing more to send.
+    pub(crate) fn want(&mut self, stream: u16) {
+        self.waiting.push_back(stream);
+    }
+
+    /// Asks for more outgoing streams.
+    pub(crate) fn want_streams(&mut self, count: u16) {
+        self.add = self.add.saturating_add(count);
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty() || self.add > 0
+    }
+
+    /// Makes a request of what can be asked now. `is_drained` says whether a stream has nothing
+    /// more to send; `most` bounds the streams in one request.
+    pub(crate) fn make_request(
+        &mut self,
+        next_tsn: u32,
+        most: usize,
+        mut is_drained: impl FnMut(u16) -> bool,
+    ) {
+        if self.request.is_some() {
+            return;
+        }
+        let mut streams = Vec::new();
+        for _ in 0..self.waiting.len() {
+            let Some(stream) = self.waiting.pop_front() else {
+                break;
+            };
+            if streams.len() < most && is_drained(stream) {
+                streams.push(stream);
+            } else {
+                self.waiting.push_back(stream);
+            }
+        }
+        let kind = if !streams.is_empty() {
+            let response = self
+                .answers
+                .take()
+                .unwrap_or_else(|| self.expected.wrapping_sub(1));
+            RequestKind::Outgoing {
+                streams,
+                last_tsn: next_tsn.wrapping_sub(1),
+                response,
+            }
+        } else if self.add > 0 {
+            RequestKind::AddOutgoing {
+                count: std::mem::take(&mut self.add),
+            }
+        } else {
+            return;
+        };
+        self.request = Some(Request {
+            number: self.next_request,
+            kind,
+        });
+        self.request_due = true;
+    }
+
+    /// The response did not come in time.
+    pub(crate) fn repeat(&mut self) {
+        self.request_due = self.request.is_some();
+    }
+
+    pub(crate) fn is_due(&self) -> bool {
+        self.request_due || !self.responses.is_empty()
+    }
+
+    /// Octets that the next chunk takes.
+    pub(crate) fn next_len(&self) -> usize {
+        if let Some(request) = self.request.as_ref().filter(|_| self.request_due) {
+            return match &request.kind {
+                RequestKind::Outgoing { streams, .. } => padded(4 + 16 + streams.len() * 2),
+                RequestKind::AddOutgoing { .. } => 16,
+            };
+        }
+        16
+    }
+
+    /// Appends one chunk; true when it was a request, whose timer must run.
+    pub(crate) fn write(&mut self, out: &mut Vec<u8>) -> bool {
+        if let Some(request) = self.request.as_ref().filter(|_| self.request_due) {
+            let mut value = request.number.to_be_bytes().to_vec();
+            let kind = match &request.kind {
+                RequestKind::Outgoing {
+                    streams,
+                    last_tsn,
+                    response,
+                } => {
+                    value.extend_from_slice(&response.to_be_bytes());
+                    value.extend_from_slice(&last_tsn.to_be_bytes());
+                    for stream in streams {
+                        value.extend_from_slice(&stream.to_be_bytes());
+                    }
+                    parameter_type::OUTGOING_RESET
+                }
+                RequestKind::AddOutgoing { count } => {
+                    value.extend_from_slice(&count.to_be_bytes());
+                    value.extend_from_slice(&[0, 0]);
+                    parameter_type::ADD_OUTGOING
+                }
+            };
+            ChunkWriter::new(out, chunk_type::RE_CONFIG, 0)
+                .parameter(kind, &value)
+                .finish();
+            self.request_due = false;
+            return true;
+        }
+        if let Some((number, result)) = self.responses.pop_front() {
+            let mut value = number.to_be_bytes().to_vec();
+            value.extend_from_slice(&result.to_wire().to_be_bytes());
+            ChunkWriter::new(out, chunk_type::RE_CONFIG, 0)
+                .parameter(parameter_type::RECONFIG_RESPONSE, &value)
+                .finish();
+        }
+        false
+    }
+
+    fn respond(&mut self, number: u32, result: ReconfigResult) {
+        self.responses.retain(|(n, _)| *n != number);
+        if self.responses.len() < RECONFIG_MEMORY {
+            self.responses.push_back((number, result));
+        }
+    }
+
+    fn settle(&mut self, number: u32, result: ReconfigResult) {
+        self.last.retain(|(n, _)| *n != number);
+        if self.last.len() >= RECONFIG_MEMORY {
+            self.last.pop_front();
+        }
+        self.last.push_back((number, result));
+        self.respond(number, result);
+    }
+
+    /// A request's number: whether it is the next one. Others are answered here (§5.2.1).
+    fn is_next(&mut self, number: u32) -> bool {
+        if let Some((_, result)) = self.last.iter().find(|(n, _)| *n == number).copied() {
+            self.respond(number, result);
+            return false;
+        }
+        if number != self.expected {
+            self.respond(number, ReconfigResult::BadSequenceNumber);
+            return false;
+        }
+        true
+    }
+
+    /// Takes in a parameter. `cumulative` is what has been received; `unwrap` widens a TSN.
+    pub(crate) fn handle(
+        &mut self,
+        parameter: &Reconfig<'_>,
+        cumulative: u64,
+        unwrap: impl Fn(u32) -> u64,
+    ) -> Option<Action> {
+        match *parameter {
+            Reconfig::OutgoingReset {
+                request,
+                last_tsn,
+                streams,
+                response,
+            } => {
+                let mut action = None;
+                // It may answer an incoming-reset request; we make none, so `response` says
+                // nothing to us.
+                let _ = response;
+                if self.is_next(request) {
+                    self.expected = self.expected.wrapping_add(1);
+                    let streams: Vec<u16> = Reconfig::stream_ids(streams).collect();
+                    let last_tsn = unwrap(last_tsn);
+                    if last_tsn <= cumulative {
+                        self.settle(request, ReconfigResult::Performed);
+                        action = Some(Action::ResetIncoming(streams));
+                    } else {
+                        self.settle(request, ReconfigResult::InProgress);
+                        self.deferred = Some(Deferred {
+                            number: request,
+                            last_tsn,
+                            streams,
+                        });
+                    }
+                }
+                action
+            }
+            Reconfig::IncomingReset { request, streams } => {
+                if !self.is_next(request) {
+                    return None;
+                }
+                self.expected = self.expected.wrapping_add(1);
+                let streams: Vec<u16> = Reconfig::stream_ids(streams).collect();
+                if streams.is_empty() {
+                    self.settle(request, ReconfigResult::Denied);
+                    return None;
+                }
+                self.settle(request, ReconfigResult::InProgress);
+                self.answers = Some(request);
+                Some(Action::ResetOutgoing(streams))
+            }
+            Reconfig::TsnReset { request } => {
+                if self.is_next(request) {
+                    self.expected = self.expected.wrapping_add(1);
+                    self.settle(request, ReconfigResult::Denied);
+                }
+                None
+            }
+            Reconfig::AddOutgoing { request, count } => {
+                if !self.is_next(request) {
+                    return None;
+                }
+                self.expected = self.expected.wrapping_add(1);
+                self.settle(request, ReconfigResult::Performed);
+                Some(Action::IncomingAdded(count))
+            }
+            Reconfig::AddIncoming { request, count } => {
+                if self.is_next(request) {
+                    self.expected = self.expected.wrapping_add(1);
+                    self.settle(request, ReconfigResult::Performed);
+                    self.want_streams(count);
+                }
+                None
+            }
+            Reconfig::Response { request, result } => self.on_response(request, result),
+        }
+    }
+
+    fn on_response(&mut self, number: u32, result: ReconfigResult) -> Option<Action> {
+        if self.request.as_ref().is_none_or(|r| r.number != number)
+            || result == ReconfigResult::InProgress
+        {
+            return None;
+        }
+        let request = self.request.take()?;
+        self.request_due = false;
+        self.next_request = self.next_request.wrapping_add(1);
+        match request.kind {
+            RequestKind::Outgoing { streams, .. } => Some(Action::OutgoingDone(streams, result)),
+            RequestKind::AddOutgoing { count } => Some(match result {
+                ReconfigResult::Performed => Action::OutgoingAdded(count),
+                _ => Action::AddRefused,
+            }),
+        }
+    }
+
+    /// The data that a deferred reset waited for may have come (§5.2.2 E3).
+    pub(crate) fn on_cumulative(&mut self, cumulative: u64) -> Option<Action> {
+        if self
+            .deferred
+            .as_ref()
+            .is_none_or(|d| d.last_tsn > cumulative)
+        {
+            return None;
+        }
+        let deferred = self.deferred.take()?;
+        self.settle(deferred.number, ReconfigResult::Performed);
+        Some(Action::ResetIncoming(deferred.streams))
+    }
+}

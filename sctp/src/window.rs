@@ -1,0 +1,72 @@
+//! The receive buffer's size: it grows to what the path carries in a few round trips.
+
+use std::time::{Duration, Instant};
+
+use crate::reassembly::Held;
+
+/// The window is kept at this many times what arrives in a round trip: twice for the round trip
+/// that a retransmission takes, twice again because the sender's start doubles each round.
+const ROUND_TRIPS: usize = 4;
+
+#[derive(Clone, Debug)]
+pub(crate) struct ReceiveWindow {
+    size: usize,
+    bound: usize,
+    round_began: Option<Instant>,
+    received: usize,
+}
+
+impl ReceiveWindow {
+    pub(crate) fn new(size: usize, bound: usize) -> Self {
+        Self {
+            size,
+            bound,
+            round_began: None,
+            received: 0,
+        }
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Data arrived.
+    #[inline]
+    pub(crate) fn on_data(&mut self, now: Instant, octets: usize, rtt: Duration) {
+        self.received += octets;
+        if self.size >= self.bound {
+            return;
+        }
+        let began = *self.round_began.get_or_insert(now);
+        if now.saturating_duration_since(began) >= rtt {
+            self.size = self.size.max(self.received * ROUND_TRIPS).min(self.bound);
+            self.round_began = Some(now);
+            self.received = 0;
+        } else if self.received >= self.size / 2 {
+            // Half a window within a round trip: the sender is held back by it or will be.
+            self.size = (self.size * 2).min(self.bound);
+        }
+    }
+
+    /// What to advertise. A message that is not complete yet must not close the window to its
+    /// own rest: the size grows to hold it.
+    pub(crate) fn advertise(&mut self, held: Held) -> usize {
+        if held.waiting > self.size / 2 {
+            self.size = (held.waiting * 2).min(self.bound);
+        }
+        self.size.saturating_sub(held.waiting + held.unread)
+    }
+
+    /// Whether a chunk may be stored; `needed` says that it fills the first gap. Then what waits
+    /// for it does not count: otherwise a full buffer could never empty.
+    #[inline]
+    pub(crate) fn accepts(&self, held: Held, needed: bool) -> bool {
+        let counted = if needed {
+            held.unread
+        } else {
+            held.unread + held.waiting
+        };
+        // Half as much again: the sender may have used a window that shrank since.
+        counted < self.size + self.size / 2
+    }
+}
