@@ -84,7 +84,9 @@ impl Grammar for CandidateAddress {
         }
         // A name's characters; a colon would mean an IPv6 address that did not parse.
         let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-        if word.bytes().all(good) && word.len() <= 255 {
+        // What has no letter is a broken IP address; only tolerant reading lets it be a name.
+        let named = !scan.is_strict() || word.bytes().any(|b| b.is_ascii_alphabetic());
+        if named && word.bytes().all(good) && word.len() <= 255 {
             Ok(Self::Name(word.to_owned()))
         } else {
             Err(scan.error_in(word, Rule::Address))

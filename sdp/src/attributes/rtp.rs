@@ -363,7 +363,11 @@ impl Grammar for RtcpFb {
             FeedbackTarget::PayloadType(PayloadType::read(scan)?)
         };
         scan.space()?;
-        let text = scan.some_rest()?.trim_ascii_end();
+        let rest = scan.some_rest()?;
+        let text = rest.trim_ascii_end();
+        if scan.is_strict() && text.len() < rest.len() {
+            return Err(scan.error(Rule::TrailingBlank));
+        }
         Ok(Self {
             target,
             kind: FeedbackKind::from_text(text),
