@@ -1,7 +1,9 @@
 //! What a context can be told beyond its keys.
 
 use crate::error::OutOfRange;
+use crate::extension::{Cryptex, ElementIds};
 use crate::limits;
+use crate::session::Derivation;
 use crate::table::WhenFull;
 
 /// Settings of a [`Sender`](crate::Sender) or [`Receiver`](crate::Receiver). The defaults are what
@@ -15,6 +17,8 @@ pub struct Config {
     pub(crate) max_rtp_packets: u64,
     pub(crate) max_rtcp_packets: u64,
     pub(crate) unencrypted_rtcp: bool,
+    pub(crate) cryptex: Cryptex,
+    pub(crate) derivation: Derivation,
 }
 
 impl Default for Config {
@@ -27,6 +31,8 @@ impl Default for Config {
             max_rtp_packets: limits::MAX_RTP_PACKETS,
             max_rtcp_packets: limits::MAX_RTCP_PACKETS,
             unencrypted_rtcp: false,
+            cryptex: Cryptex::default(),
+            derivation: Derivation::default(),
         }
     }
 }
@@ -105,6 +111,42 @@ impl Config {
     pub fn unencrypted_rtcp(mut self, unencrypted: bool) -> Self {
         self.unencrypted_rtcp = unencrypted;
         self
+    }
+
+    /// Whether header extensions and CSRCs are encrypted (RFC 9335). A sender may use it once the
+    /// other side has said `a=cryptex`. Extensions that are not made of RFC 8285's elements, and
+    /// two-byte ones with application bits, can not be encrypted so and are sent as they are.
+    pub fn cryptex(mut self, cryptex: Cryptex) -> Self {
+        self.cryptex = cryptex;
+        self
+    }
+
+    /// The ids, 1 to 255, of header-extension elements that are encrypted by themselves
+    /// (RFC 6904, SDP `urn:ietf:params:rtp-hdrext:encrypt`), in packets that do not use Cryptex.
+    /// The id 0 is padding and is passed over.
+    pub fn encrypted_elements(mut self, ids: impl IntoIterator<Item = u8>) -> Self {
+        self.derivation.elements = ElementIds::default();
+        for id in ids.into_iter().filter(|id| *id != 0) {
+            self.derivation.elements.insert(id);
+        }
+        self
+    }
+
+    /// The key-derivation rate (RFC 3711 §4.3.1) as the exponent of 2: session keys are derived
+    /// anew every 2^exponent packets, 0 to 24. `None`, the default, is the rate 0: once.
+    ///
+    /// # Errors
+    /// [`OutOfRange`].
+    pub fn key_derivation_rate(mut self, exponent: Option<u8>) -> Result<Self, OutOfRange> {
+        if let Some(exponent) = exponent {
+            within_u64(
+                exponent.into(),
+                0,
+                limits::MAX_KEY_DERIVATION_EXPONENT.into(),
+            )?;
+        }
+        self.derivation.rate = exponent;
+        Ok(self)
     }
 }
 

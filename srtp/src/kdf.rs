@@ -3,7 +3,7 @@
 use crate::aes_ctr::AesCtr;
 use crate::keys::MasterKey;
 
-/// What a derived key is for (RFC 3711 §4.3.2).
+/// What a derived key is for (RFC 3711 §4.3.2, RFC 6904 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Label {
@@ -13,6 +13,8 @@ pub(crate) enum Label {
     RtcpEncryption = 3,
     RtcpAuthentication = 4,
     RtcpSalt = 5,
+    HeaderEncryption = 6,
+    HeaderSalt = 7,
 }
 
 /// Fills `out` with the key for `label`; `r` is the packet index divided by the key-derivation
@@ -39,6 +41,59 @@ mod tests {
         let mut out = vec![0; len];
         derive(&prf, master, label, 0, &mut out);
         out
+    }
+
+    #[test]
+    fn rfc_6188_section_7_2_and_7_4() {
+        for (profile, key, salt, encryption, salting, authentication) in [
+            (
+                Profile::AesCm256HmacSha1_80,
+                "f0f04914b513f2763a1b1fa130f10e2998f6f6e43e4309d1e622a0e332b9f1b6",
+                "3b04803de51ee7c96423ab5b78d2",
+                "5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4",
+                "fa31791685ca444a9e07c6c64e93",
+                "fd9c32d39ed5fbb5a9dc96b30818454d1313dc05",
+            ),
+            (
+                Profile::AesCm192HmacSha1_80,
+                "73edc66c4fa15776fb57f9505c17136550ffda71f3e8e5f1",
+                "c8522f3acd4ce86d5add78edbb11",
+                "31874736a8f1143870c26e4857d8a5b2c4a354407faadabb",
+                "2372b82d639b6d8503a47adc0a6c",
+                "355b10973cd95b9eacf4061c7e1a7151e7cfbfcb",
+            ),
+        ] {
+            let master = MasterKey::new(profile, &hex(key), &hex(salt)).unwrap();
+            let key_len = profile.key_len();
+            assert_eq!(
+                derived(&master, Label::RtpEncryption, key_len),
+                hex(encryption)
+            );
+            assert_eq!(derived(&master, Label::RtpSalt, 14), hex(salting));
+            assert_eq!(
+                derived(&master, Label::RtpAuthentication, 20),
+                hex(authentication)
+            );
+        }
+    }
+
+    /// RFC 9335 appendix A.2: session keys of an AEAD, whose salt has 12 bytes.
+    #[test]
+    fn rfc_9335_appendix_a_2() {
+        let master = MasterKey::new(
+            Profile::AeadAes128Gcm,
+            &hex("000102030405060708090a0b0c0d0e0f"),
+            &hex("a0a1a2a3a4a5a6a7a8a9aaab"),
+        )
+        .unwrap();
+        assert_eq!(
+            derived(&master, Label::RtpEncryption, 16),
+            hex("077c6143cb221bc355ff23d5f984a16e")
+        );
+        assert_eq!(
+            derived(&master, Label::RtpSalt, 12),
+            hex("9af3e95364ebac9c99c5a7c4")
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use core::fmt;
 use zeroize::Zeroize;
 
 use crate::error::KeyError;
+use crate::limits::MAX_MKI_LEN;
 use crate::profile::Profile;
 
 /// Longest master key, in bytes.
@@ -19,6 +20,8 @@ pub struct MasterKey {
     profile: Profile,
     key: [u8; MAX_KEY_LEN],
     salt: [u8; MAX_SALT_LEN],
+    mki: [u8; MAX_MKI_LEN],
+    mki_len: usize,
 }
 
 impl MasterKey {
@@ -31,6 +34,8 @@ impl MasterKey {
             profile,
             key: [0; MAX_KEY_LEN],
             salt: [0; MAX_SALT_LEN],
+            mki: [0; MAX_MKI_LEN],
+            mki_len: 0,
         };
         fill(&mut this.key, profile.key_len(), key)?;
         fill(&mut this.salt, profile.salt_len(), salt)?;
@@ -73,6 +78,25 @@ impl MasterKey {
             Self::new(profile, client_key, client_salt)?,
             Self::new(profile, server_key, server_salt)?,
         ))
+    }
+
+    /// Gives the key an identifier that every packet then carries (RFC 3711 §3.1), 1 to
+    /// [`MAX_MKI_LEN`] bytes.
+    ///
+    /// # Errors
+    /// [`KeyError::Mki`] for another length.
+    pub fn with_mki(mut self, mki: &[u8]) -> Result<Self, KeyError> {
+        match self.mki.get_mut(..mki.len()) {
+            Some(room) if !mki.is_empty() => room.copy_from_slice(mki),
+            _ => return Err(KeyError::Mki),
+        }
+        self.mki_len = mki.len();
+        Ok(self)
+    }
+
+    /// The key's identifier; empty if it has none.
+    pub fn mki(&self) -> &[u8] {
+        self.mki.get(..self.mki_len).unwrap_or(&self.mki)
     }
 
     /// The profile the key is for.

@@ -28,8 +28,11 @@
 #![deny(missing_docs)]
 
 mod aes_ctr;
+mod batch;
 mod config;
 pub mod error;
+mod extension;
+mod forward;
 mod gcm;
 mod hmac_sha1;
 mod index;
@@ -39,6 +42,7 @@ pub mod limits;
 mod profile;
 mod receiver;
 mod replay;
+mod seal;
 mod sender;
 mod session;
 mod stats;
@@ -49,8 +53,11 @@ mod table;
 mod testing;
 mod wire;
 
+pub use batch::Slot;
 pub use config::Config;
 pub use error::{KeyError, Malformed, OutOfRange, ProtectError, UnprotectError};
+pub use extension::Cryptex;
+pub use forward::{Destination, forward_rtp};
 pub use keys::MasterKey;
 pub use profile::Profile;
 pub use receiver::Receiver;

@@ -4,8 +4,8 @@
 /// and an SRTP counter block has 16 bits of block counter (RFC 3711 §4.1.1), which suffices for it.
 pub const MAX_PACKET_LEN: usize = 65_535;
 
-/// The most bytes protection adds to a packet: a 16-byte AEAD tag, the 4-byte SRTCP index word and
-/// a master key identifier of [`MAX_MKI_LEN`] bytes.
+/// The most bytes protection adds to a packet: a 16-byte AEAD tag, a master key identifier of
+/// [`MAX_MKI_LEN`] bytes, and four for the SRTCP index word or for Cryptex's extension header.
 pub const MAX_OVERHEAD: usize = 16 + 4 + MAX_MKI_LEN;
 
 /// The longest master key identifier, in bytes. RFC 3711 §8.1 leaves the length open and RFC 4568

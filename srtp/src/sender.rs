@@ -2,22 +2,25 @@
 
 use core::fmt;
 
+use crate::batch::Slot;
 use crate::config::Config;
 use crate::error::{KeyError, Malformed, ProtectError};
-use crate::index::Index;
+use crate::extension::{self, Cover, Cryptex};
 use crate::keys::MasterKey;
+use crate::limits::MAX_OVERHEAD;
 use crate::profile::Profile;
 use crate::replay::Verdict;
+use crate::seal::{Plan, Sealing};
 use crate::session::SessionKeys;
 use crate::stats::SenderStats;
 use crate::stream::Stream;
-use crate::suite::{ENCRYPTED, Tag};
-use crate::table::{Place, StreamTable, WhenFull};
-use crate::wire::{RTCP_INDEX_LEN, RtpHeader, rtcp_ssrc};
+use crate::suite::ENCRYPTED;
+use crate::table::{StreamTable, WhenFull};
+use crate::wire::{EXTENSION_HEADER_LEN, RTCP_INDEX_LEN, RtpHeader, rtcp_ssrc};
 
 /// Protects RTP and RTCP packets of any number of streams with one master key.
 ///
-/// Packets are encrypted where they lie and grow at their end: by [`rtp_overhead`] or
+/// Packets are encrypted where they lie and grow at their end: by at most [`rtp_overhead`] or
 /// [`rtcp_overhead`] bytes. A stream begins with its first packet.
 ///
 /// [`rtp_overhead`]: Self::rtp_overhead
@@ -50,7 +53,7 @@ impl Sender {
     pub fn with_config(key: &MasterKey, config: Config) -> Result<Self, KeyError> {
         Ok(Self {
             profile: key.profile(),
-            keys: SessionKeys::derive(key).ok_or(KeyError::Profile)?,
+            keys: SessionKeys::derive(key, config.derivation)?,
             rtp_left: config.max_rtp_packets,
             rtcp_left: config.max_rtcp_packets,
             rtp: StreamTable::new(config.max_streams),
@@ -60,19 +63,38 @@ impl Sender {
         })
     }
 
+    /// A sender that authenticates and **does not encrypt**: the NULL cipher of RFC 3711 §4.1.3,
+    /// with the tags of the key's profile. Everyone on the path can read what is sent. For
+    /// debugging and for networks that protect packets otherwise; WebRTC forbids it.
+    ///
+    /// # Errors
+    /// [`KeyError::Profile`] for a key of an AEAD profile, which cannot do without encryption.
+    pub fn dangerous_without_encryption(
+        key: &MasterKey,
+        mut config: Config,
+    ) -> Result<Self, KeyError> {
+        config.derivation.without_encryption = true;
+        Self::with_config(key, config)
+    }
+
     /// The profile in use.
     pub fn profile(&self) -> Profile {
         self.profile
     }
 
-    /// Bytes that protection adds to an RTP packet.
+    /// The most bytes that protection adds to an RTP packet: the tag, the key's identifier if it
+    /// has one, and with Cryptex four for a packet with CSRCs and no header extension.
     pub fn rtp_overhead(&self) -> usize {
-        self.profile.rtp_tag_len()
+        let extension = match self.config.cryptex {
+            Cryptex::Accept => 0,
+            Cryptex::Use | Cryptex::Require => EXTENSION_HEADER_LEN,
+        };
+        self.profile.rtp_tag_len() + self.keys.mki.len() + extension
     }
 
     /// Bytes that protection adds to an RTCP packet.
     pub fn rtcp_overhead(&self) -> usize {
-        self.profile.rtcp_tag_len() + RTCP_INDEX_LEN
+        self.profile.rtcp_tag_len() + RTCP_INDEX_LEN + self.keys.mki.len()
     }
 
     /// What was done so far.
@@ -85,23 +107,31 @@ impl Sender {
         (self.rtp_left, self.rtcp_left)
     }
 
-    /// Protects the RTP packet `out[start..]`, which grows by [`rtp_overhead`](Self::rtp_overhead)
-    /// bytes.
+    /// Goes over to another master key of the same profile. Roll-over counters and SRTCP indices
+    /// go on (RFC 3711 §3.3.1, §3.4).
+    ///
+    /// # Errors
+    /// [`KeyError::Profile`] for a key of another profile.
+    pub fn rekey(&mut self, key: &MasterKey) -> Result<(), KeyError> {
+        if key.profile() != self.profile {
+            return Err(KeyError::Profile);
+        }
+        self.keys = SessionKeys::derive(key, self.config.derivation)?;
+        self.rtp_left = self.config.max_rtp_packets;
+        self.rtcp_left = self.config.max_rtcp_packets;
+        Ok(())
+    }
+
+    /// Protects the RTP packet `out[start..]`, which grows by at most
+    /// [`rtp_overhead`](Self::rtp_overhead) bytes.
     ///
     /// # Errors
     /// [`ProtectError`]; the packet is then as it was.
+    #[inline]
     pub fn protect_rtp(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), ProtectError> {
-        let end = out.len();
-        let len = end.checked_sub(start).ok_or(ProtectError::NoRoom)?;
-        out.resize(end + self.rtp_overhead(), 0);
-        let result = match out.get_mut(start..) {
-            Some(packet) => self.protect_rtp_in(packet, len),
-            None => Err(ProtectError::NoRoom),
-        };
-        if result.is_err() {
-            out.truncate(end);
-        }
-        result.map(|_| ())
+        in_vec(out, start, self.rtp_overhead(), |packet, len| {
+            self.protect_rtp_in(packet, len)
+        })
     }
 
     /// Protects the RTP packet `buffer[..len]` and returns its new length. The buffer must have
@@ -109,56 +139,115 @@ impl Sender {
     ///
     /// # Errors
     /// [`ProtectError`]; the packet is then as it was.
+    #[inline]
     pub fn protect_rtp_in(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, ProtectError> {
-        let tag_len = self.profile.rtp_tag_len();
-        let total = len.saturating_add(tag_len);
-        let (packet, room) = buffer
-            .get_mut(..total)
-            .and_then(|buffer| buffer.split_at_mut_checked(len))
-            .ok_or(ProtectError::NoRoom)?;
-        let header = RtpHeader::parse(packet)?;
-        let (place, index) = self.next_rtp(header.ssrc, header.sequence)?;
-        let tag = self
-            .keys
-            .rtp
-            .seal_rtp(packet, header.len, header.ssrc, index)
-            .ok_or(Malformed::TooLong)?;
-        put(room, &tag);
-        self.sent_rtp(place, index);
-        Ok(total)
+        let plan = self.plan(buffer, len)?;
+        self.sealing(plan, buffer).seal()
     }
 
-    /// Stream and index of a packet that may be protected. Creates the stream if it is new.
+    /// Protects many RTP packets, of one or many streams, in their order; each one's outcome is in
+    /// its [`Slot`]. Returns how many were protected. With counter-mode profiles that takes about a
+    /// third less time than one call a packet.
+    pub fn protect_rtp_batch(&mut self, packets: &mut [Slot<'_, ProtectError>]) -> usize {
+        let mut done = 0;
+        for pair in packets.chunks_mut(2) {
+            match pair {
+                [a, b] => {
+                    let plans = (self.plan(a.buffer, a.len), self.plan(b.buffer, b.len));
+                    let [first, second] = match plans {
+                        (Ok(plan_a), Ok(plan_b)) => self
+                            .sealing(plan_a, a.buffer)
+                            .seal_pair(self.sealing(plan_b, b.buffer)),
+                        (plan_a, plan_b) => [
+                            plan_a.and_then(|plan| self.sealing(plan, a.buffer).seal()),
+                            plan_b.and_then(|plan| self.sealing(plan, b.buffer).seal()),
+                        ],
+                    };
+                    done += usize::from(first.is_ok()) + usize::from(second.is_ok());
+                    a.result = Some(first);
+                    b.result = Some(second);
+                }
+                rest => {
+                    for slot in rest {
+                        let result = self.protect_rtp_in(slot.buffer, slot.len);
+                        done += usize::from(result.is_ok());
+                        slot.result = Some(result);
+                    }
+                }
+            }
+        }
+        done
+    }
+
     #[inline]
-    fn next_rtp(&mut self, ssrc: u32, sequence: u16) -> Result<(Place, Index), ProtectError> {
+    pub(crate) fn sealing<'a>(&'a self, plan: Plan, buffer: &'a mut [u8]) -> Sealing<'a> {
+        Sealing {
+            profile: self.profile,
+            keys: &self.keys,
+            plan,
+            buffer,
+        }
+    }
+
+    /// Checks everything that could speak against protecting the packet, then takes its index and
+    /// prepares its header: from here on it can only succeed.
+    #[inline]
+    pub(crate) fn plan(&mut self, buffer: &mut [u8], len: usize) -> Result<Plan, ProtectError> {
+        let packet = buffer.get(..len).ok_or(ProtectError::NoRoom)?;
+        let mut header = RtpHeader::parse(packet)?;
+        let mut cover = Cover::Payload;
+        let mut grown = len;
+        if header.len > crate::wire::RTP_FIXED_LEN {
+            cover = Cover::of_sent(
+                &header,
+                self.config.cryptex != Cryptex::Accept,
+                !self.config.derivation.elements.is_empty(),
+            );
+            if cover == Cover::Elements {
+                extension::check(packet, &header)?;
+            }
+            grown += extension::growth(&header, cover);
+        }
+        let behind = self.profile.rtp_tag_len() + self.keys.mki.len();
+        if buffer.len() - len < grown - len + behind {
+            return Err(ProtectError::NoRoom);
+        }
         if self.rtp_left == 0 {
             return Err(ProtectError::KeyExpired);
         }
-        let place = match self.rtp.find(ssrc) {
+        let place = match self.rtp.find(header.ssrc) {
             Some(place) => place,
             None => self
                 .rtp
-                .insert(ssrc, Stream::starting_at(0), WhenFull::Refuse)
+                .insert(header.ssrc, Stream::starting_at(0), WhenFull::Refuse)
                 .ok_or(ProtectError::TooManyStreams)?,
         };
-        let stream = self.rtp.get(place).ok_or(ProtectError::TooManyStreams)?;
-        let index = stream.index(sequence).ok_or(ProtectError::IndexExhausted)?;
-        if stream.check(index) != Verdict::Fresh && !self.config.repeats {
-            return Err(ProtectError::IndexReused);
+        let stream = self
+            .rtp
+            .get_mut(place)
+            .ok_or(ProtectError::TooManyStreams)?;
+        let index = stream
+            .index(header.sequence)
+            .ok_or(ProtectError::IndexExhausted)?;
+        match stream.check(index) {
+            Verdict::Fresh => stream.record(index, self.config.replay_window),
+            _ if self.config.repeats => {}
+            _ => return Err(ProtectError::IndexReused),
         }
-        Ok((place, index))
-    }
-
-    #[inline]
-    fn sent_rtp(&mut self, place: Place, index: Index) {
+        let slot = self.keys.rtp.select(index);
+        self.keys.rtp.confirm(slot);
         self.rtp_left -= 1;
         self.stats.rtp_packets += 1;
-        let size = self.config.replay_window;
-        if let Some(stream) = self.rtp.get_mut(place)
-            && stream.check(index) == Verdict::Fresh
-        {
-            stream.record(index, size);
+        if cover == Cover::Cryptex {
+            header = extension::mark(buffer, len, header);
         }
+        Ok(Plan {
+            header,
+            cover,
+            index,
+            slot,
+            len: grown,
+        })
     }
 
     /// Protects the RTCP packet `out[start..]`, compound or reduced-size (RFC 5506), which grows by
@@ -167,17 +256,9 @@ impl Sender {
     /// # Errors
     /// [`ProtectError`]; the packet is then as it was.
     pub fn protect_rtcp(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), ProtectError> {
-        let end = out.len();
-        let len = end.checked_sub(start).ok_or(ProtectError::NoRoom)?;
-        out.resize(end + self.rtcp_overhead(), 0);
-        let result = match out.get_mut(start..) {
-            Some(packet) => self.protect_rtcp_in(packet, len),
-            None => Err(ProtectError::NoRoom),
-        };
-        if result.is_err() {
-            out.truncate(end);
-        }
-        result.map(|_| ())
+        in_vec(out, start, self.rtcp_overhead(), |packet, len| {
+            self.protect_rtcp_in(packet, len)
+        })
     }
 
     /// Protects the RTCP packet `buffer[..len]` and returns its new length. The buffer must have
@@ -190,8 +271,7 @@ impl Sender {
         buffer: &mut [u8],
         len: usize,
     ) -> Result<usize, ProtectError> {
-        let tag_len = self.profile.rtcp_tag_len();
-        let total = len.saturating_add(tag_len + RTCP_INDEX_LEN);
+        let total = len.saturating_add(self.rtcp_overhead());
         let (packet, room) = buffer
             .get_mut(..total)
             .and_then(|buffer| buffer.split_at_mut_checked(len))
@@ -220,26 +300,44 @@ impl Sender {
         } else {
             index | ENCRYPTED
         };
+        let slot = self.keys.rtcp.select(index.into());
+        self.keys.rtcp.confirm(slot);
         let tag = self
             .keys
             .rtcp
+            .get(slot)
+            .suite()
             .seal_rtcp(packet, ssrc, word)
             .ok_or(Malformed::TooLong)?;
         *next = index + 1;
-        // RFC 3711 §3.4: index, then tag; RFC 7714 §9.2: tag, then index.
-        let word = word.to_be_bytes();
-        if self.profile.is_aead() {
-            let (tag_room, word_room) = room.split_at_mut(tag_len.min(room.len()));
-            put(tag_room, &tag);
-            word_room.copy_from_slice(&word);
-        } else {
-            let (word_room, tag_room) = room.split_at_mut(RTCP_INDEX_LEN.min(room.len()));
-            word_room.copy_from_slice(&word);
-            put(tag_room, &tag);
-        }
         self.rtcp_left -= 1;
         self.stats.rtcp_packets += 1;
+        // RFC 3711 §3.4: index, identifier, tag; RFC 7714 §9.1: tag, index, identifier.
+        let word = word.to_be_bytes();
+        let tag = tag
+            .get(..self.profile.rtcp_tag_len())
+            .ok_or(ProtectError::NoRoom)?;
+        let mki: &[u8] = &self.keys.mki;
+        let parts: [&[u8]; 3] = if self.profile.is_aead() {
+            [tag, &word, mki]
+        } else {
+            [&word, mki, tag]
+        };
+        for (room, byte) in room.iter_mut().zip(parts.into_iter().flatten()) {
+            *room = *byte;
+        }
         Ok(total)
+    }
+
+    /// Forgets a stream, RTP and RTCP, to make room for another; `false` if there is none.
+    ///
+    /// A stream with this SSRC that is sent again with the same master key begins anew and reuses
+    /// key stream: remove only what will not come back before the next
+    /// [`rekey`](Self::rekey).
+    pub fn remove_stream(&mut self, ssrc: u32) -> bool {
+        let rtp = self.rtp.remove(ssrc).is_some();
+        let rtcp = self.rtcp.remove(ssrc).is_some();
+        rtp || rtcp
     }
 
     /// Starts a stream with this roll-over counter, or sets that of a stream that is there: its
@@ -275,10 +373,28 @@ impl fmt::Debug for Sender {
     }
 }
 
-/// As much of the tag as there is room for.
+/// Room for what protection adds.
+const ROOM: [u8; MAX_OVERHEAD] = [0; MAX_OVERHEAD];
+
+/// Protects `out[start..]` with `protect`, which wants `overhead` bytes of room and returns the new
+/// length. Fails with `out` as it was.
 #[inline]
-fn put(room: &mut [u8], tag: &Tag) {
-    for (room, byte) in room.iter_mut().zip(tag) {
-        *room = *byte;
-    }
+pub(crate) fn in_vec(
+    out: &mut Vec<u8>,
+    start: usize,
+    overhead: usize,
+    protect: impl FnOnce(&mut [u8], usize) -> Result<usize, ProtectError>,
+) -> Result<(), ProtectError> {
+    let end = out.len();
+    let len = end.checked_sub(start).ok_or(ProtectError::NoRoom)?;
+    out.extend_from_slice(ROOM.get(..overhead).ok_or(ProtectError::NoRoom)?);
+    let result = match out.get_mut(start..) {
+        Some(packet) => protect(packet, len),
+        None => Err(ProtectError::NoRoom),
+    };
+    out.truncate(match result {
+        Ok(len) => start + len,
+        Err(_) => end,
+    });
+    result.map(|_| ())
 }

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::aes_ctr::AesCtr;
 use crate::gcm::Gcm;
-use crate::hmac_sha1::HmacSha1;
+use crate::hmac_sha1::{HmacSha1, Message};
 use crate::kdf::{self, Label};
 use crate::keys::{MAX_SALT_LEN, MasterKey};
 use crate::profile::AUTH_KEY_LEN;
@@ -92,9 +92,27 @@ impl Suite {
         }))
     }
 
-    /// Encrypts `packet` from `clear` on and returns its tag.
+    /// The same keys for authentication alone; `None` for AEADs, which could not do without.
+    pub(crate) fn without_encryption(self) -> Option<Self> {
+        match self {
+            Self::Cm(cm) => Some(Self::Cm(CounterMode { cipher: None, ..cm })),
+            Self::Gcm(_) => None,
+        }
+    }
+
+    /// The authentication that is computed apart from the cipher, if there is any.
     #[inline]
-    pub(crate) fn seal_rtp(
+    pub(crate) fn mac(&self) -> Option<&HmacSha1> {
+        match self {
+            Self::Cm(cm) => Some(&cm.mac),
+            Self::Gcm(_) => None,
+        }
+    }
+
+    /// Encrypts `packet` from `clear` on. An AEAD returns the tag; of the others it is up to
+    /// [`mac`](Self::mac), over the packet as it is sent. `None` for bodies of gigabytes.
+    #[inline]
+    pub(crate) fn encrypt_rtp(
         &self,
         packet: &mut [u8],
         clear: usize,
@@ -104,16 +122,16 @@ impl Suite {
         match self {
             Self::Cm(cm) => {
                 cm.apply(packet, clear, ssrc, index);
-                Some(cm.mac.tag(packet, Some(rollover(index))))
+                Some([0; 20])
             }
             Self::Gcm(gcm) => gcm.seal(packet, clear, gcm.rtp_nonce(ssrc, index)),
         }
     }
 
-    /// Verifies `packet` against `tag` and decrypts it from `clear` on; `false` where the tag is
-    /// wrong.
+    /// Decrypts `packet` from `clear` on. An AEAD verifies it against `tag`, and says `false` if
+    /// that is wrong; of the others it was up to [`mac`](Self::mac).
     #[inline]
-    pub(crate) fn open_rtp(
+    pub(crate) fn decrypt_rtp(
         &self,
         packet: &mut [u8],
         clear: usize,
@@ -123,10 +141,6 @@ impl Suite {
     ) -> bool {
         match self {
             Self::Cm(cm) => {
-                let expected = cm.mac.tag(packet, Some(rollover(index)));
-                if !matches(&expected, tag) {
-                    return false;
-                }
                 cm.apply(packet, clear, ssrc, index);
                 true
             }
@@ -140,7 +154,10 @@ impl Suite {
         match self {
             Self::Cm(cm) => {
                 cm.apply_rtcp(packet, ssrc, word);
-                Some(cm.mac.tag(packet, Some(word.to_be_bytes())))
+                Some(cm.mac.tag(Message {
+                    data: packet,
+                    trailer: word.to_be_bytes(),
+                }))
             }
             Self::Gcm(gcm) => gcm.seal_rtcp(packet, ssrc, word),
         }
@@ -152,7 +169,10 @@ impl Suite {
     pub(crate) fn open_rtcp(&self, packet: &mut [u8], ssrc: u32, word: u32, tag: &[u8]) -> bool {
         match self {
             Self::Cm(cm) => {
-                let expected = cm.mac.tag(packet, Some(word.to_be_bytes()));
+                let expected = cm.mac.tag(Message {
+                    data: packet,
+                    trailer: word.to_be_bytes(),
+                });
                 if !matches(&expected, tag) {
                     return false;
                 }
@@ -182,14 +202,18 @@ impl CounterMode {
     }
 }
 
-/// The roll-over counter, which is authenticated behind the packet (RFC 3711 §4.2).
+/// An RTP packet as it is authenticated: its roll-over counter behind it (RFC 3711 §4.2).
 #[inline]
-fn rollover(index: u64) -> [u8; 4] {
-    ((index >> 16) as u32).to_be_bytes()
+pub(crate) fn rtp_message(packet: &[u8], index: u64) -> Message<'_> {
+    Message {
+        data: packet,
+        trailer: ((index >> 16) as u32).to_be_bytes(),
+    }
 }
 
+/// Whether `tag` is the beginning of `expected`, in constant time.
 #[inline]
-fn matches(expected: &Tag, tag: &[u8]) -> bool {
+pub(crate) fn matches(expected: &Tag, tag: &[u8]) -> bool {
     expected
         .get(..tag.len())
         .is_some_and(|expected| expected.ct_eq(tag).into())
@@ -218,12 +242,12 @@ mod tests {
         let protected = hex(protected);
         let mut packet = plain.clone();
         let tag = suite
-            .seal_rtp(&mut packet, 12, 0x5501_a0b2, 0xf17b)
+            .encrypt_rtp(&mut packet, 12, 0x5501_a0b2, 0xf17b)
             .unwrap();
         packet.extend_from_slice(&tag[..16]);
         assert_eq!(packet, protected);
         let (packet, tag) = packet.split_at_mut(plain.len());
-        assert!(suite.open_rtp(packet, 12, 0x5501_a0b2, 0xf17b, tag));
+        assert!(suite.decrypt_rtp(packet, 12, 0x5501_a0b2, 0xf17b, tag));
         assert_eq!(packet, plain);
     }
 
@@ -301,6 +325,20 @@ mod tests {
             "81c8000d 4d617273 4e545031 4e545032 52545020 0000042a 0000e930 4c756e61
              deadbeef deadbeef deadbeef deadbeef deadbeef 91db4afb feee5a97 8fab4393
              ed2615fe 000005d4",
+        );
+    }
+
+    /// RFC 6188 §7.1: the key stream for SSRC 0 and index 0.
+    #[test]
+    fn rfc_6188_section_7_1() {
+        let key = "57f82fe3613fd170a85ec93c40b1f092 2ec4cb0dc025b58272147cc438944a98";
+        let salt = "F0F1F2F3F4F5F6F7F8F9FAFBFCFD";
+        let suite = Suite::from_session_keys(false, &hex(key), &hex(salt), &[0; 20]).unwrap();
+        let mut stream = vec![0u8; 32];
+        suite.encrypt_rtp(&mut stream, 0, 0, 0).unwrap();
+        assert_eq!(
+            stream,
+            hex("92bdd28a93c3f52511c677d08b5515a4 9da71b2378a854f67050756ded165bac")
         );
     }
 

@@ -5,6 +5,8 @@ use crate::limits::MAX_PACKET_LEN;
 
 /// The fixed RTP header, in bytes.
 pub(crate) const RTP_FIXED_LEN: usize = 12;
+/// The extension's own header, in bytes: "defined by profile" and length.
+pub(crate) const EXTENSION_HEADER_LEN: usize = 4;
 /// The part of an RTCP packet that stays readable: first word and sender's SSRC, in bytes.
 pub(crate) const RTCP_CLEAR_LEN: usize = 8;
 /// The word with E flag and SRTCP index, in bytes.

@@ -45,9 +45,9 @@ const AREAS: &[(&str, fn())] = &[
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let all = wanted.is_empty() || wanted.iter().any(|area| area == "all");
-    for unknown in wanted
+    if let Some(unknown) = wanted
         .iter()
-        .filter(|w| *w != "all" && !AREAS.iter().any(|(a, _)| a == w))
+        .find(|w| *w != "all" && !AREAS.iter().any(|(a, _)| a == w))
     {
         eprintln!("compare: no area '{unknown}' in this build");
         std::process::exit(2);
