@@ -2,7 +2,8 @@
 
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
-use crate::suite::{ENCRYPTED, Tag};
+use crate::suite::ENCRYPTED;
+use crate::tag::Tag;
 use crate::wire::{RTCP_CLEAR_LEN, RTCP_INDEX_LEN};
 
 /// A keyed AES-GCM with its session salt.
@@ -64,10 +65,7 @@ impl Gcm {
             .key
             .seal_in_place_separate_tag(nonce, Aad::from(aad), body)
             .ok()?;
-        let mut out = [0u8; 20];
-        out.first_chunk_mut::<16>()?
-            .copy_from_slice(tag.as_ref().first_chunk::<16>()?);
-        Some(out)
+        tag.as_ref().first_chunk().map(Tag::from_aead)
     }
 
     /// Verifies and decrypts `packet` from `clear` on.

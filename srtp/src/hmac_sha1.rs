@@ -5,11 +5,13 @@ use core::slice;
 use sha1::block_api::compress;
 use zeroize::Zeroize;
 
+use crate::tag::Tag;
+
 /// Bytes of a SHA-1 block.
 const BLOCK: usize = 64;
 
-/// Bytes of a full HMAC-SHA1 tag.
-pub(crate) const TAG: usize = 20;
+/// Bytes of a SHA-1 digest.
+const DIGEST: usize = 20;
 
 /// Bytes that follow a packet where it is authenticated.
 const TRAILER: usize = 4;
@@ -59,7 +61,7 @@ impl HmacSha1 {
 
     /// The tag over the message.
     #[inline]
-    pub(crate) fn tag(&self, message: Message<'_>) -> [u8; TAG] {
+    pub(crate) fn tag(&self, message: Message<'_>) -> Tag {
         let (blocks, rest) = message.data.as_chunks::<BLOCK>();
         let mut state = self.inner;
         compress(&mut state, blocks);
@@ -68,7 +70,7 @@ impl HmacSha1 {
         let last = [outer_block(&state)];
         let mut state = self.outer;
         compress(&mut state, &last);
-        to_bytes(&state)
+        Tag::from_sha1(&state)
     }
 }
 
@@ -80,7 +82,7 @@ impl HmacSha1 {
 pub(crate) fn tag_pair(
     (key_a, a): (&HmacSha1, Message<'_>),
     (key_b, b): (&HmacSha1, Message<'_>),
-) -> [[u8; TAG]; 2] {
+) -> [Tag; 2] {
     let (blocks_a, rest_a) = a.data.as_chunks::<BLOCK>();
     let (blocks_b, rest_b) = b.data.as_chunks::<BLOCK>();
     let mut state_a = key_a.inner;
@@ -94,7 +96,7 @@ pub(crate) fn tag_pair(
     state_a = key_a.outer;
     state_b = key_b.outer;
     compress_pair(&mut state_a, &last_a, &mut state_b, &last_b);
-    [to_bytes(&state_a), to_bytes(&state_b)]
+    [Tag::from_sha1(&state_a), Tag::from_sha1(&state_b)]
 }
 
 #[inline]
@@ -170,19 +172,10 @@ fn outer_block(state: &[u32; 5]) -> [u8; BLOCK] {
     for (room, word) in block.as_chunks_mut::<4>().0.iter_mut().zip(state) {
         *room = word.to_be_bytes();
     }
-    block[TAG] = 0x80;
-    let bits = ((BLOCK + TAG) as u64 * 8).to_be_bytes();
+    block[DIGEST] = 0x80;
+    let bits = ((BLOCK + DIGEST) as u64 * 8).to_be_bytes();
     block[BLOCK - 8..].copy_from_slice(&bits);
     block
-}
-
-#[inline]
-fn to_bytes(state: &[u32; 5]) -> [u8; TAG] {
-    let mut out = [0u8; TAG];
-    for (room, word) in out.as_chunks_mut::<4>().0.iter_mut().zip(state) {
-        *room = word.to_be_bytes();
-    }
-    out
 }
 
 #[cfg(test)]
@@ -206,11 +199,15 @@ mod tests {
         }
         for len in 0..data.len() {
             let a = &data[..len];
-            assert_eq!(ours.tag(message(a))[..], *expected(a).as_ref(), "{len}");
+            assert_eq!(
+                ours.tag(message(a)).get(20),
+                Some(expected(a).as_ref()),
+                "{len}"
+            );
             let b = &data[..(len * 7 + 3) % data.len()];
             let pair = tag_pair((&ours, message(a)), (&ours, message(b)));
-            assert_eq!(pair[0][..], *expected(a).as_ref(), "{len}");
-            assert_eq!(pair[1][..], *expected(b).as_ref(), "{len}");
+            assert_eq!(pair[0].get(20), Some(expected(a).as_ref()), "{len}");
+            assert_eq!(pair[1].get(20), Some(expected(b).as_ref()), "{len}");
         }
     }
 }

@@ -49,6 +49,7 @@ mod stats;
 mod stream;
 mod suite;
 mod table;
+mod tag;
 #[cfg(test)]
 mod testing;
 mod wire;

@@ -7,7 +7,8 @@ use crate::hmac_sha1::{HmacSha1, tag_pair};
 use crate::index::Index;
 use crate::profile::Profile;
 use crate::session::{Epoch, EpochSlot, SessionKeys};
-use crate::suite::{Tag, rtp_message};
+use crate::suite::rtp_message;
+use crate::tag::Tag;
 use crate::wire::RtpHeader;
 
 /// A packet that may be protected, and with what.
@@ -62,24 +63,27 @@ impl Sealing<'_> {
     #[inline]
     fn finish(self, tag: &Tag) -> Result<usize, ProtectError> {
         let mki: &[u8] = &self.keys.mki;
-        let tag = tag
-            .get(..self.profile.rtp_tag_len())
-            .ok_or(ProtectError::NoRoom)?;
-        let (first, second) = if self.profile.is_aead() {
-            (tag, mki)
-        } else {
-            (mki, tag)
-        };
-        let end = self.plan.len + first.len() + second.len();
+        let tag_len = self.profile.rtp_tag_len();
+        let end = self.plan.len + tag_len + mki.len();
         let room = self
             .buffer
             .get_mut(self.plan.len..end)
             .ok_or(ProtectError::NoRoom)?;
-        let (room_first, room_second) = room
-            .split_at_mut_checked(first.len())
-            .ok_or(ProtectError::NoRoom)?;
-        room_first.copy_from_slice(first);
-        room_second.copy_from_slice(second);
+        let at = if self.profile.is_aead() {
+            tag_len
+        } else {
+            mki.len()
+        };
+        let (first, second) = room.split_at_mut_checked(at).ok_or(ProtectError::NoRoom)?;
+        let (tag_room, mki_room) = if self.profile.is_aead() {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        tag.write(tag_room);
+        if !mki.is_empty() {
+            mki_room.copy_from_slice(mki);
+        }
         Ok(end)
     }
 

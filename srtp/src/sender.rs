@@ -315,7 +315,7 @@ impl Sender {
         // RFC 3711 §3.4: index, identifier, tag; RFC 7714 §9.1: tag, index, identifier.
         let word = word.to_be_bytes();
         let tag = tag
-            .get(..self.profile.rtcp_tag_len())
+            .get(self.profile.rtcp_tag_len())
             .ok_or(ProtectError::NoRoom)?;
         let mki: &[u8] = &self.keys.mki;
         let parts: [&[u8]; 3] = if self.profile.is_aead() {

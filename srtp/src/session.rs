@@ -7,7 +7,8 @@ use crate::hmac_sha1::HmacSha1;
 use crate::kdf::{self, Label};
 use crate::keys::{MAX_SALT_LEN, MasterKey};
 use crate::limits::MAX_PACKET_LEN;
-use crate::suite::{Kind, Suite, Tag};
+use crate::suite::{Kind, Suite};
+use crate::tag::Tag;
 use crate::wire::RtpHeader;
 use zeroize::Zeroizing;
 

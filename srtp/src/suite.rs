@@ -3,7 +3,6 @@
 //! The seam between the protocol and its cryptography: everything above it knows packets and
 //! indices, everything below it knows keys and bytes.
 
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::aes_ctr::AesCtr;
@@ -12,10 +11,8 @@ use crate::hmac_sha1::{HmacSha1, Message};
 use crate::kdf::{self, Label};
 use crate::keys::{MAX_SALT_LEN, MasterKey};
 use crate::profile::AUTH_KEY_LEN;
+use crate::tag::Tag;
 use crate::wire::RTCP_CLEAR_LEN;
-
-/// An authentication tag, as long as the longest; the profile says how much of it is sent.
-pub(crate) type Tag = [u8; 20];
 
 /// The bit of the SRTCP index word that says the packet is encrypted (RFC 3711 §3.4).
 pub(crate) const ENCRYPTED: u32 = 1 << 31;
@@ -122,7 +119,7 @@ impl Suite {
         match self {
             Self::Cm(cm) => {
                 cm.apply(packet, clear, ssrc, index);
-                Some([0; 20])
+                Some(Tag::NONE)
             }
             Self::Gcm(gcm) => gcm.seal(packet, clear, gcm.rtp_nonce(ssrc, index)),
         }
@@ -173,7 +170,7 @@ impl Suite {
                     data: packet,
                     trailer: word.to_be_bytes(),
                 });
-                if !matches(&expected, tag) {
+                if !expected.matches(tag) {
                     return false;
                 }
                 cm.apply_rtcp(packet, ssrc, word);
@@ -211,14 +208,6 @@ pub(crate) fn rtp_message(packet: &[u8], index: u64) -> Message<'_> {
     }
 }
 
-/// Whether `tag` is the beginning of `expected`, in constant time.
-#[inline]
-pub(crate) fn matches(expected: &Tag, tag: &[u8]) -> bool {
-    expected
-        .get(..tag.len())
-        .is_some_and(|expected| expected.ct_eq(tag).into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,7 +233,7 @@ mod tests {
         let tag = suite
             .encrypt_rtp(&mut packet, 12, 0x5501_a0b2, 0xf17b)
             .unwrap();
-        packet.extend_from_slice(&tag[..16]);
+        packet.extend_from_slice(tag.get(16).unwrap());
         assert_eq!(packet, protected);
         let (packet, tag) = packet.split_at_mut(plain.len());
         assert!(suite.decrypt_rtp(packet, 12, 0x5501_a0b2, 0xf17b, tag));
@@ -256,7 +245,7 @@ mod tests {
         let protected = hex(protected);
         let mut packet = plain.clone();
         let tag = suite.seal_rtcp(&mut packet, MARS, word).unwrap();
-        packet.extend_from_slice(&tag[..16]);
+        packet.extend_from_slice(tag.get(16).unwrap());
         packet.extend_from_slice(&word.to_be_bytes());
         assert_eq!(packet, protected);
         let (packet, trailer) = packet.split_at_mut(plain.len());
