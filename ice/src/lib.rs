@@ -61,6 +61,7 @@ mod checklist;
 mod config;
 mod consent;
 mod credentials;
+pub mod diagnosis;
 mod event;
 mod gathering;
 mod generation;

@@ -60,6 +60,10 @@ pub const MAX_SERVERS: usize = 16;
 /// TLS each, and room for a change of network.
 pub const MAX_ALLOCATIONS: usize = 16;
 
+/// Failures of servers remembered for [`Agent::explain`](crate::Agent::explain):
+/// two of each server.
+pub const MAX_SERVER_ERRORS: usize = 2 * MAX_SERVERS;
+
 /// Names waiting for mDNS resolution; the draft on mDNS candidates (§7.1)
 /// asks for a bound so that a peer can't make us flood the local network.
 pub const MAX_UNRESOLVED_NAMES: usize = 32;

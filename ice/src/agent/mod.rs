@@ -17,7 +17,7 @@ use crate::bucket::Bucket;
 use crate::candidate::{Candidate, CandidateAddress};
 use crate::config::{Config, Policy, Server};
 use crate::credentials::Credentials;
-use crate::event::{ConnectionState, Event, GatheringState};
+use crate::event::{ConnectionState, Event, GatheringState, ServerError};
 use crate::gathering::{Gatherer, Question};
 use crate::generation::{Context, Generation};
 use crate::limits;
@@ -105,6 +105,7 @@ pub struct Agent {
     integrity_bucket: Bucket,
     counters: Counters,
     selected_pair_changes: u64,
+    server_errors: Vec<ServerError>,
 }
 
 impl std::fmt::Debug for Agent {
@@ -158,6 +159,7 @@ impl Agent {
             ),
             counters: Counters::default(),
             selected_pair_changes: 0,
+            server_errors: Vec::new(),
             config,
             rng,
         }

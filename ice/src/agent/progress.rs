@@ -241,6 +241,10 @@ impl Agent {
             code,
             text,
         };
+        if self.server_errors.len() >= crate::limits::MAX_SERVER_ERRORS {
+            self.server_errors.remove(0);
+        }
+        self.server_errors.push(error.clone());
         self.push_event(Event::CandidateError(error));
     }
 

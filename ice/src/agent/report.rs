@@ -2,8 +2,12 @@
 
 use super::Agent;
 use crate::candidate::Candidate;
+use crate::config::Policy;
+use crate::diagnosis::{Cause, Explanation, PairReport};
+use crate::event::ConnectionState;
 use crate::generation::Generation;
-use crate::pair::{Pair, PairId};
+use crate::locals::BaseKind;
+use crate::pair::{FailureReason, Pair, PairId, PairState};
 use crate::stats::{PairStats, Stats};
 
 impl Agent {
@@ -69,5 +73,84 @@ impl Agent {
         mapped
             .or_else(|| self.locals.candidate(pair.local))
             .map(|local| local.candidate.clone())
+    }
+
+    /// Explains why the agent is, or is not, connected: a value to look into
+    /// and, by `Display`, words for people.
+    #[must_use]
+    pub fn explain(&self) -> Explanation {
+        let generation = &self.current;
+        let report = |pair: &Pair| {
+            Some(PairReport {
+                local: self.local_of(pair)?,
+                remote: generation.remotes.get(pair.remote)?.candidate.clone(),
+                state: pair.state,
+                failure: pair
+                    .failure
+                    .or_else(|| pair.suspicion.filter(|_| pair.is_open())),
+                requests: pair.counters.requests_sent
+                    + pair.counters.retransmissions_sent
+                    + pair.counters.consent_requests_sent,
+                responses: pair.counters.responses_received,
+                received: pair.counters.requests_received,
+            })
+        };
+        Explanation {
+            state: self.state,
+            gathering: self.gathering,
+            cause: self.cause(),
+            pairs: generation
+                .list
+                .iter()
+                .filter_map(|(_, pair)| report(pair))
+                .collect(),
+            servers: self.server_errors.clone(),
+            bad_integrity: self.counters.bad_integrity,
+            unknown_ufrag: self.counters.unknown_ufrag,
+        }
+    }
+
+    fn cause(&self) -> Cause {
+        let generation = &self.current;
+        match self.state {
+            ConnectionState::Closed => return Cause::Closed,
+            ConnectionState::Connected | ConnectionState::Completed => return Cause::Connected,
+            ConnectionState::Disconnected => return Cause::Lost,
+            _ => {}
+        }
+        if generation.lost.is_some() {
+            return Cause::Lost;
+        }
+        let usable = |(_, base): (_, &crate::locals::Base)| {
+            self.config.policy != Policy::Relay || matches!(base.kind, BaseKind::Relay(_))
+        };
+        if !self.locals.bases().any(usable) {
+            return Cause::NoLocalCandidates;
+        }
+        if generation.remote.is_none() {
+            return Cause::NoRemoteCredentials;
+        }
+        let mut remotes = generation
+            .remotes
+            .iter()
+            .map(|(_, r)| r.addr.is_some())
+            .peekable();
+        if remotes.peek().is_none() {
+            return Cause::NoRemoteCandidates;
+        }
+        if !remotes.any(|resolved| resolved) {
+            return Cause::UnresolvedNames;
+        }
+        let pairs = || generation.list.iter().map(|(_, p)| p);
+        if pairs().next().is_none() {
+            return Cause::NothingInCommon;
+        }
+        if pairs().any(|p| p.state != PairState::Failed) {
+            return Cause::StillChecking;
+        }
+        // The most telling reason: anything but silence says more than silence.
+        let reasons = || pairs().filter_map(|p| p.failure);
+        let telling = reasons().find(|r| *r != FailureReason::NoReply);
+        Cause::AllFailed(telling.unwrap_or(FailureReason::NoReply))
     }
 }

@@ -58,7 +58,15 @@ pub struct End {
     /// Base and far end to the true local end.
     connections: BTreeMap<Key, Connection>,
     next_port: u16,
+    /// Neither hears nor speaks.
     pub mute: bool,
+    /// Speaks, but does not hear.
+    pub deaf: bool,
+    /// Addresses in use, and the port of all of them.
+    hosts: Vec<IpAddr>,
+    port: u16,
+    /// The driver does not tell about interfaces that come and go.
+    pub blind: bool,
     last_seen: Instant,
 }
 
@@ -94,6 +102,10 @@ impl End {
             connections: BTreeMap::new(),
             next_port: 50_000,
             mute: false,
+            deaf: false,
+            hosts: Vec::new(),
+            port: 0,
+            blind: false,
             last_seen: now,
         }
     }
@@ -122,12 +134,33 @@ impl End {
         let credentials = self.agent.local_credentials().clone();
         self.outbox
             .push_back(Signal::Credentials(credentials, options));
+        self.hosts = addresses.to_vec();
+        self.port = port;
         for (network, ip) in addresses.iter().enumerate() {
             let base = LocalBase::udp(SocketAddr::new(*ip, port))
                 .with_network(u16::try_from(network).unwrap());
             self.agent.add_host(now, base).unwrap();
         }
         self.agent.end_of_hosts();
+        self.news(now);
+    }
+
+    fn addresses_changed(&mut self, now: Instant, addresses: &[IpAddr]) {
+        if self.blind {
+            return;
+        }
+        for gone in self.hosts.iter().filter(|ip| !addresses.contains(ip)) {
+            let addr = SocketAddr::new(*gone, self.port);
+            self.agent.remove_host(now, addr, HostTransport::Udp);
+        }
+        for (network, new) in addresses.iter().enumerate() {
+            if !self.hosts.contains(new) {
+                let base = LocalBase::udp(SocketAddr::new(*new, self.port))
+                    .with_network(u16::try_from(network).unwrap());
+                self.agent.add_host(now, base).unwrap();
+            }
+        }
+        self.hosts = addresses.to_vec();
         self.news(now);
     }
 
@@ -354,7 +387,7 @@ impl Peer for Node {
     fn handle_datagram(&mut self, now: Instant, datagram: Datagram) {
         match self {
             Self::End(end) => {
-                if !end.mute {
+                if !end.mute && !end.deaf {
                     end.input(
                         now,
                         Source::udp(datagram.dst, datagram.src),
@@ -419,10 +452,19 @@ impl Peer for Node {
                 if end.ready.is_empty() {
                     end.pump(now);
                 }
+                if end.mute {
+                    end.ready.clear();
+                }
                 end.ready.pop_front()
             }
             Self::Stun(server) => server.ready.pop_front(),
             Self::Turn(server) => server.ready.pop_front(),
+        }
+    }
+
+    fn handle_addresses(&mut self, now: Instant, addresses: &[IpAddr]) {
+        if let Self::End(end) = self {
+            end.addresses_changed(now, addresses);
         }
     }
 
@@ -494,12 +536,14 @@ impl Peer for Node {
 pub struct World {
     pub sim: Simulation<Node>,
     pub signalling: Duration,
+    hosts: [HostId; 2],
 }
 
 impl World {
     pub fn new(network: Network, a: (HostId, Config), b: (HostId, Config)) -> Self {
         let now = network.now();
         let seed = network.seed();
+        let hosts = [a.0, b.0];
         let mut sim = Simulation::new(network);
         sim.add_peer(
             a.0,
@@ -516,7 +560,12 @@ impl World {
         Self {
             sim,
             signalling: Duration::from_millis(20),
+            hosts,
         }
+    }
+
+    pub fn hosts(&self) -> [HostId; 2] {
+        self.hosts
     }
 
     pub fn now(&self) -> Instant {
