@@ -20,7 +20,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [_, role, address, rest @ ..] = arguments.as_slice() else {
         return Err("usage: udp_echo client|server ADDR [1.2|1.3|both]".into());
     };
-    let role = if role == "client" { Role::Client } else { Role::Server };
+    let role = if role == "client" {
+        Role::Client
+    } else {
+        Role::Server
+    };
     let (oldest, newest) = match rest.first().map(String::as_str) {
         Some("1.2") => (Version::Dtls12, Version::Dtls12),
         Some("1.3") => (Version::Dtls13, Version::Dtls13),
@@ -31,7 +35,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .versions(oldest, newest)
         .verification(Verification::Any)
         .client_auth(ClientAuth::Request)
-        .srtp_profiles(vec![SrtpProfile::AeadAes128Gcm, SrtpProfile::AesCm128HmacSha1_80])
+        .srtp_profiles(vec![
+            SrtpProfile::AeadAes128Gcm,
+            SrtpProfile::AesCm128HmacSha1_80,
+        ])
         .build()?;
     let socket = match role {
         Role::Client => {
@@ -41,7 +48,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         Role::Server => UdpSocket::bind(address)?,
     };
-    let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos();
+    let seed = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)?
+        .as_nanos();
     let mut rng = StdRng::seed_from_u64(seed as u64);
     let mut connection = Connection::new(config, role, Instant::now(), &mut rng)?;
     let mut peer = None;
@@ -92,7 +101,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let wait = connection
             .poll_timeout()
-            .map_or(Duration::from_millis(100), |at| at.saturating_duration_since(now))
+            .map_or(Duration::from_millis(100), |at| {
+                at.saturating_duration_since(now)
+            })
             .clamp(Duration::from_millis(1), Duration::from_millis(100));
         socket.set_read_timeout(Some(wait))?;
         match socket.recv_from(&mut buffer) {

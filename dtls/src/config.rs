@@ -205,9 +205,9 @@ impl Config {
         if self.key_shares.is_empty() {
             // The best; where that is a hybrid, also what a peer without it has.
             let mut groups: Vec<_> = self.groups(Version::Dtls13).collect();
-            let hybrid = groups.first().is_some_and(|best| {
-                !best.usable_for_version(rustls::ProtocolVersion::TLSv1_2)
-            });
+            let hybrid = groups
+                .first()
+                .is_some_and(|best| !best.usable_for_version(rustls::ProtocolVersion::TLSv1_2));
             groups.truncate(if hybrid { 2 } else { 1 });
             groups
         } else {

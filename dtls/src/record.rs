@@ -295,11 +295,6 @@ impl RecordLayer {
         self.read.retain(|read| read.epoch != 0);
     }
 
-    /// When the oldest past epoch ceases to be readable.
-    pub(crate) fn expiry(&self) -> Option<Instant> {
-        self.read.iter().filter_map(|read| read.expires).min()
-    }
-
     pub(crate) fn expire(&mut self, now: Instant) {
         self.read
             .retain(|read| read.expires.is_none_or(|expires| expires > now));

@@ -181,6 +181,8 @@ impl Connection {
     /// None at present: whatever the network brings is dealt with.
     pub fn handle_input(&mut self, now: Instant, datagram: BytesMut) -> Result<(), Error> {
         self.parts.now = now;
+        // Only a record can notice that old keys are gone: no timer for that.
+        self.parts.records.expire(now);
         self.receive(datagram);
         Ok(())
     }
@@ -351,7 +353,6 @@ impl Connection {
         [
             parts.timer.deadline(),
             parts.acks.deadline(parts.timer.current()),
-            parts.records.expiry(),
         ]
         .into_iter()
         .flatten()

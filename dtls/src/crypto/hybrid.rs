@@ -26,7 +26,9 @@ struct Hybrid;
 
 fn random<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| Error::from(GetRandomFailed))?;
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| Error::from(GetRandomFailed))?;
     Ok(bytes)
 }
 
@@ -43,12 +45,15 @@ impl SupportedKxGroup for Hybrid {
         seed.zeroize();
         let mut public = key.encapsulation_key().to_bytes().to_vec();
         public.extend_from_slice(x25519.pub_key());
-        Ok(Box::new(Active { key, x25519, public }))
+        Ok(Box::new(Active {
+            key,
+            x25519,
+            public,
+        }))
     }
 
     fn start_and_complete(&self, share: &[u8]) -> Result<CompletedKeyExchange, Error> {
-        let (encapsulation, x25519) =
-            share.split_at_checked(ENCAPSULATION_KEY).ok_or(BAD_SHARE)?;
+        let (encapsulation, x25519) = share.split_at_checked(ENCAPSULATION_KEY).ok_or(BAD_SHARE)?;
         let encapsulation = encapsulation.try_into().map_err(|_| BAD_SHARE)?;
         let key = ml_kem_768::EncapsulationKey::new(encapsulation).map_err(|_| BAD_SHARE)?;
         let mut message = B32::from(random::<32>()?);
@@ -59,7 +64,11 @@ impl SupportedKxGroup for Hybrid {
         public.extend_from_slice(&x25519.pub_key);
         let joined = join(&secret, x25519.secret.secret_bytes());
         secret.zeroize();
-        Ok(CompletedKeyExchange { group: self.name(), pub_key: public, secret: joined })
+        Ok(CompletedKeyExchange {
+            group: self.name(),
+            pub_key: public,
+            secret: joined,
+        })
     }
 
     fn name(&self) -> NamedGroup {
@@ -80,8 +89,7 @@ struct Active {
 impl ActiveKeyExchange for Active {
     fn complete(self: Box<Self>, share: &[u8]) -> Result<SharedSecret, Error> {
         let (ciphertext, x25519) = share.split_at_checked(CIPHERTEXT).ok_or(BAD_SHARE)?;
-        let ciphertext: &ml_kem_768::Ciphertext =
-            ciphertext.try_into().map_err(|_| BAD_SHARE)?;
+        let ciphertext: &ml_kem_768::Ciphertext = ciphertext.try_into().map_err(|_| BAD_SHARE)?;
         let x25519 = self.x25519.complete(x25519)?;
         let mut secret = self.key.decapsulate(ciphertext);
         let joined = join(&secret, x25519.secret_bytes());
@@ -106,7 +114,9 @@ mod tests {
     fn both_sides_agree_on_64_octets() {
         let client = X25519MLKEM768.start().expect("a key");
         assert_eq!(client.pub_key().len(), 1216);
-        let server = X25519MLKEM768.start_and_complete(client.pub_key()).expect("completes");
+        let server = X25519MLKEM768
+            .start_and_complete(client.pub_key())
+            .expect("completes");
         assert_eq!(server.pub_key.len(), 1120);
         let secret = client.complete(&server.pub_key).expect("completes");
         assert_eq!(secret.secret_bytes().len(), 64);
