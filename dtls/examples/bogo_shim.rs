@@ -17,7 +17,7 @@ use bytes::BytesMut;
 use rand::{SeedableRng, rngs::StdRng};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::sign::{Signer, SigningKey};
-use rustls::{NamedGroup, SignatureAlgorithm, SignatureScheme};
+use rustls::{AlertDescription, NamedGroup, SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer};
 use tincan_dtls::{
@@ -81,6 +81,8 @@ struct Options {
     export_context: String,
     use_export_context: bool,
     check_close_notify: bool,
+    max_message: Option<usize>,
+    credentials: usize,
     shuts_down: bool,
     expect_signature_algorithm: Option<u16>,
     expect_curve: Option<u16>,
@@ -218,6 +220,12 @@ fn parse_options() -> Options {
             "-expect-cipher-no-aes" => drop(number()),
             "-expect-peer-cert-file" => options.expect_peer_cert_file = Some(value()),
             "-expect-no-peer-cert" => options.expect_no_peer_cert = true,
+            "-new-x509-credential" => {
+                options.credentials += 1;
+                if options.credentials > 1 || options.cert_file.is_some() {
+                    unimplemented("several credentials");
+                }
+            }
             "-key-update" => options.key_update = true,
             "-key-update-before-read" => options.key_update_before_read = true,
             "-expect-hrr" => options.expect_hrr = Some(true),
@@ -239,6 +247,7 @@ fn parse_options() -> Options {
             | "-expect-extended-master-secret"
             | "-expect-secure-renegotiation"
             | "-expect-no-session"
+            | "-expect-verify-result"
             | "-expect-session-miss"
             | "-expect-no-session-id"
             | "-server-preference"
@@ -246,7 +255,8 @@ fn parse_options() -> Options {
             | "-expect-no-server-name"
             | "-enable-early-data"
             | "-expect-no-offer-early-data" => (),
-            "-write-settings" | "-handshaker-path" | "-read-size" | "-max-cert-list" => {
+            "-max-cert-list" => options.max_message = Some(number() as usize),
+            "-write-settings" | "-handshaker-path" | "-read-size" => {
                 value();
             }
             other => unimplemented(other),
@@ -284,8 +294,8 @@ impl SigningKey for RestrictedKey {
 struct Refuse;
 
 impl VerifyPeer for Refuse {
-    fn verify(&self, _: &[Vec<u8>]) -> bool {
-        false
+    fn verify(&self, _: &[Vec<u8>]) -> Result<(), AlertDescription> {
+        Err(AlertDescription::HandshakeFailure)
     }
 }
 
@@ -405,6 +415,9 @@ fn configure(options: &Options) -> Arc<Config> {
     }
     if let Some(name) = &options.host_name {
         builder = builder.server_name(name.clone());
+    }
+    if let Some(octets) = options.max_message {
+        builder = builder.max_message(octets);
     }
     if let Some(mtu) = options.mtu {
         builder = builder.mtu(mtu);

@@ -51,8 +51,8 @@ impl Acks {
         self.now
     }
 
-    /// Writes the newest that fit in `room` octets, sorted, and forgets all.
-    /// `false` when not even one fits.
+    /// Writes the newest that fit in `room` octets, sorted. They stay in the
+    /// list: this ACK may be lost. `false` when not even one fits.
     pub(crate) fn write(&mut self, out: &mut Vec<u8>, room: usize) -> bool {
         let Some(fits) = room.checked_sub(2).map(|room| room / ENTRY) else {
             return false;
@@ -69,7 +69,8 @@ impl Acks {
                 out.bytes(&number.sequence.to_be_bytes());
             }
         });
-        self.clear();
+        self.started = None;
+        self.now = false;
         true
     }
 }

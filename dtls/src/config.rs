@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
-use rustls::{KeyLog, NamedGroup, NoKeyLog};
+use rustls::{AlertDescription, KeyLog, NamedGroup, NoKeyLog};
 
 use crate::certificate::{Certificate, Fingerprint};
 use crate::crypto::signature::{self, Rules};
@@ -84,9 +84,12 @@ pub enum ClientAuth {
 
 /// A caller's own check of the peer's certificates.
 pub trait VerifyPeer: Send + Sync + fmt::Debug {
-    /// Whether to go on with a peer of this chain (DER, leaf first). That the
-    /// peer has the key is checked elsewhere.
-    fn verify(&self, chain: &[Vec<u8>]) -> bool;
+    /// Judges a chain (DER, leaf first). That the peer has the key is checked
+    /// elsewhere.
+    ///
+    /// # Errors
+    /// What the peer is told when it is refused.
+    fn verify(&self, chain: &[Vec<u8>]) -> Result<(), AlertDescription>;
 }
 
 /// How the peer's certificate is judged.
@@ -117,6 +120,7 @@ pub struct Config {
     pub(crate) alpn: Vec<Vec<u8>>,
     pub(crate) alpn_required: bool,
     pub(crate) mtu: usize,
+    pub(crate) max_message: usize,
     pub(crate) rto: Duration,
     pub(crate) connection_id: Option<usize>,
     pub(crate) record_size_limit: Option<u16>,
@@ -159,6 +163,7 @@ impl Config {
                 alpn: Vec::new(),
                 alpn_required: true,
                 mtu: limits::DEFAULT_MTU,
+                max_message: limits::MAX_MESSAGE,
                 rto: limits::INITIAL_RTO,
                 connection_id: None,
                 record_size_limit: None,
@@ -242,7 +247,8 @@ impl Builder {
         self
     }
 
-    /// The oldest and the newest version to use. Default: both.
+    /// The oldest and the newest version to use, as far as the provider has
+    /// suites and groups for them. Default: both.
     #[must_use]
     pub fn versions(mut self, oldest: Version, newest: Version) -> Self {
         self.config.oldest = oldest;
@@ -293,6 +299,14 @@ impl Builder {
     #[must_use]
     pub fn mtu(mut self, mtu: usize) -> Self {
         self.config.mtu = mtu.max(limits::MIN_MTU);
+        self
+    }
+
+    /// Largest handshake message to take, in octets: what bounds the peer's
+    /// chain. To [`limits::MAX_REASSEMBLY`]; default [`limits::MAX_MESSAGE`].
+    #[must_use]
+    pub fn max_message(mut self, octets: usize) -> Self {
+        self.config.max_message = octets.min(limits::MAX_REASSEMBLY);
         self
     }
 
@@ -354,13 +368,18 @@ impl Builder {
         if config.oldest > config.newest {
             return Err(Error::Config("the oldest version is newer than the newest"));
         }
-        for (version, empty) in [
-            (Version::Dtls12, config.suites12.is_empty()),
-            (Version::Dtls13, config.suites13.is_empty()),
-        ] {
-            if config.offers(version) && (empty || config.groups(version).next().is_none()) {
-                return Err(Error::Config("a version has no suite or no group"));
-            }
+        let usable =
+            |version: Version, no_suite: bool| !no_suite && config.groups(version).next().is_some();
+        let usable12 = usable(Version::Dtls12, config.suites12.is_empty());
+        let usable13 = usable(Version::Dtls13, config.suites13.is_empty());
+        if !usable12 {
+            config.oldest = Version::Dtls13;
+        }
+        if !usable13 {
+            config.newest = Version::Dtls12;
+        }
+        if config.oldest > config.newest {
+            return Err(Error::Config("no version has both a suite and a group"));
         }
         if config
             .alpn

@@ -170,7 +170,7 @@ pub enum Failure {
     FingerprintMismatch,
     /// The certificate was refused by the caller's check or the roots.
     #[error("the peer's certificate is not trusted")]
-    UntrustedCertificate,
+    UntrustedCertificate(AlertDescription),
     /// The signature over the handshake does not verify.
     #[error("the peer's handshake signature is wrong")]
     BadSignature,
@@ -186,7 +186,10 @@ pub enum Failure {
     /// An alert that breaks the grammar or has an unknown level.
     #[error("an alert is malformed")]
     BadAlert,
-    /// Too many warning alerts, empty records or key updates in a row.
+    /// Too many key updates without data, or in all (RFC 9147 §8).
+    #[error("the peer updates its keys too often")]
+    TooManyKeyUpdates,
+    /// Too many warning alerts or empty records in a row.
     #[error("the peer floods the connection with empty messages")]
     Flood,
     /// Epochs or sequence numbers are used up (RFC 9147 §4.2.1).
@@ -204,10 +207,11 @@ impl Failure {
         use AlertDescription as A;
         Some(match self {
             Self::AlertReceived(_) | Self::TimedOut => return None,
-            Self::Malformed | Self::BadAck | Self::BadAlert => A::DecodeError,
+            Self::Malformed | Self::BadAck | Self::DuplicateExtension(_) => A::DecodeError,
             Self::UnexpectedMessage(_)
             | Self::UnexpectedRecord(_)
             | Self::ExcessHandshakeData
+            | Self::TooManyKeyUpdates
             | Self::Flood => A::UnexpectedMessage,
             Self::RecordOverflow => A::RecordOverflow,
             Self::WrongRecordVersion | Self::NoCommonVersion => A::ProtocolVersion,
@@ -223,7 +227,7 @@ impl Failure {
             Self::NoCertificate => A::CertificateRequired,
             Self::BadCertificate | Self::FingerprintMismatch => A::BadCertificate,
             Self::UnsupportedCertificate => A::UnsupportedCertificate,
-            Self::UntrustedCertificate => A::CertificateUnknown,
+            Self::UntrustedCertificate(alert) => alert,
             Self::BadSignature | Self::BadFinished => A::DecryptError,
             Self::Exhausted | Self::Crypto => A::InternalError,
             Self::WrongVersion
@@ -234,7 +238,7 @@ impl Failure {
             | Self::WrongAlpn
             | Self::WrongSrtpProfile
             | Self::MisplacedExtension(_)
-            | Self::DuplicateExtension(_)
+            | Self::BadAlert
             | Self::WrongCompression
             | Self::IllegalHello
             | Self::IllegalRetry

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use crate::error::Failure;
 use crate::limits::{MAX_PLAINTEXT, MAX_SENT_RECORDS};
 use crate::ranges::Ranges;
 use crate::record::{CannotSeal, RecordLayer};
@@ -53,7 +54,7 @@ pub(crate) struct Flight {
     /// Where sending goes on: item and offset. `None` when all is sent.
     cursor: Option<(usize, usize)>,
     sent: VecDeque<Sent>,
-    next_sequence: u16,
+    next_sequence: u32,
 }
 
 /// What is left of a datagram, in octets.
@@ -69,10 +70,16 @@ impl Room {
 }
 
 impl Flight {
-    /// Adds a message and returns its sequence number.
-    pub(crate) fn push(&mut self, epoch: u64, kind: HandshakeType, body: Vec<u8>) -> u16 {
-        let sequence = self.next_sequence;
-        self.next_sequence = self.next_sequence.wrapping_add(1);
+    /// Adds a message and returns its sequence number. Fails when the numbers
+    /// are used up.
+    pub(crate) fn push(
+        &mut self,
+        epoch: u64,
+        kind: HandshakeType,
+        body: Vec<u8>,
+    ) -> Result<u16, Failure> {
+        let sequence = u16::try_from(self.next_sequence).map_err(|_| Failure::Exhausted)?;
+        self.next_sequence += 1;
         let acked = Ranges::default();
         self.add(Item::Message {
             epoch,
@@ -82,7 +89,7 @@ impl Flight {
             acked,
             empty_acked: false,
         });
-        sequence
+        Ok(sequence)
     }
 
     pub(crate) fn push_change_cipher_spec(&mut self, epoch: u64) {
@@ -308,9 +315,11 @@ mod tests {
             let mut flight = Flight::default();
             let mut records = RecordLayer::new();
             for body in &bodies {
-                flight.push(0, HandshakeType::Certificate, body.clone());
+                flight
+                    .push(0, HandshakeType::Certificate, body.clone())
+                    .expect("a number");
             }
-            let mut reassembly = Reassembly::default();
+            let mut reassembly = Reassembly::new(9_000);
             let mut receiver = RecordLayer::new();
             for datagram in datagrams(&mut flight, &mut records, mtu) {
                 let mut datagram = BytesMut::from(datagram.as_slice());
@@ -335,8 +344,12 @@ mod tests {
     fn sends_again_only_what_is_not_acknowledged() {
         let mut flight = Flight::default();
         let mut records = RecordLayer::new();
-        flight.push(0, HandshakeType::Certificate, vec![1; 1000]);
-        flight.push(0, HandshakeType::ServerHelloDone, vec![]);
+        flight
+            .push(0, HandshakeType::Certificate, vec![1; 1000])
+            .expect("a number");
+        flight
+            .push(0, HandshakeType::ServerHelloDone, vec![])
+            .expect("a number");
         let count = datagrams(&mut flight, &mut records, 200).len() as u64;
         for sequence in (0..count).filter(|sequence| *sequence != 2) {
             assert!(flight.acknowledge(RecordNumber { epoch: 0, sequence }));

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-/// Largest handshake message accepted, in octets. A certificate chain of a few
-/// RSA certificates fits several times over; a browser's ClientHello takes 2 kB.
-pub const MAX_MESSAGE: usize = 32 * 1024;
+/// Largest handshake message accepted unless configured otherwise, in octets:
+/// a chain of fifty RSA certificates.
+pub const MAX_MESSAGE: usize = 64 * 1024;
 
-/// How many messages after the next expected one are reassembled. The longest
+/// Largest ClientHello accepted by a server, in octets: what an unproven
+/// client can make it hold. A browser's with a post-quantum share takes 2 kB.
+pub const MAX_CLIENT_HELLO: usize = 16 * 1024;
+
+/// Messages reassembled at once, the next expected one included. The longest
 /// flight has seven (RFC 5246 §7.3, server's with a certificate request).
-pub const MAX_MESSAGES_AHEAD: u16 = 7;
+pub const MAX_MESSAGES_AHEAD: u32 = 7;
 
-/// Octets held by one connection's reassembly altogether.
-pub const MAX_REASSEMBLY: usize = 64 * 1024;
-
-/// Disjoint ranges of one message in reassembly; a peer that fragments more
-/// finely out of order has to send again.
-pub const MAX_RANGES: usize = 64;
+/// Octets held by one connection's reassembly altogether, whatever is configured.
+pub const MAX_REASSEMBLY: usize = 128 * 1024;
 
 /// Records of ours remembered to be matched with ACKs. A flight of 32 kB takes
 /// some 40 records at the smallest usual MTU; the oldest are forgotten first.
@@ -39,7 +39,7 @@ pub const MAX_HELD_DATA: usize = 16;
 pub const MAX_QUEUED_DATA: usize = 4096;
 
 /// Certificates accepted in one chain. Self-signed peers send one.
-pub const MAX_CHAIN: usize = 10;
+pub const MAX_CHAIN: usize = 64;
 
 /// Connection ID length that we accept from a peer, in octets (RFC 9146 §3
 /// allows 255; each one costs headroom in every record).

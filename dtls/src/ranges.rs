@@ -26,7 +26,8 @@ impl Ranges {
     }
 
     /// Whether all of `0..length` is in the set.
-    pub(crate) fn covers(&self, length: usize) -> bool {
+    #[cfg(test)]
+    fn covers(&self, length: usize) -> bool {
         length == 0
             || matches!(self.list.as_slice(), [only] if only.start == 0 && only.end >= length)
     }
@@ -44,11 +45,6 @@ impl Ranges {
             start = range.end;
         }
         (start < length).then_some(start..length)
-    }
-
-    /// How many disjoint ranges there are.
-    pub(crate) fn count(&self) -> usize {
-        self.list.len()
     }
 }
 

@@ -310,6 +310,12 @@ impl RecordLayer {
         });
     }
 
+    /// Takes back the write epochs after `epoch`: nothing was sent in them.
+    pub(crate) fn roll_back_write(&mut self, epoch: u64) {
+        self.write
+            .retain(|write| write.epoch <= epoch || write.next_sequence > 0);
+    }
+
     pub(crate) fn write_current(&self) -> u64 {
         self.write.last().map_or(0, |write| write.epoch)
     }

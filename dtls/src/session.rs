@@ -76,9 +76,9 @@ impl Session {
         match &config.verification {
             Verification::Any => self.trust = PeerTrust::Trusted,
             Verification::Custom(judge) => {
-                if !judge.verify(&self.peer_certificates) {
-                    return Err(Failure::UntrustedCertificate);
-                }
+                judge
+                    .verify(&self.peer_certificates)
+                    .map_err(Failure::UntrustedCertificate)?;
                 self.trust = PeerTrust::Trusted;
             }
             Verification::Fingerprints(_) => {

@@ -120,8 +120,12 @@ impl Connection {
         let mut reader = Reader::new(payload);
         while !reader.is_empty() {
             let fragment = Fragment::read(&mut reader)?;
-            let outcome = if current || fragment.sequence < parts.reassembly.next_sequence() {
+            let past = u32::from(fragment.sequence) < parts.reassembly.next_sequence();
+            let outcome = if current || past {
                 parts.reassembly.insert(&fragment)?
+            } else if number.epoch > 0 && number.epoch < parts.records.read_current() {
+                // The keys changed after all that this epoch may say.
+                return Err(Failure::ExcessHandshakeData);
             } else {
                 Outcome::Discarded
             };

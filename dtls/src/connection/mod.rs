@@ -21,7 +21,7 @@ use crate::flight::Flight;
 use crate::handshake::client::AwaitServerHello;
 use crate::handshake::server::AwaitClientHello;
 use crate::handshake::{Parts, State};
-use crate::limits::MIN_MTU;
+use crate::limits::{MAX_CLIENT_HELLO, MIN_MTU};
 use crate::reassembly::Reassembly;
 use crate::record::RecordLayer;
 use crate::session::{Exporter, PeerTrust, Session};
@@ -138,11 +138,15 @@ impl Connection {
             now,
             records: RecordLayer::new(),
             flight: Flight::default(),
-            reassembly: Reassembly::default(),
+            reassembly: Reassembly::new(match role {
+                Role::Client => config.max_message,
+                Role::Server => config.max_message.min(MAX_CLIENT_HELLO),
+            }),
             session: Session::new(&config),
             acks: Acks::default(),
             timer,
             sent_last_flight: false,
+            flight_epoch: 0,
             config,
         };
         let state = match role {
@@ -200,6 +204,9 @@ impl Connection {
             return None;
         }
         let start = out.len();
+        if self.parts.acks.is_due() && !self.closed {
+            self.write_acks(out, start);
+        }
         if sending {
             let parts = &mut self.parts;
             let limit = parts.session.limit_out;
@@ -212,9 +219,6 @@ impl Connection {
             } else if !self.parts.flight.is_sending() && !self.parts.sent_last_flight {
                 self.parts.timer.start(now);
             }
-        }
-        if self.parts.acks.is_due() && !self.closed {
-            self.write_acks(out, start);
         }
         if !self.parts.flight.is_sending()
             && let Some((level, description)) = self.alert
@@ -313,8 +317,10 @@ impl Connection {
     fn replace_worn_keys(&mut self) -> Result<(), SealError> {
         match &mut self.state {
             State::Established(state) if self.parts.session.version == Some(Version::Dtls13) => {
-                state.update_keys(&mut self.parts, false);
-                Ok(())
+                match state.update_keys(&mut self.parts, false) {
+                    Ok(()) => Ok(()),
+                    Err(_) => Err(SealError::Exhausted),
+                }
             }
             _ => Err(SealError::Exhausted),
         }
@@ -324,14 +330,18 @@ impl Connection {
     /// to renew its own (RFC 9147 §8). 1.3 only.
     ///
     /// # Errors
-    /// [`Error::NotConnected`] before the handshake ended and in 1.2.
+    /// [`Error::NotConnected`] before the handshake ended, in 1.2, and when
+    /// epochs or message numbers are used up, which ends the connection.
     pub fn update_keys(&mut self, now: Instant, request: bool) -> Result<(), Error> {
         self.parts.now = now;
         match &mut self.state {
             State::Established(state)
                 if self.connected && self.parts.session.version == Some(Version::Dtls13) =>
             {
-                state.update_keys(&mut self.parts, request);
+                if let Err(failure) = state.update_keys(&mut self.parts, request) {
+                    self.fail(failure);
+                    return Err(Error::NotConnected);
+                }
                 Ok(())
             }
             _ => Err(Error::NotConnected),
@@ -528,6 +538,11 @@ impl Connection {
         }
         self.closed = true;
         self.state = State::Ended;
+        if self.parts.flight.is_sending() {
+            // The peer will not see what tells it the keys of this flight.
+            let epoch = self.parts.flight_epoch;
+            self.parts.records.roll_back_write(epoch);
+        }
         self.parts.end_flight();
         self.parts.acks.clear();
         self.early.clear();

@@ -62,11 +62,11 @@ impl AwaitServerHello {
             verified: false,
             retry: None,
         };
-        state.send_hello(parts);
+        state.send_hello(parts)?;
         Ok(state)
     }
 
-    fn send_hello(&mut self, parts: &mut Parts) {
+    fn send_hello(&mut self, parts: &mut Parts) -> Result<(), Failure> {
         let config = std::sync::Arc::clone(&parts.config);
         let (tls12, tls13) = (
             config.offers(Version::Dtls12),
@@ -170,11 +170,12 @@ impl AwaitServerHello {
         .write();
         parts.begin_flight();
         let kind = HandshakeType::ClientHello;
-        let sequence = parts.flight.push(0, kind, body.clone());
+        let sequence = parts.flight.push(0, kind, body.clone())?;
         match &mut self.retry {
             Some(retry) => retry.transcript.add(kind, sequence, &body),
             None => self.pending.add(kind, sequence, &body),
         }
+        Ok(())
     }
 
     pub(crate) fn on_message(self, parts: &mut Parts, message: &Message) -> Result<State, Failure> {
@@ -187,13 +188,16 @@ impl AwaitServerHello {
 
     /// The cookie of 1.2 goes back in the same hello (RFC 6347 §4.2.1).
     fn on_verify_request(mut self, parts: &mut Parts, message: &Message) -> Result<State, Failure> {
-        if !parts.config.offers(Version::Dtls12) || self.verified || self.retry.is_some() {
+        if self.verified || self.retry.is_some() {
             return unexpected(message);
+        }
+        if !parts.config.offers(Version::Dtls12) {
+            return Err(Failure::NoCommonVersion);
         }
         self.verified = true;
         self.cookie12 = parse_hello_verify_request(&message.body)?.to_vec();
         self.pending.clear();
-        self.send_hello(parts);
+        self.send_hello(parts)?;
         Ok(State::AwaitServerHello(Box::new(self)))
     }
 
@@ -216,7 +220,10 @@ impl AwaitServerHello {
         if hello.legacy_version != DTLS12 {
             return Err(Failure::WrongVersion);
         }
-        if self.retry.is_some() && version != Version::Dtls13 {
+        // Each version has its own way to ask for a cookie.
+        let asked_for_13 = self.retry.is_some() && version == Version::Dtls12;
+        let asked_for_12 = self.verified && version == Version::Dtls13;
+        if asked_for_13 || asked_for_12 {
             return Err(Failure::WrongVersion);
         }
         if hello.compression != 0 {
@@ -299,7 +306,7 @@ impl AwaitServerHello {
         message: &Message,
         hello: &ServerHello<'_>,
     ) -> Result<State, Failure> {
-        if self.retry.is_some() {
+        if self.retry.is_some() || self.verified {
             return unexpected(message);
         }
         if hello.extensions.selected_version()? != Some(DTLS13) || hello.legacy_version != DTLS12 {
@@ -346,7 +353,7 @@ impl AwaitServerHello {
         parts.session.version = Some(Version::Dtls13);
         parts.session.retried = true;
         parts.records.plain_version = DTLS12;
-        self.send_hello(parts);
+        self.send_hello(parts)?;
         Ok(State::AwaitServerHello(Box::new(self)))
     }
 }

@@ -72,6 +72,12 @@ pub(crate) fn start(
         None => return Err(Failure::NoExtendedMasterSecret),
     }
     if extensions
+        .raw(ext::SERVER_NAME)
+        .is_some_and(|data| !data.is_empty())
+    {
+        return Err(Failure::Malformed);
+    }
+    if extensions
         .renegotiation_info()?
         .is_some_and(|info| !info.is_empty())
     {
@@ -238,7 +244,7 @@ impl Common {
                 .iter()
                 .flat_map(|certificate| certificate.chain());
             let body = write_certificate12(chain);
-            parts.send(&mut self.transcript, 0, HandshakeType::Certificate, body);
+            parts.send(&mut self.transcript, 0, HandshakeType::Certificate, body)?;
         }
         let mut body = Vec::new();
         body.vec8(|out| out.bytes(&exchange.public_key));
@@ -247,7 +253,7 @@ impl Common {
             0,
             HandshakeType::ClientKeyExchange,
             body,
-        );
+        )?;
         let master = MasterSecret::extended(
             self.suite,
             exchange.pre_master.secret_bytes(),
@@ -266,7 +272,7 @@ impl Common {
                 0,
                 HandshakeType::CertificateVerify,
                 body,
-            );
+            )?;
         }
         let (client, server) = master.keys();
         parts
@@ -282,7 +288,7 @@ impl Common {
             1,
             HandshakeType::Finished,
             verify_data,
-        );
+        )?;
         parts.read_from_epoch(1)?;
         Ok(Step::Finished(master))
     }

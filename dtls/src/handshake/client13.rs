@@ -164,6 +164,7 @@ fn on_certificate_request(message: &Message) -> Result<Request, Failure> {
     if !request.context.is_empty() {
         return Err(Failure::Malformed);
     }
+    request.extensions.check_unused()?;
     let schemes = request
         .extensions
         .signature_algorithms()?
@@ -221,7 +222,7 @@ fn finish(
         2,
         HandshakeType::Finished,
         verify_data,
-    );
+    )?;
     parts.add_write13(3, common.suite.aead, &secrets.client)?;
     parts.session.exporter = Some(Exporter::Dtls13(secrets.exporter));
     Ok(super::State::Established(Established::new13(
@@ -252,15 +253,15 @@ pub(super) fn send_certificate13(
             return Err(Failure::NoCommonSignatureScheme);
         }
         let body = Certificate13::write(context, std::iter::empty());
-        parts.send(transcript, 2, HandshakeType::Certificate, body);
+        parts.send(transcript, 2, HandshakeType::Certificate, body)?;
         return Ok(());
     };
     let body = Certificate13::write(context, certificate.chain());
-    parts.send(transcript, 2, HandshakeType::Certificate, body);
+    parts.send(transcript, 2, HandshakeType::Certificate, body)?;
     let content = signature::content13(from_server, &transcript.current());
     let signature = signer.sign(&content).map_err(|_| Failure::Crypto)?;
     let mut body = Vec::new();
     DigitallySigned::write(&mut body, signer.scheme().into(), &signature);
-    parts.send(transcript, 2, HandshakeType::CertificateVerify, body);
+    parts.send(transcript, 2, HandshakeType::CertificateVerify, body)?;
     Ok(())
 }

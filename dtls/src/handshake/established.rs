@@ -95,14 +95,14 @@ impl Established {
                 keys.updates_in_a_row += 1;
                 let epoch = parts.records.read_current() + 1;
                 if keys.updates_in_a_row > MAX_KEY_UPDATES || epoch > LAST_EPOCH {
-                    return Err(Failure::Flood);
+                    return Err(Failure::TooManyKeyUpdates);
                 }
                 keys.read = keys.read.next_generation();
                 parts.add_read13(epoch, keys.aead, &keys.read)?;
                 parts.read_from_epoch(epoch)?;
                 if requested {
                     keys.want_update(false);
-                    keys.start_update(parts);
+                    keys.start_update(parts)?;
                 }
             }
             _ => return unexpected(message),
@@ -111,11 +111,12 @@ impl Established {
     }
 
     /// Asks for new write keys, and with `request` for the peer's too.
-    pub(crate) fn update_keys(&mut self, parts: &mut Parts, request: bool) {
-        if let Some(keys) = &mut self.keys {
-            keys.want_update(request);
-            keys.start_update(parts);
-        }
+    pub(crate) fn update_keys(&mut self, parts: &mut Parts, request: bool) -> Result<(), Failure> {
+        let Some(keys) = &mut self.keys else {
+            return Ok(());
+        };
+        keys.want_update(request);
+        keys.start_update(parts)
     }
 
     /// The flight was acknowledged whole.
@@ -127,21 +128,19 @@ impl Established {
             Update::InFlight => false,
             Update::InFlightAndWanted => true,
             Update::Wanted => {
-                keys.start_update(parts);
-                return Ok(());
+                return keys.start_update(parts);
             }
             Update::Idle => return Ok(()),
         };
         let epoch = parts.records.write_current() + 1;
         if epoch > LAST_EPOCH {
-            return Err(Failure::Exhausted);
+            return Err(Failure::TooManyKeyUpdates);
         }
         keys.write = keys.write.next_generation();
         parts.add_write13(epoch, keys.aead, &keys.write)?;
         parts.records.drop_old_write();
         keys.update = if again { Update::Wanted } else { Update::Idle };
-        keys.start_update(parts);
-        Ok(())
+        keys.start_update(parts)
     }
 }
 
@@ -158,13 +157,14 @@ impl Keys {
     }
 
     /// Sends ours unless another post-handshake message is in flight.
-    fn start_update(&mut self, parts: &mut Parts) {
+    fn start_update(&mut self, parts: &mut Parts) -> Result<(), Failure> {
         if self.update != Update::Wanted || !parts.flight.is_empty() {
-            return;
+            return Ok(());
         }
         let epoch = parts.records.write_current();
         let body = vec![u8::from(std::mem::take(&mut self.request))];
-        parts.flight.push(epoch, HandshakeType::KeyUpdate, body);
+        parts.flight.push(epoch, HandshakeType::KeyUpdate, body)?;
         self.update = Update::InFlight;
+        Ok(())
     }
 }

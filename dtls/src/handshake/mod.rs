@@ -55,6 +55,8 @@ pub(crate) struct Parts {
     /// The last flight of 1.2 is ours: sent again when the peer repeats its
     /// own, not by a timer (RFC 6347 §4.2.4).
     pub(crate) sent_last_flight: bool,
+    /// The write epoch in which the flight began.
+    pub(crate) flight_epoch: u64,
 }
 
 /// Where a connection is in its script.
@@ -111,6 +113,7 @@ impl Parts {
     pub(crate) fn begin_flight(&mut self) {
         self.end_flight();
         self.acks.clear();
+        self.flight_epoch = self.records.write_current();
     }
 
     /// The peer has our last flight.
@@ -127,10 +130,11 @@ impl Parts {
         epoch: u64,
         kind: HandshakeType,
         body: Vec<u8>,
-    ) {
+    ) -> Result<(), Failure> {
         let copy = body.clone();
-        let sequence = self.flight.push(epoch, kind, body);
+        let sequence = self.flight.push(epoch, kind, body)?;
         transcript.add(kind, sequence, &copy);
+        Ok(())
     }
 
     /// Hello.random: public, so the injected source will do.

@@ -9,8 +9,8 @@ use crate::error::Failure;
 use crate::wire::Write;
 use crate::wire::handshake::{HandshakeType, Message};
 use crate::wire::hello::{
-    ClientHello, DTLS10, DTLS12, DTLS13, EMPTY_RENEGOTIATION_INFO_SCSV, FALLBACK_SCSV,
-    RETRY_RANDOM, ServerHello, ext, extension,
+    ClientHello, DTLS12, DTLS13, EMPTY_RENEGOTIATION_INFO_SCSV, FALLBACK_SCSV, RETRY_RANDOM,
+    ServerHello, ext, extension,
 };
 
 /// What a HelloRetryRequest settled, and the hello it answered.
@@ -32,6 +32,7 @@ impl AwaitClientHello {
     pub(crate) fn on_message(self, parts: &mut Parts, message: &Message) -> Result<State, Failure> {
         expect(message, HandshakeType::ClientHello)?;
         let hello = ClientHello::parse(&message.body)?;
+        hello.extensions.check_unused()?;
         parts.session.client_random = hello.random;
         let version = choose_version(parts, &hello)?;
         if self.retry.is_some() && version != Version::Dtls13 {
@@ -109,7 +110,7 @@ impl AwaitClientHello {
         extension(&mut extensions, ext::KEY_SHARE, |out| out.u16(best));
         let body = ServerHello::write(&RETRY_RANDOM, &[], suite.id(), &extensions);
         parts.begin_flight();
-        parts.send(&mut transcript, 0, HandshakeType::ServerHello, body);
+        parts.send(&mut transcript, 0, HandshakeType::ServerHello, body)?;
         parts.session.retried = true;
         let first = message.body.clone();
         Ok(State::AwaitClientHello(Self {
@@ -202,11 +203,7 @@ fn choose_version(parts: &Parts, hello: &ClientHello<'_>) -> Result<Version, Fai
     let has = |version: u16| match &offered {
         Some(list) => list.contains(&version),
         // Versions count down: what is not newer than ours is not smaller.
-        None => {
-            version == DTLS12
-                && hello.legacy_version <= DTLS12
-                && hello.legacy_version >> 8 == DTLS10 >> 8
-        }
+        None => version == DTLS12 && hello.legacy_version <= DTLS12,
     };
     let chosen = [(Version::Dtls13, DTLS13), (Version::Dtls12, DTLS12)]
         .into_iter()

@@ -100,6 +100,7 @@ pub(crate) fn start(
     let exchange = group.start().map_err(|_| Failure::Crypto)?;
 
     let mut transcript = pending.start(Form::Dtls12, suite.hash());
+    parts.reassembly.set_max_message(parts.config.max_message);
     parts.begin_flight();
     let mut server_random = parts.random();
     if config.offers(Version::Dtls13) {
@@ -120,9 +121,9 @@ pub(crate) fn start(
     parts.write_server_extensions(&hello.extensions, &mut extensions)?;
     parts.answer_connection_id(&hello.extensions, &mut extensions)?;
     let body = ServerHello::write(&server_random, &[], suite.id(), &extensions);
-    parts.send(&mut transcript, 0, HandshakeType::ServerHello, body);
+    parts.send(&mut transcript, 0, HandshakeType::ServerHello, body)?;
     let body = write_certificate12(certificate.chain());
-    parts.send(&mut transcript, 0, HandshakeType::Certificate, body);
+    parts.send(&mut transcript, 0, HandshakeType::Certificate, body)?;
     let mut body = ServerKeyExchange::params(group_id, exchange.pub_key());
     let mut content = Vec::with_capacity(64 + body.len());
     content.bytes(&hello.random);
@@ -130,18 +131,18 @@ pub(crate) fn start(
     content.bytes(&body);
     let signature = signer.sign(&content).map_err(|_| Failure::Crypto)?;
     DigitallySigned::write(&mut body, signer.scheme().into(), &signature);
-    parts.send(&mut transcript, 0, HandshakeType::ServerKeyExchange, body);
+    parts.send(&mut transcript, 0, HandshakeType::ServerKeyExchange, body)?;
     let asks = config.client_auth != ClientAuth::None;
     if asks {
         let body = CertificateRequest12::write(&config.schemes12);
-        parts.send(&mut transcript, 0, HandshakeType::CertificateRequest, body);
+        parts.send(&mut transcript, 0, HandshakeType::CertificateRequest, body)?;
     }
     parts.send(
         &mut transcript,
         0,
         HandshakeType::ServerHelloDone,
         Vec::new(),
-    );
+    )?;
     let step = if asks {
         Step::Certificate(exchange)
     } else {
@@ -240,7 +241,7 @@ impl State {
                     1,
                     HandshakeType::Finished,
                     verify_data,
-                );
+                )?;
                 parts.sent_last_flight = true;
                 parts.session.exporter = Some(Exporter::Dtls12(master));
                 return Ok(super::State::Established(Established::new12(false)));

@@ -53,6 +53,7 @@ pub(crate) fn start(
         .map_err(|_| Failure::BadKeyShare)?;
     parts.session.group = Some(group_id);
     parts.session.cipher_suite = Some(suite.suite.common.suite);
+    parts.reassembly.set_max_message(parts.config.max_message);
     parts.begin_flight();
 
     let mut extensions = Vec::new();
@@ -67,7 +68,7 @@ pub(crate) fn start(
     let random = parts.random();
     // A 1.3 server does not echo the session ID (RFC 9147 §5.3).
     let body = ServerHello::write(&random, &[], suite.id(), &extensions);
-    parts.send(&mut transcript, 0, HandshakeType::ServerHello, body);
+    parts.send(&mut transcript, 0, HandshakeType::ServerHello, body)?;
 
     let shared = completed.secret.secret_bytes();
     let secrets = HandshakeSecrets::new(suite, shared, &transcript.current());
@@ -82,7 +83,7 @@ pub(crate) fn start(
     parts.write_server_extensions(&hello.extensions, &mut extensions)?;
     let mut body = Vec::new();
     body.vec16(|out| out.bytes(&extensions));
-    parts.send(&mut transcript, 2, HandshakeType::EncryptedExtensions, body);
+    parts.send(&mut transcript, 2, HandshakeType::EncryptedExtensions, body)?;
     let asks = parts.config.client_auth != ClientAuth::None;
     if asks {
         let mut extensions = Vec::new();
@@ -91,11 +92,11 @@ pub(crate) fn start(
             u16s(out, ours)
         });
         let body = CertificateRequest13::write(&extensions);
-        parts.send(&mut transcript, 2, HandshakeType::CertificateRequest, body);
+        parts.send(&mut transcript, 2, HandshakeType::CertificateRequest, body)?;
     }
     send_certificate13(parts, &mut transcript, &[], &schemes, true)?;
     let verify_data = secrets.server.finished(&transcript.current());
-    parts.send(&mut transcript, 2, HandshakeType::Finished, verify_data);
+    parts.send(&mut transcript, 2, HandshakeType::Finished, verify_data)?;
 
     let application = secrets.application(&transcript.current());
     parts.log("CLIENT_TRAFFIC_SECRET_0", application.client.bytes());

@@ -28,6 +28,7 @@ pub(crate) const FALLBACK_SCSV: u16 = 0x5600;
 /// Extension code points.
 pub(crate) mod ext {
     pub(crate) const SERVER_NAME: u16 = 0;
+    pub(crate) const CERTIFICATE_AUTHORITIES: u16 = 47;
     pub(crate) const SUPPORTED_GROUPS: u16 = 10;
     pub(crate) const EC_POINT_FORMATS: u16 = 11;
     pub(crate) const SIGNATURE_ALGORITHMS: u16 = 13;
@@ -251,6 +252,35 @@ impl<'a> Extensions<'a> {
     /// RFC 5746 §3.2.
     pub(crate) fn renegotiation_info(&self) -> Result<Option<&'a [u8]>, Malformed> {
         self.read_with(ext::RENEGOTIATION_INFO, |reader| reader.vec8())
+    }
+
+    /// Checks the grammar of what we know but make no use of: the names of
+    /// server (RFC 6066 §3) and authorities (RFC 8446 §4.2.4).
+    pub(crate) fn check_unused(&self) -> Result<(), Malformed> {
+        self.read_with(ext::SERVER_NAME, |reader| {
+            let mut list = Reader::new(reader.vec16()?);
+            let kind = list.u8()?;
+            let name = list.vec16()?;
+            list.finish()?;
+            if kind != 0 || name.is_empty() || name.contains(&0) {
+                Err(Malformed)
+            } else {
+                Ok(())
+            }
+        })?;
+        self.read_with(ext::CERTIFICATE_AUTHORITIES, |reader| {
+            let mut list = Reader::new(reader.vec16()?);
+            if list.is_empty() {
+                return Err(Malformed);
+            }
+            while !list.is_empty() {
+                if list.vec16()?.is_empty() {
+                    return Err(Malformed);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(())
     }
 
     /// RFC 8422 §5.1.2.
