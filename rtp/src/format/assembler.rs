@@ -1,0 +1,258 @@
+//! Frames from packets in order: what all formats share.
+
+use std::collections::VecDeque;
+
+use crate::format::Input;
+use crate::limits::MAX_FRAME;
+
+/// A whole frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a, I> {
+    /// The encoded frame, as an encoder made it.
+    pub data: &'a [u8],
+    /// Its media timestamp.
+    pub timestamp: u32,
+    /// Unwrapped sequence number of its first packet.
+    pub first_sequence: u64,
+    /// Unwrapped sequence number of its last packet.
+    pub last_sequence: u64,
+    /// Packets missing, and frames dropped for it, between the frame given before and this one:
+    /// when not zero, what this frame refers to may be missing.
+    pub lost_before: u64,
+    /// What the format tells of it.
+    pub info: I,
+}
+
+/// Counts of a depacketizer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AssemblerStats {
+    /// Whole frames given.
+    pub frames: u64,
+    /// Frames dropped because a packet was missing or wrong.
+    pub dropped_frames: u64,
+    /// Packets missing.
+    pub lost_packets: u64,
+    /// Packets that came again or too late.
+    pub late_packets: u64,
+    /// Payloads that were none of the format.
+    pub malformed_packets: u64,
+}
+
+/// What a payload says about where a frame begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// It begins one.
+    Yes,
+    /// It goes on with one.
+    No,
+    /// It does not say: it begins one if the packet before ended one.
+    Unknown,
+}
+
+#[derive(Debug)]
+struct Done<I> {
+    data: Vec<u8>,
+    timestamp: u32,
+    first_sequence: u64,
+    last_sequence: u64,
+    lost_before: u64,
+    info: I,
+}
+
+#[derive(Debug)]
+struct Open<I> {
+    timestamp: u32,
+    first_sequence: u64,
+    info: I,
+}
+
+/// Collects the packets of one frame after the other.
+#[derive(Debug)]
+pub(crate) struct Assembler<I> {
+    open: Option<Open<I>>,
+    data: Vec<u8>,
+    last: Option<(u64, u32)>,
+    /// The packet before is known to have ended its frame.
+    boundary: bool,
+    lost_before: u64,
+    /// The frame that the packet before belongs to was dropped already.
+    dropping: bool,
+    done: VecDeque<Done<I>>,
+    given: Option<Done<I>>,
+    spare: Vec<Vec<u8>>,
+    pub(crate) stats: AssemblerStats,
+}
+
+impl<I: Clone> Assembler<I> {
+    pub(crate) fn new() -> Self {
+        Self {
+            open: None,
+            data: Vec::new(),
+            last: None,
+            boundary: false,
+            lost_before: 0,
+            dropping: false,
+            done: VecDeque::new(),
+            given: None,
+            spare: Vec::new(),
+            stats: AssemblerStats::default(),
+        }
+    }
+
+    /// Whether a frame's packets are being collected.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// The timestamp of the frame being collected.
+    pub(crate) fn open_timestamp(&self) -> Option<u32> {
+        self.open.as_ref().map(|o| o.timestamp)
+    }
+
+    /// The info of the frame being collected.
+    pub(crate) fn info(&mut self) -> Option<&mut I> {
+        self.open.as_mut().map(|o| &mut o.info)
+    }
+
+    /// Where the frame's octets go.
+    pub(crate) fn data(&mut self) -> &mut Vec<u8> {
+        &mut self.data
+    }
+
+    /// Notes that a packet came. False when it is a duplicate or too late. Drops the open frame
+    /// when packets before this one are missing; ends it when the timestamp changed.
+    pub(crate) fn arrive(&mut self, packet: &Input<'_>) -> bool {
+        if let Some((last, timestamp)) = self.last {
+            if packet.sequence <= last {
+                self.stats.late_packets += 1;
+                return false;
+            }
+            let missing = packet.sequence - last - 1;
+            if missing > 0 {
+                self.stats.lost_packets += missing;
+                self.lost_before += missing;
+                self.drop_open();
+                self.boundary = false;
+            } else if timestamp != packet.timestamp && !self.boundary {
+                // No marker, but nothing missing either: the frame is whole (AV1 RTP §4.2).
+                self.finish(last);
+                self.boundary = true;
+            }
+            if timestamp != packet.timestamp {
+                self.dropping = false;
+            }
+        }
+        self.last = Some((packet.sequence, packet.timestamp));
+        true
+    }
+
+    /// Opens a frame for the packet that arrived, or goes on with the open one. False when the
+    /// packet belongs to a frame whose beginning is missing.
+    pub(crate) fn enter(&mut self, packet: &Input<'_>, start: Start, info: I) -> bool {
+        if start == Start::Yes && self.open.is_some() {
+            self.finish(packet.sequence - 1);
+        }
+        if self.open.is_some() {
+            return true;
+        }
+        let begins = match start {
+            Start::Yes => true,
+            Start::No => false,
+            Start::Unknown => self.boundary,
+        };
+        if !begins {
+            if !self.dropping {
+                self.dropping = true;
+                self.stats.dropped_frames += 1;
+                self.lost_before += 1;
+            }
+            return false;
+        }
+        self.dropping = false;
+        self.boundary = false;
+        self.data.clear();
+        self.open = Some(Open {
+            timestamp: packet.timestamp,
+            first_sequence: packet.sequence,
+            info,
+        });
+        true
+    }
+
+    /// Ends a packet's part: with `ends` the frame is whole.
+    pub(crate) fn leave(&mut self, packet: &Input<'_>, ends: bool) {
+        if self.data.len() > MAX_FRAME {
+            self.drop_open();
+        }
+        if ends {
+            self.finish(packet.sequence);
+            self.boundary = true;
+            self.dropping = false;
+        }
+    }
+
+    /// The payload is wrong: the frame is dropped.
+    pub(crate) fn malformed(&mut self) {
+        self.stats.malformed_packets += 1;
+        self.drop_open();
+        self.boundary = false;
+        if !self.dropping {
+            self.dropping = true;
+            self.stats.dropped_frames += 1;
+            self.lost_before += 1;
+        }
+    }
+
+    /// Drops the open frame.
+    pub(crate) fn drop_open(&mut self) {
+        if self.open.take().is_some() {
+            self.dropping = true;
+            self.stats.dropped_frames += 1;
+            self.lost_before += 1;
+        }
+        self.data.clear();
+    }
+
+    fn finish(&mut self, last_sequence: u64) {
+        let Some(open) = self.open.take() else { return };
+        let next = self.spare.pop().unwrap_or_default();
+        let data = std::mem::replace(&mut self.data, next);
+        self.data.clear();
+        self.stats.frames += 1;
+        // At most two frames can end in one packet; a caller who does not poll loses the oldest.
+        if self.done.len() >= 2
+            && let Some(lost) = self.done.pop_front()
+        {
+            self.spare.push(lost.data);
+            self.stats.dropped_frames += 1;
+        }
+        self.done.push_back(Done {
+            data,
+            timestamp: open.timestamp,
+            first_sequence: open.first_sequence,
+            last_sequence,
+            lost_before: std::mem::take(&mut self.lost_before),
+            info: open.info,
+        });
+    }
+
+    pub(crate) fn has_frame(&self) -> bool {
+        !self.done.is_empty()
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<Frame<'_, I>> {
+        if let Some(given) = self.given.take() {
+            self.spare.push(given.data);
+        }
+        let done = self.done.pop_front()?;
+        let done = self.given.insert(done);
+        Some(Frame {
+            data: &done.data,
+            timestamp: done.timestamp,
+            first_sequence: done.first_sequence,
+            last_sequence: done.last_sequence,
+            lost_before: done.lost_before,
+            info: done.info.clone(),
+        })
+    }
+}

@@ -1,0 +1,319 @@
+//! VP8 (RFC 7741).
+
+use crate::bytes_ext::{tail, u8_at, u16_at};
+use crate::error::{ParseError, WriteError, require};
+use crate::format::assembler::{Assembler, AssemblerStats, Frame, Start};
+use crate::format::{Depacketize, Input, Packetize, balanced};
+
+/// The payload descriptor (RFC 7741 §4.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Descriptor {
+    /// No other frame refers to this one (N).
+    pub non_reference: bool,
+    /// The payload begins a partition (S).
+    pub start_of_partition: bool,
+    /// The partition (PID), 0 to 7.
+    pub partition: u8,
+    /// Number of the picture.
+    pub picture_id: Option<PictureId>,
+    /// Running number of the frames of temporal layer 0 (TL0PICIDX).
+    pub tl0_picture_index: Option<u8>,
+    /// Temporal layer (TID) 0 to 3, and whether it depends on layer 0 only (Y).
+    pub temporal: Option<(u8, bool)>,
+    /// Temporal key frame index (KEYIDX), 0 to 31.
+    pub key_index: Option<u8>,
+}
+
+/// A picture's number (RFC 7741 §4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureId {
+    /// Seven bits.
+    Short(u8),
+    /// Fifteen bits.
+    Long(u16),
+}
+
+impl PictureId {
+    /// The number.
+    pub const fn get(self) -> u16 {
+        match self {
+            Self::Short(n) => n as u16,
+            Self::Long(n) => n,
+        }
+    }
+
+    /// The following number, in the same width.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Short(n) => Self::Short((n + 1) & 0x7f),
+            Self::Long(n) => Self::Long((n + 1) & 0x7fff),
+        }
+    }
+
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Short(n) => out.push(n & 0x7f),
+            Self::Long(n) => out.extend_from_slice(&(n | 0x8000).to_be_bytes()),
+        }
+    }
+
+    /// Reads one; returns it and its octets.
+    pub(crate) fn read(bytes: &[u8], at: usize) -> Result<(Self, usize), ParseError> {
+        require(bytes.len(), at + 1)?;
+        let first = u8_at(bytes, at);
+        if first & 0x80 == 0 {
+            return Ok((Self::Short(first), 1));
+        }
+        require(bytes.len(), at + 2)?;
+        Ok((Self::Long(u16_at(bytes, at) & 0x7fff), 2))
+    }
+}
+
+impl Descriptor {
+    /// Reads the descriptor; returns it and the octets of VP8 behind it.
+    ///
+    /// # Errors
+    /// [`ParseError::Truncated`] when the payload ends within it, or right after it.
+    #[inline]
+    pub fn parse(payload: &[u8]) -> Result<(Self, &[u8]), ParseError> {
+        require(payload.len(), 2)?;
+        let first = u8_at(payload, 0);
+        let mut descriptor = Self {
+            non_reference: first & 0x20 != 0,
+            start_of_partition: first & 0x10 != 0,
+            partition: first & 0x07,
+            ..Self::default()
+        };
+        let mut at = 1;
+        if first & 0x80 != 0 {
+            let extension = u8_at(payload, 1);
+            at = 2;
+            if extension & 0x80 != 0 {
+                let (id, len) = PictureId::read(payload, at)?;
+                descriptor.picture_id = Some(id);
+                at += len;
+            }
+            if extension & 0x40 != 0 {
+                require(payload.len(), at + 1)?;
+                descriptor.tl0_picture_index = Some(u8_at(payload, at));
+                at += 1;
+            }
+            if extension & 0x30 != 0 {
+                require(payload.len(), at + 1)?;
+                let octet = u8_at(payload, at);
+                if extension & 0x20 != 0 {
+                    descriptor.temporal = Some((octet >> 6, octet & 0x20 != 0));
+                }
+                if extension & 0x10 != 0 {
+                    descriptor.key_index = Some(octet & 0x1f);
+                }
+                at += 1;
+            }
+        }
+        require(payload.len(), at + 1)?;
+        Ok((descriptor, tail(payload, at)))
+    }
+
+    /// Whether a payload with this descriptor begins a frame.
+    pub const fn begins_frame(&self) -> bool {
+        self.start_of_partition && self.partition == 0
+    }
+
+    /// Appends the descriptor.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let extension = (u8::from(self.picture_id.is_some()) << 7)
+            | (u8::from(self.tl0_picture_index.is_some()) << 6)
+            | (u8::from(self.temporal.is_some()) << 5)
+            | (u8::from(self.key_index.is_some()) << 4);
+        let first = (u8::from(extension != 0) << 7)
+            | (u8::from(self.non_reference) << 5)
+            | (u8::from(self.start_of_partition) << 4)
+            | (self.partition & 7);
+        out.push(first);
+        if extension == 0 {
+            return;
+        }
+        out.push(extension);
+        if let Some(id) = self.picture_id {
+            id.write(out);
+        }
+        if let Some(index) = self.tl0_picture_index {
+            out.push(index);
+        }
+        if extension & 0x30 != 0 {
+            let (layer, sync) = self.temporal.unwrap_or_default();
+            let key = self.key_index.unwrap_or_default();
+            out.push(((layer & 3) << 6) | (u8::from(sync) << 5) | (key & 0x1f));
+        }
+    }
+
+    /// Octets that [`write`](Self::write) appends.
+    pub fn encoded_len(&self) -> usize {
+        let id = match self.picture_id {
+            None => 0,
+            Some(PictureId::Short(_)) => 1,
+            Some(PictureId::Long(_)) => 2,
+        };
+        let rest = id
+            + usize::from(self.tl0_picture_index.is_some())
+            + usize::from(self.temporal.is_some() || self.key_index.is_some());
+        if rest == 0 { 1 } else { 2 + rest }
+    }
+}
+
+/// What the first octets of a VP8 frame tell (RFC 6386 §9.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Whether it is a key frame.
+    pub key_frame: bool,
+    /// Width and height of a key frame.
+    pub size: Option<(u16, u16)>,
+}
+
+impl FrameHeader {
+    /// Looks at the first octets of a frame.
+    pub fn parse(frame: &[u8]) -> Option<Self> {
+        let key_frame = frame.first()? & 1 == 0;
+        let marked = frame.get(3..6) == Some(&[0x9d, 0x01, 0x2a]);
+        let size = frame
+            .get(6..)
+            .and_then(|b| b.first_chunk::<4>())
+            .filter(|_| key_frame && marked)
+            .map(|b| {
+                let width = u16::from_le_bytes([b[0], b[1]]) & 0x3fff;
+                (width, u16::from_le_bytes([b[2], b[3]]) & 0x3fff)
+            });
+        Some(Self { key_frame, size })
+    }
+}
+
+/// What is told of a VP8 frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Info {
+    /// Whether it is a key frame.
+    pub key_frame: bool,
+    /// The descriptor of its first packet: picture number, layers, dependencies.
+    pub descriptor: Descriptor,
+}
+
+/// Makes VP8 frames of packets.
+#[derive(Debug)]
+pub struct Depacketizer {
+    frames: Assembler<Info>,
+}
+
+impl Default for Depacketizer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Depacketizer {
+    /// A depacketizer that has seen nothing.
+    pub fn new() -> Self {
+        Self {
+            frames: Assembler::new(),
+        }
+    }
+}
+
+impl Depacketize for Depacketizer {
+    type Info = Info;
+
+    fn push(&mut self, packet: &Input<'_>) -> Result<(), ParseError> {
+        if !self.frames.arrive(packet) || packet.payload.is_empty() {
+            return Ok(());
+        }
+        let (descriptor, data) = match Descriptor::parse(packet.payload) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                self.frames.malformed();
+                return Err(error);
+            }
+        };
+        let start = if descriptor.begins_frame() {
+            Start::Yes
+        } else {
+            Start::No
+        };
+        let info = Info {
+            key_frame: u8_at(data, 0) & 1 == 0,
+            descriptor,
+        };
+        if self.frames.enter(packet, start, info) {
+            self.frames.data().extend_from_slice(data);
+        }
+        self.frames.leave(packet, packet.marker);
+        Ok(())
+    }
+
+    fn has_frame(&self) -> bool {
+        self.frames.has_frame()
+    }
+
+    fn poll_frame(&mut self) -> Option<Frame<'_, Info>> {
+        self.frames.poll()
+    }
+
+    fn stats(&self) -> AssemblerStats {
+        self.frames.stats
+    }
+}
+
+/// Cuts a VP8 frame into payloads of about equal size. All of it counts as partition 0, as
+/// RFC 7741 §4.4 allows and everybody does.
+#[derive(Clone, Debug)]
+pub struct Packetizer<'f> {
+    rest: &'f [u8],
+    descriptor: Descriptor,
+    max: usize,
+    first: bool,
+}
+
+impl<'f> Packetizer<'f> {
+    /// Payloads of at most `max_payload` octets for `frame`; `descriptor` says all but S and PID.
+    ///
+    /// # Errors
+    /// [`WriteError::Field`] when `max_payload` has no room for any of the frame, or the frame is
+    /// empty.
+    pub fn new(
+        frame: &'f [u8],
+        descriptor: &Descriptor,
+        max_payload: usize,
+    ) -> Result<Self, WriteError> {
+        let max = max_payload
+            .checked_sub(descriptor.encoded_len())
+            .filter(|m| *m > 0)
+            .ok_or(WriteError::Field("max_payload"))?;
+        if frame.is_empty() {
+            return Err(WriteError::Field("frame"));
+        }
+        let descriptor = Descriptor {
+            partition: 0,
+            ..*descriptor
+        };
+        Ok(Self {
+            rest: frame,
+            descriptor,
+            max,
+            first: true,
+        })
+    }
+}
+
+impl Packetize for Packetizer<'_> {
+    fn write_next(&mut self, out: &mut Vec<u8>) -> Option<bool> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        self.descriptor.start_of_partition = std::mem::take(&mut self.first);
+        self.descriptor.write(out);
+        let (part, rest) = self
+            .rest
+            .split_at_checked(balanced(self.rest.len(), self.max))?;
+        out.extend_from_slice(part);
+        self.rest = rest;
+        Some(rest.is_empty())
+    }
+}
