@@ -5,8 +5,10 @@
 mod bits;
 mod bytes_ext;
 pub mod clock;
+pub mod control;
 mod error;
 pub mod extension;
+pub mod format;
 mod header;
 mod leb128;
 pub mod limits;
@@ -17,6 +19,7 @@ pub mod rtcp;
 pub mod rtx;
 pub mod send;
 mod sequence;
+pub mod sync;
 mod types;
 
 pub use clock::NtpTime;

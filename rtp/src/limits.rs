@@ -53,3 +53,43 @@ pub const HISTORY_BYTES: usize = 1_500_000;
 /// Age at which the history forgets a packet unless configured otherwise: two seconds cover
 /// several round trips even over satellites; a decoder has given up by then.
 pub const HISTORY_AGE: Duration = Duration::from_secs(2);
+
+/// Octets of one encoded frame: an 8K key frame at generous quality is below 10 MB; more would be a
+/// stranger making us hold memory.
+pub const MAX_FRAME: usize = 16 << 20;
+
+/// Redundant blocks in one RED payload (RFC 2198 sets no bound; in use are one to three).
+pub const MAX_RED_BLOCKS: usize = 16;
+
+/// Packets a reorder buffer holds, and how far apart their numbers may be, unless configured
+/// otherwise: 600 ms of a 40 Mbit/s stream.
+pub const REORDER_PACKETS: usize = 2048;
+
+/// Octets a reorder buffer holds unless configured otherwise.
+pub const REORDER_BYTES: usize = 4 << 20;
+
+/// How long a packet waits for those before it unless configured otherwise: a retransmission over
+/// 200 ms of round trip still comes in time; longer is felt in a conversation.
+pub const REORDER_WAIT: Duration = Duration::from_millis(250);
+
+/// Missing packets a NACK generator asks for at once: beyond it a key frame is cheaper.
+pub const NACK_LIST: usize = 1000;
+
+/// How often a missing packet is asked for.
+pub const NACK_RETRIES: u8 = 10;
+
+/// Age at which a missing packet is not asked for any more.
+pub const NACK_AGE: Duration = Duration::from_secs(2);
+
+/// Packets a transport-wide send log remembers: those of a full feedback window. A power of two.
+pub const TRANSPORT_LOG_PACKETS: usize = 8192;
+
+/// Requesters whose FIR numbers are remembered a stream: one a receiver that asks us directly; a
+/// stranger's further ones count as new requests, which the interval limits.
+pub const FIR_REQUESTERS: usize = 16;
+
+/// Tones a DTMF sender queues (W3C WebRTC §7.2 sets no bound; a card number has 19).
+pub const DTMF_TONES: usize = 256;
+
+/// Sender reports a clock map remembers: a minute and more of reports at the usual five seconds.
+pub const CLOCK_POINTS: usize = 16;

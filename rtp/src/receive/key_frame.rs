@@ -1,0 +1,125 @@
+//! Asks the sender for a key frame (RFC 4585 §6.3.1, RFC 5104 §4.3.1), not too often.
+
+use std::time::{Duration, Instant};
+
+use crate::rtcp::{FullIntraRequestEntry, Writer};
+use crate::types::Ssrc;
+
+/// Asks for a key frame of one stream until one comes.
+#[derive(Clone, Debug)]
+pub struct KeyFrameRequester {
+    retry: Duration,
+    wanted: bool,
+    last: Option<Instant>,
+    fir_sequence: u8,
+    new_request: bool,
+}
+
+impl KeyFrameRequester {
+    /// A requester that asks again after `retry`: a round trip and the time to encode a key frame.
+    pub const fn new(retry: Duration) -> Self {
+        Self {
+            retry,
+            wanted: false,
+            last: None,
+            fir_sequence: 0,
+            new_request: false,
+        }
+    }
+
+    /// Changes the time between requests.
+    pub fn set_retry(&mut self, retry: Duration) {
+        self.retry = retry;
+    }
+
+    /// A key frame is needed.
+    pub fn request(&mut self) {
+        if !self.wanted {
+            self.wanted = true;
+            self.new_request = true;
+        }
+    }
+
+    /// A key frame came.
+    pub fn on_key_frame(&mut self) {
+        self.wanted = false;
+    }
+
+    /// Whether a key frame is being waited for.
+    pub const fn is_waiting(&self) -> bool {
+        self.wanted
+    }
+
+    /// When [`poll_pli`](Self::poll_pli) or [`poll_fir`](Self::poll_fir) will have something.
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        self.wanted
+            .then(|| self.last.map_or(now, |last| last + self.retry))
+    }
+
+    fn due(&mut self, now: Instant) -> bool {
+        if !self.wanted
+            || self
+                .last
+                .is_some_and(|last| now.saturating_duration_since(last) < self.retry)
+        {
+            return false;
+        }
+        self.last = Some(now);
+        true
+    }
+
+    /// Appends a PLI when it is time. Returns whether it did.
+    pub fn poll_pli(&mut self, now: Instant, sender: Ssrc, media: Ssrc, out: &mut Vec<u8>) -> bool {
+        let due = self.due(now);
+        if due {
+            Writer::new(out).picture_loss(sender, media);
+        }
+        due
+    }
+
+    /// Appends a FIR when it is time; a repetition has the same number (RFC 5104 §4.3.1.2). Returns
+    /// whether it did.
+    pub fn poll_fir(&mut self, now: Instant, sender: Ssrc, media: Ssrc, out: &mut Vec<u8>) -> bool {
+        let due = self.due(now);
+        if due {
+            if std::mem::take(&mut self.new_request) {
+                self.fir_sequence = self.fir_sequence.wrapping_add(1);
+            }
+            let entry = FullIntraRequestEntry {
+                ssrc: media,
+                sequence: self.fir_sequence,
+            };
+            Writer::new(out).full_intra_request(sender, [entry]);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asks_until_a_key_frame_comes_and_not_too_often() {
+        let start = Instant::now();
+        let retry = Duration::from_millis(200);
+        let mut requester = KeyFrameRequester::new(retry);
+        let mut out = Vec::new();
+        let (us, them) = (Ssrc(1), Ssrc(2));
+        assert!(!requester.poll_pli(start, us, them, &mut out));
+        requester.request();
+        assert!(requester.poll_fir(start, us, them, &mut out));
+        assert!(!requester.poll_fir(start + retry / 2, us, them, &mut out));
+        assert_eq!(requester.poll_timeout(start), Some(start + retry));
+        assert!(requester.poll_fir(start + retry, us, them, &mut out));
+        // The same request has the same number.
+        assert_eq!(out[..20], out[20..]);
+        requester.on_key_frame();
+        assert_eq!(requester.poll_timeout(start), None);
+        requester.request();
+        out.clear();
+        assert!(!requester.poll_pli(start + retry, us, them, &mut out));
+        assert!(requester.poll_fir(start + retry * 2, us, them, &mut out));
+        assert_eq!(out[16], 2);
+    }
+}

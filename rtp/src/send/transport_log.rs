@@ -1,0 +1,269 @@
+//! Transport-wide numbers, and what became of the packets that carried them.
+
+use std::time::{Duration, Instant};
+
+use crate::limits::TRANSPORT_LOG_PACKETS;
+use crate::rtcp::{TransportFeedback, TransportStatus};
+use crate::sequence::{SequenceNumber, SequenceUnwrapper};
+
+/// What feedback says about a packet sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketResult {
+    /// Its unwrapped transport-wide number.
+    pub sequence: u64,
+    /// When it was sent.
+    pub sent: Instant,
+    /// Its octets, as counted when it was sent.
+    pub size: usize,
+    /// When it arrived by the receiver's clock, since the origin of that clock: only differences
+    /// mean something. `None` when it has not arrived (yet).
+    pub arrived: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    sequence: u64,
+    at: Instant,
+    size: u32,
+    reported: bool,
+}
+
+/// Gives out transport-wide numbers and remembers what was sent with them.
+#[derive(Clone, Debug)]
+pub struct TransportLog {
+    next: u64,
+    /// Packet `n` at `n` modulo the length, a power of two; grows as needed.
+    ring: Vec<Option<Sent>>,
+    oldest: u64,
+    in_flight: usize,
+    unwrapper: SequenceUnwrapper,
+    /// The receiver's clock unwrapped: the last reference time and its place.
+    reference: Option<(i32, i64)>,
+    last_feedback: Option<u8>,
+    lost_feedback: u64,
+}
+
+impl TransportLog {
+    /// A log whose first number is `first`.
+    pub fn new(first: SequenceNumber) -> Self {
+        let mut unwrapper = SequenceUnwrapper::new();
+        let next = unwrapper.unwrap(first);
+        Self {
+            next,
+            ring: Vec::new(),
+            oldest: next,
+            in_flight: 0,
+            unwrapper,
+            reference: None,
+            last_feedback: None,
+            lost_feedback: 0,
+        }
+    }
+
+    fn slot(&mut self, sequence: u64) -> Option<&mut Option<Sent>> {
+        let mask = self.ring.len().wrapping_sub(1);
+        self.ring.get_mut(sequence as usize & mask)
+    }
+
+    /// The number for a packet of `size` octets that is sent now.
+    pub fn next(&mut self, now: Instant, size: usize) -> SequenceNumber {
+        let sequence = self.next;
+        self.next += 1;
+        if self.ring.is_empty() {
+            self.ring.resize(64, None);
+        }
+        if sequence - self.oldest >= self.ring.len() as u64 {
+            self.make_room();
+        }
+        let entry = Sent {
+            sequence,
+            at: now,
+            size: u32::try_from(size).unwrap_or(u32::MAX),
+            reported: false,
+        };
+        self.in_flight += entry.size as usize;
+        if let Some(slot) = self.slot(sequence) {
+            *slot = Some(entry);
+        }
+        self.unwrapper.unwrap(SequenceNumber(sequence as u16));
+        SequenceNumber(sequence as u16)
+    }
+
+    fn make_room(&mut self) {
+        // Forget what was reported first; then grow; then forget what was not.
+        while self.oldest + (self.ring.len() as u64) < self.next {
+            let oldest = self.oldest;
+            let reported = match self.slot(oldest) {
+                Some(Some(s)) if s.sequence == oldest => s.reported,
+                _ => true,
+            };
+            if !reported {
+                if self.ring.len() < TRANSPORT_LOG_PACKETS {
+                    self.grow();
+                    return;
+                }
+                if let Some(slot) = self.slot(oldest)
+                    && let Some(sent) = slot.take()
+                {
+                    self.in_flight -= sent.size as usize;
+                }
+            }
+            self.oldest += 1;
+        }
+    }
+
+    fn grow(&mut self) {
+        let mut larger = vec![None; self.ring.len() * 2];
+        let mask = larger.len() - 1;
+        for sent in self
+            .ring
+            .iter()
+            .flatten()
+            .filter(|s| s.sequence >= self.oldest)
+        {
+            if let Some(slot) = larger.get_mut(sent.sequence as usize & mask) {
+                *slot = Some(*sent);
+            }
+        }
+        self.ring = larger;
+    }
+
+    /// Takes a feedback message; appends to `results` what it says of packets still remembered, in
+    /// order of their numbers. A packet told as not arrived may be told as arrived later.
+    pub fn on_feedback(
+        &mut self,
+        feedback: &TransportFeedback<'_>,
+        results: &mut Vec<PacketResult>,
+    ) {
+        if let Some(last) = self.last_feedback {
+            let step = feedback.feedback_count.wrapping_sub(last);
+            // Half a circle back is reordering and not loss.
+            if (2..128).contains(&step) {
+                self.lost_feedback += u64::from(step) - 1;
+            }
+        }
+        self.last_feedback = Some(feedback.feedback_count);
+        let offset = self.unwrap_reference(feedback.reference_time);
+        let base = self.unwrapper.peek(feedback.base_sequence);
+        let mask = self.ring.len().wrapping_sub(1);
+        for (sequence, (_, status)) in (base..).zip(feedback.statuses()) {
+            let Some(Some(sent)) = self.ring.get_mut(sequence as usize & mask) else {
+                continue;
+            };
+            if sent.sequence != sequence || sent.reported {
+                continue;
+            }
+            let arrived = match status {
+                TransportStatus::NotReceived => None,
+                TransportStatus::ReceivedAt(ticks) => Some(ticks + offset),
+                TransportStatus::Received => Some(0),
+            };
+            if arrived.is_some() {
+                sent.reported = true;
+                self.in_flight -= sent.size as usize;
+            }
+            results.push(PacketResult {
+                sequence,
+                sent: sent.at,
+                size: sent.size as usize,
+                arrived: arrived
+                    .map(|ticks| Duration::from_micros(u64::try_from(ticks * 250).unwrap_or(0))),
+            });
+        }
+    }
+
+    /// What to add to a message's ticks so that they do not wrap and are not negative.
+    fn unwrap_reference(&mut self, reference: i32) -> i64 {
+        // The first message lies one circle up, so that earlier times stay above zero.
+        let place = match self.reference {
+            None => i64::from(reference) + (1 << 24),
+            Some((last, place)) => {
+                let step = (reference.wrapping_sub(last) << 8) >> 8;
+                place + i64::from(step)
+            }
+        };
+        if self.reference.is_none_or(|(_, p)| place > p) {
+            self.reference = Some((reference, place));
+        }
+        (place - i64::from(reference)) * 256
+    }
+
+    /// Octets sent and not yet reported.
+    pub const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Feedback messages missing.
+    pub const fn lost_feedback(&self) -> u64 {
+        self.lost_feedback
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Ssrc;
+    use crate::receive::{TransportFeedbackConfig, TransportFeedbackGenerator};
+    use crate::rtcp::{Compound, Packet};
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    #[test]
+    fn what_arrives_is_told_with_its_time_and_the_rest_as_missing() {
+        for seed in 0..20u64 {
+            println!("seed {seed}");
+            let mut rng = StdRng::seed_from_u64(seed);
+            let start = Instant::now();
+            let mut now = start;
+            let mut log = TransportLog::new(SequenceNumber(rng.random()));
+            let mut generator = TransportFeedbackGenerator::new(TransportFeedbackConfig::default());
+            let origin = log.next;
+            let mut results = Vec::new();
+            let mut truth = Vec::new();
+            let mut out = Vec::new();
+            for _ in 0..5000 {
+                now += Duration::from_micros(rng.random_range(0..2000));
+                let number = log.next(now, 1000);
+                let arrived = rng.random_bool(0.8);
+                truth.push(arrived);
+                if arrived {
+                    generator.on_packet(now + Duration::from_millis(30), number);
+                }
+                out.clear();
+                if generator
+                    .poll_transmit(now, Ssrc(1), Ssrc(2), &mut out)
+                    .is_some()
+                {
+                    for packet in Compound::parse(&out).unwrap().packets() {
+                        if let Ok(Packet::TransportFeedback(f)) = packet {
+                            log.on_feedback(&f, &mut results);
+                        }
+                    }
+                }
+            }
+            assert_eq!(log.lost_feedback(), 0);
+            let first = results.iter().find(|r| r.arrived.is_some()).unwrap();
+            let (base_sent, base) = (first.sent, first.arrived.unwrap());
+            for r in &results {
+                assert_eq!(r.arrived.is_some(), truth[(r.sequence - origin) as usize]);
+                if let Some(at) = r.arrived {
+                    let flight = (at - base).as_micros() as i64;
+                    let sent = (r.sent - base_sent).as_micros() as i64;
+                    assert!((flight - sent).abs() <= 500, "{flight} {sent}");
+                }
+            }
+            assert!(results.len() > 4500);
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_without_feedback() {
+        let mut log = TransportLog::new(SequenceNumber(0));
+        let now = Instant::now();
+        for _ in 0..100_000 {
+            log.next(now, 10);
+        }
+        assert_eq!(log.ring.len(), TRANSPORT_LOG_PACKETS);
+        assert_eq!(log.in_flight(), TRANSPORT_LOG_PACKETS * 10);
+    }
+}
