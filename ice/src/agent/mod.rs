@@ -401,10 +401,17 @@ impl Agent {
     /// Restarts ICE: new credentials, all local candidates again, checks from
     /// the start. Data keep going by the old pair until a new one works.
     pub fn restart(&mut self, now: Instant) {
+        let credentials = Credentials::random(&mut self.rng);
+        self.restart_with(now, credentials);
+    }
+
+    /// [`restart`](Self::restart) with credentials that were told to the peer
+    /// already, as an offer tells them before it is applied.
+    pub fn restart_with(&mut self, now: Instant, credentials: Credentials) {
         if self.is_closed() {
             return;
         }
-        let fresh = Generation::new(Credentials::random(&mut self.rng));
+        let fresh = Generation::new(credentials);
         let old = std::mem::replace(&mut self.current, fresh);
         if old.selected.is_some() {
             self.previous = Some(Box::new(old));
