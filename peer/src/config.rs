@@ -100,6 +100,9 @@ pub struct Configuration {
     pub max_buffered_amount: usize,
     /// Longest UDP datagram we send, 576–65 507 bytes.
     pub max_datagram: usize,
+    /// The time of day when the connection is made: for a certificate's validity and for RTCP sender reports. Without
+    /// it both count from an arbitrary day, which no far side minds.
+    pub wall_clock: Option<std::time::SystemTime>,
 }
 
 impl Default for Configuration {
@@ -117,6 +120,7 @@ impl Default for Configuration {
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
             max_buffered_amount: 16 << 20,
             max_datagram: MAX_DATAGRAM,
+            wall_clock: None,
         }
     }
 }

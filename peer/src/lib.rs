@@ -17,6 +17,7 @@ mod error;
 mod event;
 pub mod jsep;
 pub mod limits;
+mod media;
 mod packet;
 mod types;
 

@@ -1,6 +1,9 @@
 //! RTP packets as the application gets and gives them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use tincan_rtp::extension::{Elements, ExtensionKind, ExtensionMap};
 
 /// One RTP packet, owned, cheap to clone: payload and header parts are shared slices of the datagram.
 ///
@@ -36,6 +39,8 @@ pub(crate) struct Head {
     pub(crate) profile: u16,
     /// The extension elements.
     pub(crate) elements: Bytes,
+    /// What the ids mean.
+    pub(crate) map: Option<Arc<ExtensionMap>>,
 }
 
 impl RtpPacket {
@@ -65,5 +70,35 @@ impl RtpPacket {
             .csrcs
             .chunks_exact(4)
             .filter_map(|c| Some(u32::from_be_bytes(c.try_into().ok()?)))
+    }
+
+    /// The value of a header extension.
+    pub fn extension(&self, kind: ExtensionKind) -> Option<&[u8]> {
+        let id = self.head.map.as_ref()?.id(kind)?;
+        self.elements().find(|e| e.id == id).map(|e| e.value)
+    }
+
+    /// Sets header extensions of a packet to be sent, by kind; those that were not negotiated are left out, and so are
+    /// those that the connection writes itself (mid, rid, send time, transport-wide sequence number). Values are 1 to 16
+    /// bytes; others are left out. Replaces what was there.
+    #[must_use]
+    pub fn with_extensions(mut self, values: &[(ExtensionKind, &[u8])]) -> Self {
+        let mut map = ExtensionMap::new();
+        let mut elements = Vec::new();
+        for (at, (kind, value)) in values.iter().enumerate().take(14) {
+            let id = at as u8 + 1;
+            if (1..=16).contains(&value.len()) && map.insert_kind(id, *kind).is_ok() {
+                elements.push((id << 4) | (value.len() as u8 - 1));
+                elements.extend_from_slice(value);
+            }
+        }
+        self.head.profile = tincan_rtp::extension::ONE_BYTE_PROFILE;
+        self.head.elements = elements.into();
+        self.head.map = Some(Arc::new(map));
+        self
+    }
+
+    pub(crate) fn elements(&self) -> Elements<'_> {
+        Elements::new(self.head.profile, &self.head.elements)
     }
 }

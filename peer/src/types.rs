@@ -289,16 +289,28 @@ states! {
     }
 }
 
-/// How datagrams travel. TCP carries RFC 4571 frames: the driver cuts them on the way in (each call of
-/// `handle_input` gets one frame's content), and gets them framed on the way out.
+/// How datagrams travel. TCP carries frames (RFC 4571; to a TURN server STUN's own framing): the driver cuts them on the
+/// way in, so that each call of `handle_input` gets one frame's content, and gets them framed on the way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Protocol {
     /// Datagrams.
     #[default]
     Udp,
-    /// A TCP connection we opened (RFC 6544 `active`; a local candidate's port is then 9).
+    /// A TCP connection; on the way out the driver opens it where there is none.
+    Tcp,
+    /// TLS over TCP, to a TURN server only.
+    Tls,
+}
+
+/// What kind of socket a local address is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum HostProtocol {
+    /// A UDP socket.
+    #[default]
+    Udp,
+    /// Outgoing TCP connections from this address (RFC 6544 `active`; the candidate's port is then 9).
     TcpActive,
-    /// A TCP connection accepted by our listener (RFC 6544 `passive`).
+    /// A TCP listener (RFC 6544 `passive`).
     TcpPassive,
 }
 
@@ -308,7 +320,7 @@ pub struct LocalAddress {
     /// Address and port of the socket; never the unspecified address.
     pub addr: SocketAddr,
     /// UDP, or the listening or connecting side of TCP.
-    pub transport: Protocol,
+    pub transport: HostProtocol,
 }
 
 /// The ECN field of an IP header (RFC 3168).

@@ -1,69 +1,114 @@
 //! The peer connection: passes things between the machines of the other crates and keeps the W3C's states.
+//!
+//! - `negotiation`: descriptions and candidates, by way of [`jsep`](crate::jsep);
+//! - `transport`: ICE, DTLS and SRTP, the one path of the connection;
+//! - `channels`: data channels over SCTP;
+//! - `io`: datagrams and time, in and out;
+//! - `states`: the W3C's aggregate states;
+//! - `tracks`: transceivers, RTP in and out.
+
+mod channels;
+mod io;
+mod negotiation;
+mod states;
+mod tracks;
+mod transport;
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use bytes::BytesMut;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tincan_dtls as dtls;
+use tincan_ice as ice;
 
-use crate::config::Configuration;
+use crate::certificate::Certificate;
+use crate::config::{Configuration, DtlsVersions, IceTransportPolicy};
+use crate::error::Error;
 use crate::event::Event;
-use crate::packet::RtpPacket;
+use crate::jsep::{Jsep, JsepConfig};
+use crate::media::Media;
 use crate::types::*;
-use crate::{Codec, Error};
 
-/// What is known of a transceiver (`RTCRtpTransceiver` with its sender and receiver).
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Transceiver {
-    /// Its id.
-    pub id: TransceiverId,
-    /// Audio or video.
-    pub kind: Kind,
-    /// Its mid once negotiated.
-    pub mid: Option<String>,
-    /// The wanted direction.
-    pub direction: Direction,
-    /// The negotiated direction.
-    pub current_direction: Option<Direction>,
-    /// Whether it is stopped for good.
-    pub stopped: bool,
-    /// What may be sent, most preferred first, with the far side's payload types; empty before negotiation.
-    pub send_codecs: Vec<Codec>,
-    /// What may arrive, with our payload types.
-    pub receive_codecs: Vec<Codec>,
-    /// SSRCs of what we send: one an encoding.
-    pub ssrcs: Vec<u32>,
-}
+pub use tracks::Transceiver;
+
+use channels::Channels;
+use io::Held;
+use negotiation::Signalling;
+use states::States;
+use transport::Transport;
 
 /// One end of a connection (`RTCPeerConnection`), without I/O.
 pub struct PeerConnection {
     config: Configuration,
     rng: StdRng,
     events: VecDeque<Event>,
-    signaling_state: SignalingState,
+    jsep: Jsep,
+    signalling: Signalling,
+    states: States,
+    transport: Transport,
+    channels: Channels,
+    /// Made with the first negotiated transceiver: many connections carry data only.
+    media: Option<Box<Media>>,
+    held: Held,
+    started: Instant,
+    addresses: Vec<LocalAddress>,
 }
 
 impl PeerConnection {
-    /// Most bytes that one datagram of [`poll_transmit`](Self::poll_transmit) can have: what the configuration's `max_datagram` can be.
+    /// Most bytes that one datagram of [`poll_transmit`](Self::poll_transmit) can have: what the configuration's
+    /// `max_datagram` can be.
     pub const MAX_DATAGRAM: usize = 65_507;
 
     /// A new connection (W3C §4.4.1.1).
     ///
     /// # Errors
     /// What is wrong with the configuration.
-    pub fn new(
-        mut config: Configuration,
-        _now: Instant,
-        rng: &mut impl Rng,
-    ) -> Result<Self, Error> {
+    pub fn new(mut config: Configuration, now: Instant, rng: &mut impl Rng) -> Result<Self, Error> {
         config.validate()?;
+        if let Some(wall_clock) = config.wall_clock {
+            if config
+                .certificates
+                .iter()
+                .any(|c| c.expires().is_some_and(|e| e < wall_clock))
+            {
+                return Err(Error::CertificateExpired);
+            }
+        }
+        if config.certificates.is_empty() {
+            config.certificates.push(match config.wall_clock {
+                Some(wall_clock) => Certificate::generate(wall_clock)?,
+                None => Certificate::timeless()?,
+            });
+        }
+        let mut rng = StdRng::from_rng(rng);
+        let jsep = Jsep::new(
+            JsepConfig {
+                capabilities: config.capabilities.clone(),
+                bundle_policy: config.bundle_policy,
+                ice_lite: config.ice_lite,
+                max_message_size: config.max_message_size,
+            },
+            &mut rng,
+        );
+        let agent = ice::Agent::new(ice_config(&config), now, &mut rng);
+        let dtls = dtls_config(&config)?;
+        let signalling = Signalling::new(&mut rng);
+        let channels = Channels::new(config.max_buffered_amount);
         Ok(PeerConnection {
-            config,
-            rng: StdRng::from_rng(rng),
+            rng,
             events: VecDeque::new(),
-            signaling_state: SignalingState::Stable,
+            jsep,
+            signalling,
+            states: States::default(),
+            transport: Transport::new(agent, dtls),
+            channels,
+            media: None,
+            held: Held::default(),
+            started: now,
+            addresses: Vec::new(),
+            config,
         })
     }
 
@@ -72,181 +117,43 @@ impl PeerConnection {
         &self.config
     }
 
-    /// `setConfiguration`.
+    /// `setConfiguration`. New ICE servers and policies count from the next gathering phase.
     ///
     /// # Errors
     /// What is wrong with it, or what can't change any more.
     pub fn set_configuration(&mut self, mut config: Configuration) -> Result<(), Error> {
+        self.check_open()?;
         config.validate()?;
-        self.config.allows_change_to(&config, false)?;
+        if config.certificates.is_empty() {
+            config.certificates.clone_from(&self.config.certificates);
+        }
+        self.config
+            .allows_change_to(&config, self.jsep.local().is_some())?;
         self.config = config;
         Ok(())
     }
 
-    /// Tells of a socket on which the driver receives for this connection: a base for candidates. Any time.
-    pub fn add_local_address(&mut self, _now: Instant, _address: LocalAddress) {}
+    fn check_open(&self) -> Result<(), Error> {
+        if self.jsep.state() == SignalingState::Closed {
+            Err(Error::Closed)
+        } else {
+            Ok(())
+        }
+    }
 
-    /// The socket is gone, as after a change of network.
-    pub fn remove_local_address(&mut self, _now: Instant, _address: LocalAddress) {}
+    /// The certificates in use.
+    pub fn certificates(&self) -> &[Certificate] {
+        &self.config.certificates
+    }
 
     /// Username fragments that a demultiplexer should route here: the current one and, while ICE restarts, the previous.
     pub fn local_ufrags(&self) -> impl Iterator<Item = &str> {
-        core::iter::empty()
+        self.transport.agent.local_ufrags()
     }
-
-    /// Takes a datagram. What is not for this connection, or can't be decrypted, is counted and dropped.
-    pub fn handle_input(&mut self, _now: Instant, _received: Received, _datagram: BytesMut) {}
-
-    /// Appends up to `max_datagrams` datagrams for one destination to `out`; `None` when there is nothing to send now.
-    pub fn poll_transmit(
-        &mut self,
-        _now: Instant,
-        _out: &mut Vec<u8>,
-        _max_datagrams: usize,
-    ) -> Option<Transmit> {
-        None
-    }
-
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        None
-    }
-
-    /// Lets time pass.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
-    }
-
-    /// `createOffer`.
-    ///
-    /// # Errors
-    /// [`Error::CannotCreate`] in `have-remote-offer` and `have-local-pranswer`, [`Error::Closed`].
-    pub fn create_offer(&mut self, _options: OfferOptions) -> Result<SessionDescription, Error> {
-        let _ = self.rng.next_u32();
-        Err(Error::CannotCreate {
-            state: self.signaling_state,
-            description: SdpType::Offer,
-        })
-    }
-
-    /// `createAnswer`.
-    ///
-    /// # Errors
-    /// [`Error::CannotCreate`] but in `have-remote-offer` and `have-local-pranswer`, [`Error::Closed`].
-    pub fn create_answer(&mut self, _options: AnswerOptions) -> Result<SessionDescription, Error> {
-        Err(Error::CannotCreate {
-            state: self.signaling_state,
-            description: SdpType::Answer,
-        })
-    }
-
-    /// `setLocalDescription`; `None` makes the offer or answer that the state asks for.
-    ///
-    /// # Errors
-    /// Wrong state, or an altered description.
-    pub fn set_local_description(
-        &mut self,
-        _now: Instant,
-        _description: Option<SessionDescription>,
-    ) -> Result<(), Error> {
-        Err(Error::DescriptionAltered)
-    }
-
-    /// `setRemoteDescription`. In `have-local-offer` an offer rolls ours back first, as the W3C has it.
-    ///
-    /// # Errors
-    /// Wrong state, SDP syntax, or a rule broken; nothing has changed then.
-    pub fn set_remote_description(
-        &mut self,
-        _now: Instant,
-        _description: SessionDescription,
-    ) -> Result<(), Error> {
-        Err(Error::Closed)
-    }
-
-    /// `addIceCandidate`; `None` or an empty candidate is the end of candidates.
-    ///
-    /// # Errors
-    /// No remote description, or a candidate that is malformed or for an unknown section.
-    pub fn add_ice_candidate(
-        &mut self,
-        _now: Instant,
-        _candidate: Option<IceCandidateInit>,
-    ) -> Result<(), Error> {
-        Err(Error::NoRemoteDescription)
-    }
-
-    /// `restartIce`: the next offer restarts ICE; fires `negotiationneeded`.
-    pub fn restart_ice(&mut self) {}
-
-    /// `localDescription`: the pending one, else the current one, with the candidates gathered by now.
-    pub fn local_description(&self) -> Option<SessionDescription> {
-        self.pending_local_description()
-            .or_else(|| self.current_local_description())
-    }
-
-    /// `currentLocalDescription`.
-    pub fn current_local_description(&self) -> Option<SessionDescription> {
-        None
-    }
-
-    /// `pendingLocalDescription`.
-    pub fn pending_local_description(&self) -> Option<SessionDescription> {
-        None
-    }
-
-    /// `remoteDescription`.
-    pub fn remote_description(&self) -> Option<SessionDescription> {
-        self.pending_remote_description()
-            .or_else(|| self.current_remote_description())
-    }
-
-    /// `currentRemoteDescription`.
-    pub fn current_remote_description(&self) -> Option<SessionDescription> {
-        None
-    }
-
-    /// `pendingRemoteDescription`.
-    pub fn pending_remote_description(&self) -> Option<SessionDescription> {
-        None
-    }
-
-    /// `signalingState`.
-    pub fn signaling_state(&self) -> SignalingState {
-        self.signaling_state
-    }
-
-    /// `iceGatheringState`.
-    pub fn ice_gathering_state(&self) -> IceGatheringState {
-        IceGatheringState::New
-    }
-
-    /// `iceConnectionState`.
-    pub fn ice_connection_state(&self) -> IceConnectionState {
-        IceConnectionState::New
-    }
-
-    /// `connectionState`.
-    pub fn connection_state(&self) -> PeerConnectionState {
-        PeerConnectionState::New
-    }
-
-    /// State of the DTLS transport; `None` before negotiation.
-    pub fn dtls_state(&self) -> Option<DtlsTransportState> {
-        None
-    }
-
-    /// State of the SCTP transport; `None` while no data section is negotiated.
-    pub fn sctp_state(&self) -> Option<SctpTransportState> {
-        None
-    }
-
-    /// `canTrickleIceCandidates`; `None` before a remote description.
-    pub fn can_trickle_ice_candidates(&self) -> Option<bool> {
-        None
     }
 
     /// `createDataChannel`.
@@ -255,116 +162,141 @@ impl PeerConnection {
     /// Options that contradict, or an id in use.
     pub fn create_data_channel(
         &mut self,
-        _now: Instant,
-        _label: &str,
-        _init: DataChannelInit,
+        now: Instant,
+        label: &str,
+        init: DataChannelInit,
     ) -> Result<ChannelKey, Error> {
-        Err(Error::ChannelIdUnavailable)
+        self.check_open()?;
+        let key = self.channels.create(now, label, init, &mut self.events)?;
+        self.jsep.want_data();
+        self.update_negotiation_needed();
+        Ok(key)
     }
 
-    /// Label, options and state of a channel; closed channels are forgotten after [`Event::ChannelClosed`] was taken.
-    pub fn channel(&self, _key: ChannelKey) -> Option<ChannelInfo> {
-        None
+    /// Label, options and state of a channel; closed channels are forgotten.
+    pub fn channel(&self, key: ChannelKey) -> Option<ChannelInfo> {
+        self.channels.info(key)
     }
 
     /// The channels that are not closed.
     pub fn channels(&self) -> impl Iterator<Item = ChannelKey> {
-        core::iter::empty()
+        self.channels.keys()
     }
 
     /// `send`. On an error the message was not taken; the clone of a [`Message`] costs nothing.
     ///
     /// # Errors
     /// Not open, too large, or the buffer full.
-    pub fn send(&mut self, _now: Instant, key: ChannelKey, _message: Message) -> Result<(), Error> {
-        Err(Error::NoChannel(key))
+    pub fn send(&mut self, now: Instant, key: ChannelKey, message: Message) -> Result<(), Error> {
+        self.channels.send(now, key, message)
     }
 
     /// `bufferedAmount` in bytes; 0 for an unknown channel.
-    pub fn buffered_amount(&self, _key: ChannelKey) -> usize {
-        0
+    pub fn buffered_amount(&self, key: ChannelKey) -> usize {
+        self.channels.buffered_amount(key)
     }
 
     /// `bufferedAmountLowThreshold` in bytes.
-    pub fn set_buffered_amount_low_threshold(&mut self, _key: ChannelKey, _bytes: usize) {}
+    pub fn set_buffered_amount_low_threshold(&mut self, key: ChannelKey, bytes: usize) {
+        self.channels.set_low_threshold(key, bytes);
+    }
 
     /// `close` of a channel: what is buffered still goes out.
     ///
     /// # Errors
     /// No such channel.
-    pub fn close_channel(&mut self, _now: Instant, key: ChannelKey) -> Result<(), Error> {
-        Err(Error::NoChannel(key))
+    pub fn close_channel(&mut self, now: Instant, key: ChannelKey) -> Result<(), Error> {
+        self.channels.close_channel(now, key, &mut self.events)
     }
 
-    /// `addTransceiver`.
-    ///
-    /// # Errors
-    /// Encodings that break a rule, or too many transceivers.
-    pub fn add_transceiver(
-        &mut self,
-        _kind: Kind,
-        _init: TransceiverInit,
-    ) -> Result<TransceiverId, Error> {
-        Err(Error::TooManyTransceivers)
+    /// `close`: says goodbye to the far side with what [`poll_transmit`](Self::poll_transmit) still gives; no event but
+    /// those that wait comes after it.
+    pub fn close(&mut self, now: Instant) {
+        if self.jsep.state() == SignalingState::Closed {
+            return;
+        }
+        self.jsep.close();
+        self.channels.close(now);
+        if let Some(media) = &mut self.media {
+            media.close();
+        }
+        self.states.close();
+        self.held.closing(now);
     }
+}
 
-    /// `getTransceivers`, in the order of their making.
-    pub fn transceivers(&self) -> impl Iterator<Item = Transceiver> {
-        core::iter::empty()
+fn ice_config(config: &Configuration) -> ice::Config {
+    let mut out = ice::Config::new().with_lite(config.ice_lite);
+    if config.ice_transport_policy == IceTransportPolicy::Relay {
+        out = out.with_policy(ice::Policy::Relay);
     }
+    for server in &config.ice_servers {
+        for url in &server.urls {
+            // Checked by `validate`; names are the driver's to resolve, before.
+            let Ok(parsed) = url.parse::<crate::IceServerUrl>() else {
+                continue;
+            };
+            let Ok(ip) = parsed.host.parse::<std::net::IpAddr>() else {
+                continue;
+            };
+            let addr = std::net::SocketAddr::new(ip, parsed.port);
+            let made = if parsed.scheme.is_turn() {
+                let transport = match (parsed.scheme, parsed.tcp) {
+                    (crate::IceServerScheme::Turns, _) => ice::Transport::Tls,
+                    (_, true) => ice::Transport::Tcp,
+                    (_, false) => ice::Transport::Udp,
+                };
+                let name = server.username.as_deref().unwrap_or_default();
+                let secret = server.credential.as_deref().unwrap_or_default();
+                ice::Server::turn(addr, transport, name, secret)
+            } else if parsed.scheme == crate::IceServerScheme::Stun {
+                ice::Server::stun(addr)
+            } else {
+                continue;
+            };
+            out = out.with_server(made.with_url(url));
+        }
+    }
+    out
+}
 
-    /// One transceiver.
-    pub fn transceiver(&self, _id: TransceiverId) -> Option<Transceiver> {
-        None
+fn dtls_config(config: &Configuration) -> Result<Arc<dtls::Config>, Error> {
+    let layer = |e: dtls::Error| Error::Layer {
+        layer: "dtls",
+        reason: e.to_string(),
+    };
+    let mut builder = dtls::Config::builder()
+        // In the order in which we choose as a server: GCM is twice as fast where there are AES instructions.
+        .srtp_profiles(vec![
+            dtls::SrtpProfile::AeadAes128Gcm,
+            dtls::SrtpProfile::AeadAes256Gcm,
+            dtls::SrtpProfile::AesCm128HmacSha1_80,
+        ])
+        .mtu(config.max_datagram.min(crate::limits::MAX_DATAGRAM) - 80);
+    builder = match config.dtls_versions {
+        DtlsVersions::Both => builder,
+        DtlsVersions::V12 => builder.versions(dtls::Version::Dtls12, dtls::Version::Dtls12),
+        DtlsVersions::V13 => builder.versions(dtls::Version::Dtls13, dtls::Version::Dtls13),
+    };
+    if let Some(certificate) = config.certificates.first() {
+        builder = builder.certificate(certificate.inner.certificate.clone());
     }
+    builder.build().map_err(layer)
+}
 
-    /// Sets the wanted direction of a transceiver.
-    ///
-    /// # Errors
-    /// No such transceiver, or stopped.
-    pub fn set_direction(&mut self, id: TransceiverId, _direction: Direction) -> Result<(), Error> {
-        Err(Error::NoTransceiver(id))
-    }
-
-    /// `stop` of a transceiver.
-    ///
-    /// # Errors
-    /// No such transceiver.
-    pub fn stop(&mut self, _now: Instant, id: TransceiverId) -> Result<(), Error> {
-        Err(Error::NoTransceiver(id))
-    }
-
-    /// Queues an RTP packet. Payload type, sequence number, timestamp and marker go out as given.
-    ///
-    /// # Errors
-    /// Not negotiated to send, an unknown payload type, or the queue full; the packet was not taken.
-    pub fn send_rtp(
-        &mut self,
-        _now: Instant,
-        id: TransceiverId,
-        _packet: RtpPacket,
-    ) -> Result<(), Error> {
-        Err(Error::NoTransceiver(id))
-    }
-
-    /// Asks the far side for a key frame of a received track (PLI), at most five a second.
-    ///
-    /// # Errors
-    /// No such transceiver.
-    pub fn request_key_frame(&mut self, _now: Instant, id: TransceiverId) -> Result<(), Error> {
-        Err(Error::NoTransceiver(id))
-    }
-
-    /// `close`: says goodbye to the far side with what [`poll_transmit`](Self::poll_transmit) still gives.
-    pub fn close(&mut self, _now: Instant) {
-        self.signaling_state = SignalingState::Closed;
-    }
+/// The epoch of our RTCP reports.
+fn ntp_epoch(config: &Configuration) -> Duration {
+    config
+        .wall_clock
+        .and_then(|t| t.duration_since(UNIX_EPOCH).ok())
+        .unwrap_or(Duration::from_secs(1_735_689_600))
 }
 
 impl core::fmt::Debug for PeerConnection {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("PeerConnection")
-            .field("signaling_state", &self.signaling_state)
+            .field("signaling_state", &self.jsep.state())
+            .field("connection_state", &self.states.connection)
             .finish_non_exhaustive()
     }
 }

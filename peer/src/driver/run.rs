@@ -23,7 +23,8 @@ use super::track::RemoteTrack;
 use crate::demux::{Packet, Routes, classify};
 use crate::packet::RtpPacket;
 use crate::types::{
-    ChannelKey, DataChannelInit, LocalAddress, Message, Protocol, TransceiverId, Transmit,
+    ChannelKey, DataChannelInit, HostProtocol, LocalAddress, Message, Protocol, TransceiverId,
+    Transmit,
 };
 use crate::{Configuration, Error, Event, PeerConnection};
 
@@ -195,7 +196,7 @@ impl Driver {
             for addr in local_addresses(socket.local(), config.loopback)? {
                 locals.push(LocalAddress {
                     addr,
-                    transport: Protocol::Udp,
+                    transport: HostProtocol::Udp,
                 });
             }
             sockets.push(socket);

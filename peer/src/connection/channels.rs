@@ -1,0 +1,535 @@
+//! Data channels (W3C §6): keys, states and what waits for the SCTP association. The association itself is
+//! `tincan-sctp`'s.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use tincan_sctp as sctp;
+use tincan_sctp::association::Reliability;
+use tincan_sctp::data_channel::{
+    ChannelConfig, ChannelId, Config, Endpoint, MessageKind, OpenError,
+};
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::limits::{MAX_CHANNELS, MAX_LABEL};
+use crate::types::{
+    ChannelInfo, ChannelKey, DataChannelInit, DataChannelState, DtlsRole, Message,
+    SctpTransportState,
+};
+
+/// The data channels of a connection and their association.
+pub(super) struct Channels {
+    endpoint: Option<Box<Endpoint>>,
+    pub(super) state: Option<SctpTransportState>,
+    /// In the order of their keys, which is that of their making.
+    channels: Vec<Channel>,
+    /// SCTP stream id → key, sorted by id.
+    by_id: Vec<(u16, ChannelKey)>,
+    next_key: u32,
+    max_buffered: usize,
+    remote_max_message_size: usize,
+    connecting: bool,
+    pub(super) opened: u64,
+    pub(super) closed: u64,
+}
+
+struct Channel {
+    key: ChannelKey,
+    label: String,
+    init: DataChannelInit,
+    state: DataChannelState,
+    remote: bool,
+    id: Option<ChannelId>,
+    low_threshold: usize,
+    counters: ChannelCounters,
+}
+
+/// Messages and bytes of a channel.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ChannelCounters {
+    pub(super) messages_sent: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) messages_received: u64,
+    pub(super) bytes_received: u64,
+}
+
+/// What an association is made of.
+pub(super) struct Association {
+    pub(super) role: DtlsRole,
+    pub(super) local_port: u16,
+    pub(super) remote_port: u16,
+    pub(super) remote_max_message_size: Option<u64>,
+    pub(super) max_message_size: usize,
+    pub(super) mtu: usize,
+}
+
+/// RFC 8841 §6: without `a=max-message-size` the far side takes 64 KiB.
+const UNSAID_MAX_MESSAGE_SIZE: u64 = 65_536;
+
+impl Channels {
+    pub(super) fn new(max_buffered: usize) -> Self {
+        Channels {
+            endpoint: None,
+            state: None,
+            channels: Vec::new(),
+            by_id: Vec::new(),
+            next_key: 0,
+            max_buffered,
+            remote_max_message_size: 0,
+            connecting: false,
+            opened: 0,
+            closed: 0,
+        }
+    }
+
+    fn at(&self, key: ChannelKey) -> Option<usize> {
+        self.channels.binary_search_by_key(&key, |c| c.key).ok()
+    }
+
+    fn get(&self, key: ChannelKey) -> Option<&Channel> {
+        self.at(key).and_then(|at| self.channels.get(at))
+    }
+
+    fn by_id(&mut self, id: ChannelId) -> Option<&mut Channel> {
+        let at = self
+            .by_id
+            .binary_search_by_key(&id.value(), |(i, _)| *i)
+            .ok()?;
+        let key = self.by_id.get(at)?.1;
+        let at = self.at(key)?;
+        self.channels.get_mut(at)
+    }
+
+    fn bind(&mut self, id: ChannelId, key: ChannelKey) {
+        match self.by_id.binary_search_by_key(&id.value(), |(i, _)| *i) {
+            Ok(at) => {
+                if let Some(slot) = self.by_id.get_mut(at) {
+                    slot.1 = key;
+                }
+            }
+            Err(at) => self.by_id.insert(at, (id.value(), key)),
+        }
+    }
+
+    fn new_key(&mut self) -> ChannelKey {
+        let key = ChannelKey(self.next_key);
+        self.next_key += 1;
+        key
+    }
+
+    /// W3C §6.1, createDataChannel.
+    pub(super) fn create(
+        &mut self,
+        now: Instant,
+        label: &str,
+        mut init: DataChannelInit,
+        events: &mut VecDeque<Event>,
+    ) -> Result<ChannelKey, Error> {
+        if label.len() > MAX_LABEL || init.protocol.len() > MAX_LABEL {
+            return Err(Error::ChannelOptions(
+                "label and protocol have at most 65535 bytes",
+            ));
+        }
+        if init.max_packet_life_time.is_some() && init.max_retransmits.is_some() {
+            return Err(Error::ChannelOptions(
+                "max_packet_life_time and max_retransmits exclude each other",
+            ));
+        }
+        if init
+            .max_packet_life_time
+            .is_some_and(|t| t > Duration::from_millis(u64::from(u16::MAX)))
+        {
+            return Err(Error::ChannelOptions(
+                "max_packet_life_time is at most 65535 ms",
+            ));
+        }
+        match (init.negotiated, init.id) {
+            (true, None) => return Err(Error::ChannelOptions("a negotiated channel needs an id")),
+            (true, Some(u16::MAX)) => return Err(Error::ChannelOptions("an id is at most 65534")),
+            (true, Some(id)) if self.channels.iter().any(|c| c.init.id == Some(id)) => {
+                return Err(Error::ChannelIdUnavailable);
+            }
+            (false, _) => init.id = None,
+            _ => {}
+        }
+        if self.channels.len() >= MAX_CHANNELS {
+            return Err(Error::ChannelIdUnavailable);
+        }
+        if self.state == Some(SctpTransportState::Closed) {
+            return Err(Error::ChannelIdUnavailable);
+        }
+        let key = self.new_key();
+        let channel = Channel {
+            key,
+            label: label.to_owned(),
+            init,
+            state: DataChannelState::Connecting,
+            remote: false,
+            id: None,
+            low_threshold: 0,
+            counters: ChannelCounters::default(),
+        };
+        self.channels.push(channel);
+        if self.endpoint.is_some() {
+            if let Err(error) = self.open(now, key) {
+                self.channels.pop();
+                return Err(error);
+            }
+            self.poll_events(now, events);
+        }
+        Ok(key)
+    }
+
+    /// Opens a channel on the association that exists.
+    fn open(&mut self, now: Instant, key: ChannelKey) -> Result<(), Error> {
+        let at = self.at(key).ok_or(Error::NoChannel(key))?;
+        let (Some(channel), Some(endpoint)) = (self.channels.get_mut(at), &mut self.endpoint)
+        else {
+            return Ok(());
+        };
+        let reliability = match (
+            channel.init.max_packet_life_time,
+            channel.init.max_retransmits,
+        ) {
+            (Some(time), _) => Reliability::MaxLifetime(time),
+            (_, Some(count)) => Reliability::MaxRetransmits(count),
+            _ => Reliability::Reliable,
+        };
+        let config = ChannelConfig {
+            label: channel.label.clone(),
+            protocol: channel.init.protocol.clone(),
+            ordered: channel.init.ordered,
+            reliability,
+            negotiated: channel.init.id.filter(|_| channel.init.negotiated),
+            priority: channel.init.priority,
+        };
+        let id = endpoint.open(now, config).map_err(|e| match e {
+            OpenError::InUse | OpenError::Exhausted | OpenError::InvalidId => {
+                Error::ChannelIdUnavailable
+            }
+            other => Error::Layer {
+                layer: "sctp",
+                reason: other.to_string(),
+            },
+        })?;
+        channel.id = Some(id);
+        channel.init.id = Some(id.value());
+        if channel.low_threshold > 0 {
+            endpoint.set_buffered_amount_low_threshold(id, channel.low_threshold);
+        }
+        self.bind(id, key);
+        Ok(())
+    }
+
+    /// Negotiation gave a data section: makes the association, or updates the one there is.
+    pub(super) fn associate(
+        &mut self,
+        now: Instant,
+        association: Association,
+        rng: &mut StdRng,
+        events: &mut VecDeque<Event>,
+    ) {
+        let max = association
+            .remote_max_message_size
+            .unwrap_or(UNSAID_MAX_MESSAGE_SIZE);
+        self.remote_max_message_size = usize::try_from(max).unwrap_or(usize::MAX);
+        if let Some(endpoint) = &mut self.endpoint {
+            endpoint.set_remote_max_message_size(self.remote_max_message_size);
+            return;
+        }
+        if self.state == Some(SctpTransportState::Closed) {
+            return;
+        }
+        let config = Config {
+            association: sctp::Config {
+                local_port: association.local_port,
+                remote_port: association.remote_port,
+                mtu: association.mtu,
+                max_message_size: match association.max_message_size {
+                    0 => usize::MAX / 4,
+                    size => size,
+                },
+                // RFC 9653: DTLS's integrity is the stronger.
+                zero_checksum: true,
+                // ICE's consent tells when the path is dead.
+                max_retransmissions: None,
+                heartbeat_interval: None,
+                ..Default::default()
+            },
+            role: match association.role {
+                DtlsRole::Client => tincan_sctp::data_channel::Role::Client,
+                DtlsRole::Server => tincan_sctp::data_channel::Role::Server,
+            },
+            remote_max_message_size: self.remote_max_message_size,
+            high_water_mark: self.max_buffered,
+        };
+        self.endpoint = Some(Box::new(Endpoint::new(config, now, rng)));
+        self.state = Some(SctpTransportState::Connecting);
+        self.connecting = false;
+        for key in self.channels.iter().map(|c| c.key).collect::<Vec<_>>() {
+            if self.open(now, key).is_err() {
+                self.end(key, events);
+            }
+        }
+    }
+
+    /// DTLS is up: both ends begin the handshake.
+    pub(super) fn connect(&mut self, now: Instant) {
+        if let Some(endpoint) = self.endpoint.as_mut().filter(|_| !self.connecting) {
+            self.connecting = true;
+            endpoint.connect(now);
+        }
+    }
+
+    /// The data section is gone.
+    pub(super) fn disassociate(&mut self, now: Instant, events: &mut VecDeque<Event>) {
+        if let Some(endpoint) = &mut self.endpoint {
+            endpoint.abort(now);
+            self.poll_events(now, events);
+        }
+    }
+
+    fn end(&mut self, key: ChannelKey, events: &mut VecDeque<Event>) {
+        if let Some(at) = self.at(key) {
+            let channel = self.channels.remove(at);
+            if let Some(id) = channel.id {
+                self.by_id.retain(|(i, k)| !(*i == id.value() && *k == key));
+            }
+            self.closed += 1;
+            events.push_back(Event::ChannelClosed(key));
+        }
+    }
+
+    pub(super) fn info(&self, key: ChannelKey) -> Option<ChannelInfo> {
+        let c = self.get(key)?;
+        Some(ChannelInfo {
+            key,
+            label: c.label.clone(),
+            init: c.init.clone(),
+            state: c.state,
+            remote: c.remote,
+        })
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = ChannelKey> {
+        self.channels.iter().map(|c| c.key)
+    }
+
+    pub(super) fn send(
+        &mut self,
+        now: Instant,
+        key: ChannelKey,
+        message: Message,
+    ) -> Result<(), Error> {
+        let at = self.at(key).ok_or(Error::NoChannel(key))?;
+        let Some(channel) = self.channels.get_mut(at) else {
+            return Err(Error::NoChannel(key));
+        };
+        let (DataChannelState::Open, Some(id), Some(endpoint)) =
+            (channel.state, channel.id, &mut self.endpoint)
+        else {
+            return Err(Error::ChannelNotOpen(key));
+        };
+        let len = message.len();
+        let message = match message {
+            Message::Text(text) => tincan_sctp::data_channel::Message::Text(text),
+            Message::Binary(bytes) => tincan_sctp::data_channel::Message::Binary(bytes),
+        };
+        endpoint.send(now, id, message).map_err(|e| match e {
+            sctp::SendError::TooLarge => Error::MessageTooLarge {
+                len,
+                max: self.remote_max_message_size,
+            },
+            sctp::SendError::Full => Error::ChannelBufferFull,
+            sctp::SendError::Closed | sctp::SendError::NoSuchStream => Error::ChannelNotOpen(key),
+            other => Error::Layer {
+                layer: "sctp",
+                reason: other.to_string(),
+            },
+        })?;
+        channel.counters.messages_sent += 1;
+        channel.counters.bytes_sent += len as u64;
+        Ok(())
+    }
+
+    pub(super) fn buffered_amount(&self, key: ChannelKey) -> usize {
+        match (self.get(key).and_then(|c| c.id), &self.endpoint) {
+            (Some(id), Some(endpoint)) => endpoint.buffered_amount(id),
+            _ => 0,
+        }
+    }
+
+    pub(super) fn set_low_threshold(&mut self, key: ChannelKey, bytes: usize) {
+        let Some(channel) = self.at(key).and_then(|at| self.channels.get_mut(at)) else {
+            return;
+        };
+        channel.low_threshold = bytes;
+        if let (Some(id), Some(endpoint)) = (channel.id, &mut self.endpoint) {
+            endpoint.set_buffered_amount_low_threshold(id, bytes);
+        }
+    }
+
+    pub(super) fn close_channel(
+        &mut self,
+        now: Instant,
+        key: ChannelKey,
+        events: &mut VecDeque<Event>,
+    ) -> Result<(), Error> {
+        let at = self.at(key).ok_or(Error::NoChannel(key))?;
+        let Some(channel) = self.channels.get_mut(at) else {
+            return Err(Error::NoChannel(key));
+        };
+        match (channel.id, &mut self.endpoint) {
+            (Some(id), Some(endpoint)) => {
+                channel.state = DataChannelState::Closing;
+                endpoint.close_channel(now, id);
+                self.poll_events(now, events);
+            }
+            // Never reached the far side.
+            _ => self.end(key, events),
+        }
+        Ok(())
+    }
+
+    /// The connection closes: the far side learns it from one ABORT.
+    pub(super) fn close(&mut self, now: Instant) {
+        if let Some(endpoint) = &mut self.endpoint {
+            endpoint.abort(now);
+        }
+        self.channels.clear();
+        self.by_id.clear();
+        self.state = self.state.map(|_| SctpTransportState::Closed);
+    }
+
+    pub(super) fn handle_input(&mut self, now: Instant, packet: Bytes) {
+        if let Some(endpoint) = &mut self.endpoint {
+            endpoint.handle_input(now, packet);
+        }
+    }
+
+    pub(super) fn has_association(&self) -> bool {
+        self.endpoint.is_some()
+    }
+
+    /// Appends one SCTP packet.
+    pub(super) fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
+        self.endpoint
+            .as_mut()
+            .is_some_and(|e| e.poll_transmit(now, out).is_some())
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.endpoint.as_ref().and_then(|e| e.poll_timeout())
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if let Some(endpoint) = &mut self.endpoint {
+            endpoint.handle_timeout(now);
+        }
+    }
+
+    /// Takes over the association's news.
+    pub(super) fn poll_events(&mut self, _now: Instant, events: &mut VecDeque<Event>) {
+        use tincan_sctp::data_channel::Event as E;
+        while let Some(event) = self.endpoint.as_mut().and_then(|e| e.poll_event()) {
+            match event {
+                E::Connected => self.state = Some(SctpTransportState::Connected),
+                E::ChannelOpened { id, config, remote } => {
+                    self.on_opened(id, *config, remote, events)
+                }
+                E::Message { id, kind, data } => {
+                    let Some(channel) = self.by_id(id) else {
+                        continue;
+                    };
+                    let bytes = data.into_bytes();
+                    let message = match kind {
+                        // RFC 8831 §6.6 says UTF-8; what is not reaches the application as what it is.
+                        MessageKind::Text if core::str::from_utf8(&bytes).is_ok() => {
+                            Message::Text(bytes)
+                        }
+                        _ => Message::Binary(bytes),
+                    };
+                    channel.counters.messages_received += 1;
+                    channel.counters.bytes_received += message.len() as u64;
+                    let key = channel.key;
+                    events.push_back(Event::ChannelMessage(key, message));
+                }
+                E::ChannelClosing { id } => {
+                    if let Some(channel) = self
+                        .by_id(id)
+                        .filter(|c| c.state != DataChannelState::Closing)
+                    {
+                        channel.state = DataChannelState::Closing;
+                        let key = channel.key;
+                        events.push_back(Event::ChannelClosing(key));
+                    }
+                }
+                E::ChannelClosed { id } => {
+                    if let Some(key) = self.by_id(id).map(|c| c.key) {
+                        self.end(key, events);
+                    }
+                }
+                E::BufferedAmountLow { id } | E::Writable { id } => {
+                    if let Some(key) = self.by_id(id).map(|c| c.key) {
+                        events.push_back(Event::BufferedAmountLow(key));
+                    }
+                }
+                E::Closed { .. } => {
+                    self.state = Some(SctpTransportState::Closed);
+                    for key in self.channels.iter().map(|c| c.key).collect::<Vec<_>>() {
+                        self.end(key, events);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn on_opened(
+        &mut self,
+        id: ChannelId,
+        config: ChannelConfig,
+        remote: bool,
+        events: &mut VecDeque<Event>,
+    ) {
+        self.opened += 1;
+        if !remote {
+            if let Some(channel) = self.by_id(id) {
+                channel.state = DataChannelState::Open;
+                let key = channel.key;
+                events.push_back(Event::ChannelOpen(key));
+            }
+            return;
+        }
+        let key = self.new_key();
+        let (life, retransmits) = match config.reliability {
+            Reliability::MaxLifetime(time) => (Some(time), None),
+            Reliability::MaxRetransmits(count) => (None, Some(count)),
+            _ => (None, None),
+        };
+        self.channels.push(Channel {
+            key,
+            label: config.label,
+            init: DataChannelInit {
+                ordered: config.ordered,
+                max_packet_life_time: life,
+                max_retransmits: retransmits,
+                protocol: config.protocol,
+                negotiated: false,
+                id: Some(id.value()),
+                priority: config.priority,
+            },
+            state: DataChannelState::Open,
+            remote: true,
+            id: Some(id),
+            low_threshold: 0,
+            counters: ChannelCounters::default(),
+        });
+        self.bind(id, key);
+        events.push_back(Event::DataChannel(key));
+        events.push_back(Event::ChannelOpen(key));
+    }
+}

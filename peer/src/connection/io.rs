@@ -1,0 +1,269 @@
+//! Datagrams and time, in and out.
+
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use super::PeerConnection;
+use super::transport::Arrived;
+use crate::limits::MAX_QUEUED_EVENTS;
+use crate::types::{Received, SignalingState, Transmit};
+
+/// A datagram that did not fit into the run it was made for: it goes out first the next time.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    bytes: Vec<u8>,
+    transmit: Option<Transmit>,
+    closing: Option<Closing>,
+}
+
+/// What is still to be said after `close`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    /// RTCP BYE and SCTP ABORT or SHUTDOWN.
+    Goodbyes,
+    /// DTLS close_notify.
+    Dtls,
+    /// Nothing any more.
+    Done,
+}
+
+impl Held {
+    pub(super) fn closing(&mut self, _now: Instant) {
+        self.closing = Some(Closing::Goodbyes);
+    }
+}
+
+/// What kind of datagram a run is made of.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Rtp,
+    Data,
+}
+
+impl PeerConnection {
+    /// Takes a datagram. What is not for this connection, or can't be decrypted, is counted and dropped.
+    pub fn handle_input(&mut self, now: Instant, received: Received, datagram: BytesMut) {
+        if self.jsep.state() == SignalingState::Closed {
+            return;
+        }
+        match self
+            .transport
+            .handle_input(now, received, datagram, &mut self.rng)
+        {
+            Arrived::Rtp(packet) => {
+                // Beyond the limit the application does not keep up: media is what can be lost.
+                if self.events.len() < MAX_QUEUED_EVENTS {
+                    if let Some(media) = &mut self.media {
+                        media.handle_rtp(now, packet, &mut self.events);
+                    }
+                }
+            }
+            Arrived::Rtcp(packet) => {
+                if let Some(media) = &mut self.media {
+                    media.handle_rtcp(now, &packet, &mut self.events);
+                }
+            }
+            Arrived::Dtls => self.after_dtls(now),
+            Arrived::Nothing => self.after_input(now),
+        }
+    }
+
+    /// ICE may have news, and DTLS may begin.
+    pub(super) fn after_input(&mut self, now: Instant) {
+        self.drain_ice_events();
+        if self.transport.dtls().is_none() && self.transport.agent.can_send() {
+            self.transport.ensure_dtls(now, &mut self.rng);
+        }
+        self.after_dtls(now);
+    }
+
+    /// DTLS may have news and data.
+    fn after_dtls(&mut self, now: Instant) {
+        self.transport.poll_dtls_events();
+        if let Some(dtls) = self.transport.dtls_mut() {
+            let connected = dtls.is_connected();
+            while let Some(data) = dtls.poll_data() {
+                self.channels.handle_input(now, data.freeze());
+            }
+            if connected {
+                self.channels.connect(now);
+            }
+        }
+        self.channels.poll_events(now, &mut self.events);
+        self.update_states();
+    }
+
+    /// Appends up to `max_datagrams` datagrams for one destination to `out`; `None` when there is nothing to send now.
+    /// All but the last have the same length, the last none longer.
+    pub fn poll_transmit(
+        &mut self,
+        now: Instant,
+        out: &mut Vec<u8>,
+        max_datagrams: usize,
+    ) -> Option<Transmit> {
+        if let Some(transmit) = self.held.transmit.take() {
+            out.extend_from_slice(&self.held.bytes);
+            return Some(transmit);
+        }
+        if self.held.closing.is_some() {
+            return self.poll_closing(now, out);
+        }
+        let transmit = self
+            .transport
+            .poll_ice(now, out)
+            .or_else(|| self.transport.poll_handshake(now, out))
+            .or_else(|| self.poll_rtcp(now, out))
+            .or_else(|| self.poll_run(now, out, max_datagrams, Source::Rtp))
+            .or_else(|| self.poll_run(now, out, max_datagrams, Source::Data));
+        if transmit.is_some() && self.transport.dtls().is_some_and(|d| !d.is_connected()) {
+            // Our last flight may have been what the handshake waited for.
+            self.after_dtls(now);
+        }
+        transmit
+    }
+
+    fn poll_rtcp(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Transmit> {
+        let media = self.media.as_mut().filter(|_| self.transport.has_srtp())?;
+        let start = out.len();
+        let head = self.transport.headroom();
+        out.resize(start + head, 0);
+        if !media.poll_rtcp(now, out) {
+            out.truncate(start);
+            return None;
+        }
+        self.transport.send_rtcp(now, out, start, head)
+    }
+
+    /// Appends datagrams of one size, as one GSO call can send them.
+    fn poll_run(
+        &mut self,
+        now: Instant,
+        out: &mut Vec<u8>,
+        max: usize,
+        source: Source,
+    ) -> Option<Transmit> {
+        let mut run = self.poll_one(now, out, source)?;
+        let segment = run.len;
+        let mut count = 1;
+        while count < max && run.transport == crate::Protocol::Udp {
+            let at = out.len();
+            let Some(next) = self.poll_one(now, out, source) else {
+                break;
+            };
+            let fits = next.len <= segment
+                && (next.local, next.remote, next.transport)
+                    == (run.local, run.remote, run.transport);
+            if !fits {
+                self.held.bytes.clear();
+                self.held
+                    .bytes
+                    .extend_from_slice(out.get(at..).unwrap_or_default());
+                self.held.transmit = Some(next);
+                out.truncate(at);
+                break;
+            }
+            run.len += next.len;
+            count += 1;
+            if next.len < segment {
+                break;
+            }
+        }
+        run.segment_size = (count > 1).then_some(segment);
+        Some(run)
+    }
+
+    fn poll_one(&mut self, now: Instant, out: &mut Vec<u8>, source: Source) -> Option<Transmit> {
+        let start = out.len();
+        match source {
+            Source::Rtp => {
+                let media = self
+                    .media
+                    .as_mut()
+                    .filter(|m| m.has_queued() && self.transport.has_srtp())?;
+                let head = self.transport.headroom();
+                out.resize(start + head, 0);
+                if !media.poll_rtp(now, out) {
+                    out.truncate(start);
+                    return None;
+                }
+                self.transport.send_rtp(now, out, start, head)
+            }
+            Source::Data => {
+                if !self.channels.has_association() || !self.transport.agent.can_send() {
+                    return None;
+                }
+                let head = self.transport.headroom();
+                let dtls = self.transport.dtls_mut().filter(|d| d.is_connected())?;
+                out.resize(start + head + dtls.headroom(), 0);
+                if !self.channels.poll_transmit(now, out)
+                    || dtls.seal_in_place(out, start + head).is_err()
+                {
+                    out.truncate(start);
+                    return None;
+                }
+                self.transport.frame(now, out, start)
+            }
+        }
+    }
+
+    /// After `close`: BYE, what SCTP still says, close_notify, and then nothing.
+    fn poll_closing(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Transmit> {
+        if self.held.closing == Some(Closing::Goodbyes) {
+            if let Some(transmit) = self
+                .poll_rtcp(now, out)
+                .or_else(|| self.poll_one(now, out, Source::Data))
+            {
+                return Some(transmit);
+            }
+            if let Some(dtls) = self.transport.dtls_mut() {
+                dtls.close(now);
+            }
+            self.held.closing = Some(Closing::Dtls);
+        }
+        if self.held.closing == Some(Closing::Dtls) {
+            if let Some(transmit) = self.transport.poll_handshake(now, out) {
+                return Some(transmit);
+            }
+            self.transport.agent.close();
+            self.held.closing = Some(Closing::Done);
+        }
+        None
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called next; `None` when nothing waits.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.held.closing.is_some() {
+            return None;
+        }
+        let media = self
+            .media
+            .as_ref()
+            .filter(|_| self.transport.has_srtp())
+            .and_then(|m| m.poll_timeout(None));
+        [
+            self.transport.poll_timeout(),
+            self.channels.poll_timeout(),
+            media,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Lets time pass.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.jsep.state() == SignalingState::Closed {
+            return;
+        }
+        self.transport.handle_timeout(now);
+        self.channels.handle_timeout(now);
+        self.after_input(now);
+    }
+
+    /// Bytes of one SCTP packet so that the datagram around it has at most `max_datagram`.
+    pub(super) fn sctp_mtu(&self) -> usize {
+        // 48 for IPv6 and UDP, 50 for DTLS, 36 for a TURN Send indication.
+        self.config.max_datagram.saturating_sub(100).max(500)
+    }
+}

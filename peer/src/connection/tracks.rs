@@ -1,0 +1,199 @@
+//! Transceivers with their senders and receivers (W3C §5), and RTP in and out.
+
+use std::time::Instant;
+
+use super::PeerConnection;
+use crate::codec::Codec;
+use crate::error::Error;
+use crate::jsep;
+use crate::packet::RtpPacket;
+use crate::types::{Direction, Encoding, Kind, TransceiverId, TransceiverInit};
+
+/// What is known of a transceiver (`RTCRtpTransceiver` with its sender and receiver).
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Transceiver {
+    /// Its id.
+    pub id: TransceiverId,
+    /// Audio or video.
+    pub kind: Kind,
+    /// Its mid once negotiated.
+    pub mid: Option<String>,
+    /// The wanted direction.
+    pub direction: Direction,
+    /// The negotiated direction.
+    pub current_direction: Option<Direction>,
+    /// Whether it is stopped or about to be.
+    pub stopped: bool,
+    /// What may be sent, most preferred first, with the far side's payload types; empty before negotiation.
+    pub send_codecs: Vec<Codec>,
+    /// What may arrive, with our payload types.
+    pub receive_codecs: Vec<Codec>,
+    /// Send encodings.
+    pub encodings: Vec<Encoding>,
+    /// SSRCs of what we send: one an encoding.
+    pub ssrcs: Vec<u32>,
+    /// Ids of the sender's media streams.
+    pub streams: Vec<String>,
+    /// Id of the sender's track.
+    pub track: Option<String>,
+}
+
+impl Transceiver {
+    fn of(t: &jsep::Transceiver) -> Self {
+        let negotiated = t.negotiated();
+        Transceiver {
+            id: t.id(),
+            kind: t.kind(),
+            mid: t.mid().map(str::to_owned),
+            direction: t.direction(),
+            current_direction: t.current_direction(),
+            stopped: t.is_stopping(),
+            send_codecs: negotiated
+                .map(|n| n.send_codecs.clone())
+                .unwrap_or_default(),
+            receive_codecs: negotiated
+                .map(|n| n.receive_codecs.clone())
+                .unwrap_or_default(),
+            encodings: t.encodings().to_vec(),
+            ssrcs: t.ssrcs().iter().map(|s| s.media).collect(),
+            streams: t.streams().to_vec(),
+            track: t.track().map(str::to_owned),
+        }
+    }
+}
+
+impl PeerConnection {
+    /// `addTransceiver`.
+    ///
+    /// # Errors
+    /// Encodings that break a rule, or too many transceivers.
+    pub fn add_transceiver(
+        &mut self,
+        kind: Kind,
+        init: TransceiverInit,
+    ) -> Result<TransceiverId, Error> {
+        let id = self.jsep.add_transceiver(kind, init, &mut self.rng)?;
+        self.update_negotiation_needed();
+        Ok(id)
+    }
+
+    /// `addTrack`: on a transceiver that has none and never sent, or on a new one.
+    ///
+    /// # Errors
+    /// The track is sent already, or too many transceivers.
+    pub fn add_track(
+        &mut self,
+        kind: Kind,
+        track: &str,
+        streams: Vec<String>,
+    ) -> Result<TransceiverId, Error> {
+        let id = self.jsep.add_track(kind, track, streams, &mut self.rng)?;
+        self.update_negotiation_needed();
+        Ok(id)
+    }
+
+    /// `removeTrack`.
+    ///
+    /// # Errors
+    /// No such transceiver.
+    pub fn remove_track(&mut self, id: TransceiverId) -> Result<(), Error> {
+        self.jsep.remove_track(id)?;
+        self.update_negotiation_needed();
+        Ok(())
+    }
+
+    /// `getTransceivers`, in the order of their making.
+    pub fn transceivers(&self) -> impl Iterator<Item = Transceiver> {
+        self.jsep.transceivers().iter().map(Transceiver::of)
+    }
+
+    /// One transceiver.
+    pub fn transceiver(&self, id: TransceiverId) -> Option<Transceiver> {
+        self.jsep.transceiver(id).map(Transceiver::of)
+    }
+
+    /// Sets the wanted direction of a transceiver.
+    ///
+    /// # Errors
+    /// No such transceiver, or stopped.
+    pub fn set_direction(&mut self, id: TransceiverId, direction: Direction) -> Result<(), Error> {
+        self.jsep.set_direction(id, direction)?;
+        self.update_negotiation_needed();
+        Ok(())
+    }
+
+    /// `setStreams` of a transceiver's sender.
+    ///
+    /// # Errors
+    /// No such transceiver.
+    pub fn set_streams(&mut self, id: TransceiverId, streams: Vec<String>) -> Result<(), Error> {
+        self.jsep.set_streams(id, streams)?;
+        self.update_negotiation_needed();
+        Ok(())
+    }
+
+    /// `setParameters` of a sender, as far as its encodings go: same rids in the same order.
+    ///
+    /// # Errors
+    /// Rids or their number changed, or a rule is broken.
+    pub fn set_encodings(
+        &mut self,
+        id: TransceiverId,
+        encodings: Vec<Encoding>,
+    ) -> Result<(), Error> {
+        self.jsep.set_encodings(id, encodings)
+    }
+
+    /// `setCodecPreferences`; an empty list takes them away.
+    ///
+    /// # Errors
+    /// A codec that is none of the capabilities, or no media codec in the list.
+    pub fn set_codec_preferences(
+        &mut self,
+        id: TransceiverId,
+        codecs: Vec<Codec>,
+    ) -> Result<(), Error> {
+        self.jsep.set_codec_preferences(id, codecs)
+    }
+
+    /// `stop` of a transceiver.
+    ///
+    /// # Errors
+    /// No such transceiver.
+    pub fn stop(&mut self, _now: Instant, id: TransceiverId) -> Result<(), Error> {
+        self.jsep.stop(id)?;
+        self.update_negotiation_needed();
+        Ok(())
+    }
+
+    /// Queues an RTP packet. Payload type, sequence number, timestamp and marker go out as given.
+    ///
+    /// # Errors
+    /// Not negotiated to send, an unknown payload type, or the queue full; the packet was not taken.
+    pub fn send_rtp(
+        &mut self,
+        _now: Instant,
+        id: TransceiverId,
+        packet: RtpPacket,
+    ) -> Result<(), Error> {
+        self.check_open()?;
+        match &mut self.media {
+            Some(media) => media.send(id, packet),
+            None if self.jsep.transceiver(id).is_none() => Err(Error::NoTransceiver(id)),
+            None => Err(Error::NotSending(id)),
+        }
+    }
+
+    /// Asks the far side for a key frame of a received track (PLI), at most five a second.
+    ///
+    /// # Errors
+    /// No such transceiver.
+    pub fn request_key_frame(&mut self, _now: Instant, id: TransceiverId) -> Result<(), Error> {
+        self.jsep.transceiver(id).ok_or(Error::NoTransceiver(id))?;
+        if let Some(media) = &mut self.media {
+            media.request_key_frame(id);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,439 @@
+//! The one transport of a connection: ICE below, DTLS on it, SRTP keyed by it. No SDP and no media here.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use rand::rngs::StdRng;
+use tincan_dtls as dtls;
+use tincan_ice as ice;
+use tincan_srtp as srtp;
+
+use crate::error::Error;
+use crate::limits::MAX_EARLY_DTLS;
+use crate::types::{DtlsRole, DtlsTransportState, Ecn, HostProtocol, Protocol, Received, Transmit};
+
+/// ICE agent, DTLS connection and SRTP contexts.
+pub(super) struct Transport {
+    pub(super) agent: ice::Agent,
+    config: Arc<dtls::Config>,
+    dtls: Option<Box<dtls::Connection>>,
+    pub(super) state: Option<DtlsTransportState>,
+    srtp: Option<Box<Srtp>>,
+    /// What negotiation has decided, before there is a path.
+    plan: Option<Plan>,
+    /// DTLS datagrams that came before the plan.
+    early: Vec<BytesMut>,
+    pub(super) counters: Counters,
+}
+
+/// Role and fingerprints for a DTLS connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Plan {
+    role: DtlsRole,
+    fingerprints: Vec<String>,
+}
+
+struct Srtp {
+    sender: srtp::Sender,
+    receiver: srtp::Receiver,
+}
+
+/// Datagrams and what became of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counters {
+    pub(super) bytes_sent: u64,
+    pub(super) packets_sent: u64,
+    pub(super) bytes_received: u64,
+    pub(super) packets_received: u64,
+    /// From an unknown path, of an unknown kind, or before keys.
+    pub(super) dropped: u64,
+    /// Not authentic.
+    pub(super) forged: u64,
+}
+
+/// What a datagram was.
+pub(super) enum Arrived {
+    /// Dealt with here.
+    Nothing,
+    /// DTLS was fed: data and events may wait.
+    Dtls,
+    /// A decrypted RTP packet.
+    Rtp(BytesMut),
+    /// Decrypted RTCP.
+    Rtcp(BytesMut),
+}
+
+impl Transport {
+    pub(super) fn new(agent: ice::Agent, config: Arc<dtls::Config>) -> Self {
+        Transport {
+            agent,
+            config,
+            dtls: None,
+            state: None,
+            srtp: None,
+            plan: None,
+            early: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Negotiation decided on role and fingerprints; a change of fingerprints begins a new association.
+    pub(super) fn set_plan(
+        &mut self,
+        now: Instant,
+        role: DtlsRole,
+        fingerprints: &[String],
+        rng: &mut StdRng,
+    ) -> Result<(), Error> {
+        let plan = Plan {
+            role,
+            fingerprints: fingerprints.to_vec(),
+        };
+        if self.plan.as_ref() == Some(&plan) {
+            return Ok(());
+        }
+        // A line with a hash function we don't know is no fault: another may be known (RFC 8122 §5).
+        let known: Vec<dtls::Fingerprint> = plan
+            .fingerprints
+            .iter()
+            .filter_map(|f| f.parse().ok())
+            .collect();
+        if known.is_empty() {
+            return Err(crate::DescriptionFault::Fingerprint.into());
+        }
+        if self
+            .plan
+            .as_ref()
+            .is_some_and(|p| p.fingerprints != plan.fingerprints || p.role != plan.role)
+        {
+            self.dtls = None;
+            self.srtp = None;
+        }
+        self.plan = Some(plan);
+        if self.state.is_none() || self.dtls.is_none() {
+            self.state = Some(DtlsTransportState::New);
+        }
+        for datagram in core::mem::take(&mut self.early) {
+            self.handle_dtls(now, datagram, rng);
+        }
+        Ok(())
+    }
+
+    /// Makes the DTLS connection once there is a path and a plan.
+    pub(super) fn ensure_dtls(&mut self, now: Instant, rng: &mut StdRng) {
+        let Some(plan) = self.plan.as_ref().filter(|_| self.dtls.is_none()) else {
+            return;
+        };
+        if matches!(
+            self.state,
+            Some(DtlsTransportState::Closed | DtlsTransportState::Failed)
+        ) {
+            return;
+        }
+        let role = match plan.role {
+            DtlsRole::Client => dtls::Role::Client,
+            DtlsRole::Server => dtls::Role::Server,
+        };
+        let Ok(mut connection) = dtls::Connection::new(self.config.clone(), role, now, rng) else {
+            self.state = Some(DtlsTransportState::Failed);
+            return;
+        };
+        connection.set_remote_fingerprints(
+            plan.fingerprints
+                .iter()
+                .filter_map(|f| f.parse().ok())
+                .collect(),
+        );
+        self.dtls = Some(Box::new(connection));
+        self.state = Some(DtlsTransportState::Connecting);
+    }
+
+    /// Our DTLS role, once decided.
+    pub(super) fn role(&self) -> Option<DtlsRole> {
+        self.plan.as_ref().map(|p| p.role)
+    }
+
+    pub(super) fn dtls(&self) -> Option<&dtls::Connection> {
+        self.dtls.as_deref()
+    }
+
+    pub(super) fn dtls_mut(&mut self) -> Option<&mut dtls::Connection> {
+        self.dtls.as_deref_mut()
+    }
+
+    pub(super) fn has_srtp(&self) -> bool {
+        self.srtp.is_some()
+    }
+
+    pub(super) fn srtp_profile(&self) -> Option<srtp::Profile> {
+        self.srtp.as_ref().map(|s| s.sender.profile())
+    }
+
+    /// Sorts a datagram (RFC 7983) and decrypts media.
+    pub(super) fn handle_input(
+        &mut self,
+        now: Instant,
+        received: Received,
+        mut datagram: BytesMut,
+        rng: &mut StdRng,
+    ) -> Arrived {
+        use crate::demux::Packet;
+        self.counters.packets_received += 1;
+        self.counters.bytes_received += datagram.len() as u64;
+        let source = ice::Source {
+            local: received.local,
+            remote: received.remote,
+            transport: ice_transport(received.transport),
+        };
+        let mut kind = crate::demux::classify(&datagram);
+        if matches!(kind, Packet::Stun | Packet::TurnChannel) {
+            match self.agent.handle_input(now, source, &datagram) {
+                ice::Input::Consumed => return Arrived::Nothing,
+                ice::Input::NotMine => {
+                    self.counters.dropped += 1;
+                    return Arrived::Nothing;
+                }
+                // What a TURN server wrapped is a datagram by itself.
+                ice::Input::Data(range) => {
+                    datagram.truncate(range.end);
+                    let _ = datagram.split_to(range.start.min(datagram.len()));
+                    kind = crate::demux::classify(&datagram);
+                }
+            }
+        } else if !self.agent.data_received(now, source) {
+            self.counters.dropped += 1;
+            return Arrived::Nothing;
+        }
+        match kind {
+            Packet::Dtls => {
+                self.handle_dtls(now, datagram, rng);
+                return Arrived::Dtls;
+            }
+            Packet::Rtp => {
+                if let Some(srtp) = &mut self.srtp {
+                    match srtp.receiver.unprotect_rtp(&mut datagram) {
+                        Ok(len) => {
+                            datagram.truncate(len);
+                            return Arrived::Rtp(datagram);
+                        }
+                        Err(_) => self.counters.forged += 1,
+                    }
+                    return Arrived::Nothing;
+                }
+            }
+            Packet::Rtcp => {
+                if let Some(srtp) = &mut self.srtp {
+                    match srtp.receiver.unprotect_rtcp(&mut datagram) {
+                        Ok(len) => {
+                            datagram.truncate(len);
+                            return Arrived::Rtcp(datagram);
+                        }
+                        Err(_) => self.counters.forged += 1,
+                    }
+                    return Arrived::Nothing;
+                }
+            }
+            _ => {}
+        }
+        self.counters.dropped += 1;
+        Arrived::Nothing
+    }
+
+    fn handle_dtls(&mut self, now: Instant, datagram: BytesMut, rng: &mut StdRng) {
+        if self.plan.is_none() {
+            if self.early.len() < MAX_EARLY_DTLS {
+                self.early.push(datagram);
+            }
+            return;
+        }
+        self.ensure_dtls(now, rng);
+        if let Some(dtls) = &mut self.dtls {
+            // Errors of the network are counted there; what ends the connection comes as an event.
+            let _ = dtls.handle_input(now, datagram);
+        }
+    }
+
+    /// Takes over DTLS events; `true` if the state is another.
+    pub(super) fn poll_dtls_events(&mut self) -> bool {
+        let Some(dtls) = &mut self.dtls else {
+            return false;
+        };
+        let before = self.state;
+        let mut connected = false;
+        while let Some(event) = dtls.poll_event() {
+            match event {
+                dtls::Event::Connected { .. } => connected = true,
+                dtls::Event::Closed(reason) => {
+                    self.state = Some(match reason {
+                        dtls::CloseReason::Failed(_) => DtlsTransportState::Failed,
+                        _ => DtlsTransportState::Closed,
+                    });
+                }
+                _ => {}
+            }
+        }
+        if connected {
+            self.state = Some(DtlsTransportState::Connected);
+            self.srtp = self.make_srtp();
+        }
+        self.state != before
+    }
+
+    /// RFC 5764 §4.2.
+    fn make_srtp(&self) -> Option<Box<Srtp>> {
+        let dtls = self.dtls.as_ref()?;
+        let profile = srtp::Profile::from_dtls_id(dtls.srtp_profile()?.id())?;
+        let mut material = vec![0; profile.exporter_len()];
+        dtls.export_keying_material(srtp::Profile::EXPORTER_LABEL, None, &mut material)
+            .ok()?;
+        let is_client = self.role() == Some(DtlsRole::Client);
+        // Losses are sent again as they were where the far side knows no RTX (RFC 3711 §3.3.2 allows it knowingly).
+        let config = srtp::Config::new().allow_repeats(true);
+        let contexts =
+            srtp::Contexts::from_dtls_exporter_with(profile, &material, is_client, &config);
+        material.fill(0);
+        let (sender, receiver) = contexts.ok()?;
+        Some(Box::new(Srtp { sender, receiver }))
+    }
+
+    /// Bytes to leave free in front of a packet.
+    pub(super) fn headroom(&self) -> usize {
+        self.agent.data_headroom()
+    }
+
+    /// Appends one datagram of the DTLS handshake.
+    pub(super) fn poll_handshake(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Transmit> {
+        if !self.agent.can_send() {
+            return None;
+        }
+        let start = out.len();
+        let head = self.headroom();
+        out.resize(start + head, 0);
+        let written = self
+            .dtls
+            .as_mut()
+            .and_then(|dtls| dtls.poll_transmit(now, out));
+        if written.is_none() {
+            out.truncate(start);
+            return None;
+        }
+        self.frame(now, out, start)
+    }
+
+    /// Puts the path's frame around what was appended since `start`, headroom included.
+    pub(super) fn frame(
+        &mut self,
+        now: Instant,
+        out: &mut Vec<u8>,
+        start: usize,
+    ) -> Option<Transmit> {
+        match self.agent.frame_data(now, out, start) {
+            Some(t) => Some(self.count(t)),
+            None => {
+                out.truncate(start);
+                None
+            }
+        }
+    }
+
+    fn count(&mut self, t: ice::Transmit) -> Transmit {
+        self.counters.packets_sent += 1;
+        self.counters.bytes_sent += t.len as u64;
+        transmit(t)
+    }
+
+    /// Appends one STUN message of ICE's.
+    pub(super) fn poll_ice(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Transmit> {
+        let t = self.agent.poll_transmit(now, out)?;
+        Some(self.count(t))
+    }
+
+    /// Protects the RTP packet in `out[start + headroom..]` and frames it.
+    pub(super) fn send_rtp(
+        &mut self,
+        now: Instant,
+        out: &mut Vec<u8>,
+        start: usize,
+        head: usize,
+    ) -> Option<Transmit> {
+        let protected = self
+            .srtp
+            .as_mut()
+            .is_some_and(|s| s.sender.protect_rtp(out, start + head).is_ok());
+        if !protected {
+            out.truncate(start);
+            return None;
+        }
+        self.frame(now, out, start)
+    }
+
+    /// The same for RTCP.
+    pub(super) fn send_rtcp(
+        &mut self,
+        now: Instant,
+        out: &mut Vec<u8>,
+        start: usize,
+        head: usize,
+    ) -> Option<Transmit> {
+        let protected = self
+            .srtp
+            .as_mut()
+            .is_some_and(|s| s.sender.protect_rtcp(out, start + head).is_ok());
+        if !protected {
+            out.truncate(start);
+            return None;
+        }
+        self.frame(now, out, start)
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let dtls = self
+            .dtls
+            .as_ref()
+            .filter(|_| self.agent.can_send())
+            .and_then(|d| d.poll_timeout());
+        [self.agent.poll_timeout(), dtls]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        self.agent.handle_timeout(now);
+        if let Some(dtls) = &mut self.dtls {
+            dtls.handle_timeout(now);
+        }
+    }
+}
+
+fn ice_transport(protocol: Protocol) -> ice::Transport {
+    match protocol {
+        Protocol::Udp => ice::Transport::Udp,
+        Protocol::Tcp => ice::Transport::Tcp,
+        Protocol::Tls => ice::Transport::Tls,
+    }
+}
+
+pub(super) fn host_transport(protocol: HostProtocol) -> ice::HostTransport {
+    match protocol {
+        HostProtocol::Udp => ice::HostTransport::Udp,
+        HostProtocol::TcpActive => ice::HostTransport::TcpActive,
+        HostProtocol::TcpPassive => ice::HostTransport::TcpPassive,
+    }
+}
+
+fn transmit(t: ice::Transmit) -> Transmit {
+    Transmit {
+        local: t.local,
+        remote: t.remote,
+        transport: match t.transport {
+            ice::Transport::Udp => Protocol::Udp,
+            ice::Transport::Tcp => Protocol::Tcp,
+            ice::Transport::Tls => Protocol::Tls,
+        },
+        len: t.len,
+        segment_size: None,
+        ecn: Ecn::NotEct,
+    }
+}

@@ -1,0 +1,460 @@
+//! RTP and RTCP of one connection: which transceiver a packet is for, what is sent, reported and asked for.
+//!
+//! No encryption and no paths here: packets come in decrypted and go out to be protected. The parts:
+//! - `router`: SSRC, mid, rid and payload type → stream (RFC 9143 §9.2);
+//! - `sender`: one sent stream with its history and counters;
+//! - `receiver`: one received stream with its statistics and what it lacks;
+//! - `reports`: RTCP in and out.
+
+mod receiver;
+mod reports;
+mod router;
+mod sender;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tincan_rtp::extension::{ExtensionKind, ExtensionMap};
+use tincan_rtp::receive::{TransportFeedbackConfig, TransportFeedbackGenerator};
+use tincan_rtp::{NtpTime, Packet, SequenceNumber};
+
+pub(crate) use receiver::ReceiveStream;
+pub(crate) use router::Router;
+pub(crate) use sender::SendStream;
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::jsep::{MediaParameters, Transceiver};
+use crate::limits::{MAX_REMOTE_SSRCS, MAX_SEND_QUEUE, TRANSPORT_FEEDBACK_INTERVAL};
+use crate::packet::{Head, RtpPacket};
+use crate::types::TransceiverId;
+
+/// All media of one connection.
+#[derive(Debug)]
+pub(crate) struct Media {
+    router: Router,
+    /// In the order of their ids.
+    tracks: Vec<Track>,
+    receivers: Vec<ReceiveStream>,
+    queue: VecDeque<Queued>,
+    cname: String,
+    /// When NTP time was `epoch`.
+    started: Instant,
+    epoch: NtpTime,
+    transport_sequence: SequenceNumber,
+    feedback: TransportFeedbackGenerator,
+    reports_due: Option<Instant>,
+    /// Goodbye to be said for these.
+    farewell: Vec<u32>,
+    counters: Counters,
+}
+
+/// What went wrong or was dropped, for statistics.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counters {
+    /// RTP packets that no stream would have.
+    pub(crate) unrouted: u64,
+    /// Malformed RTP or RTCP after decryption.
+    pub(crate) malformed: u64,
+    /// RTP for transceivers that don't receive.
+    pub(crate) unwanted: u64,
+}
+
+/// What media knows of a transceiver.
+#[derive(Debug)]
+pub(crate) struct Track {
+    pub(crate) id: TransceiverId,
+    pub(crate) parameters: Arc<MediaParameters>,
+    pub(crate) extensions: Arc<ExtensionMap>,
+    pub(crate) senders: Vec<SendStream>,
+    /// The first packet has been told of.
+    unmuted: bool,
+}
+
+#[derive(Debug)]
+enum What {
+    Packet(RtpPacket),
+    /// Sequence number to be sent again.
+    Again(SequenceNumber),
+}
+
+#[derive(Debug)]
+struct Queued {
+    transceiver: TransceiverId,
+    encoding: u8,
+    what: What,
+}
+
+impl Media {
+    pub(crate) fn new(now: Instant, cname: &str, epoch: Duration) -> Self {
+        Media {
+            router: Router::default(),
+            tracks: Vec::new(),
+            receivers: Vec::new(),
+            queue: VecDeque::new(),
+            cname: cname.to_owned(),
+            started: now,
+            epoch: NtpTime::from_unix(epoch),
+            transport_sequence: SequenceNumber(1),
+            feedback: TransportFeedbackGenerator::new(TransportFeedbackConfig {
+                interval: TRANSPORT_FEEDBACK_INTERVAL,
+                ..Default::default()
+            }),
+            reports_due: None,
+            farewell: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes over what negotiation agreed on.
+    pub(crate) fn reconcile(&mut self, transceivers: &[Transceiver]) {
+        let mut tracks = core::mem::take(&mut self.tracks);
+        for t in transceivers {
+            let Some(parameters) = t.negotiated() else {
+                continue;
+            };
+            if t.is_stopped() {
+                continue;
+            }
+            let before = tracks
+                .iter()
+                .position(|track| track.id == t.id())
+                .map(|at| tracks.swap_remove(at));
+            let mut track = match before {
+                Some(track) if Arc::ptr_eq(&track.parameters, parameters) => track,
+                before => {
+                    let mut extensions = ExtensionMap::new();
+                    for e in &parameters.extensions {
+                        // The ids of one section are unique by verification.
+                        let _ = extensions.insert(e.id, &e.uri);
+                    }
+                    Track {
+                        id: t.id(),
+                        parameters: parameters.clone(),
+                        extensions: Arc::new(extensions),
+                        unmuted: before.as_ref().is_some_and(|b| b.unmuted),
+                        senders: before.map(|b| b.senders).unwrap_or_default(),
+                    }
+                }
+            };
+            track.set_senders(t);
+            if !parameters.direction.receives() {
+                track.unmuted = false;
+            }
+            self.tracks.push(track);
+        }
+        // Whoever is left has gone: its streams say goodbye.
+        for gone in tracks {
+            self.farewell.extend(
+                gone.senders
+                    .iter()
+                    .filter(|s| s.packets > 0)
+                    .map(|s| s.ssrc),
+            );
+            let id = gone.id;
+            self.receivers.retain(|r| r.transceiver != id);
+        }
+        self.tracks.sort_by_key(|t| t.id);
+        self.router.rebuild(&self.tracks, &mut self.receivers);
+    }
+
+    pub(crate) fn track(&self, id: TransceiverId) -> Option<&Track> {
+        self.tracks
+            .binary_search_by_key(&id, |t| t.id)
+            .ok()
+            .and_then(|at| self.tracks.get(at))
+    }
+
+    fn track_mut(&mut self, id: TransceiverId) -> Option<&mut Track> {
+        self.tracks
+            .binary_search_by_key(&id, |t| t.id)
+            .ok()
+            .and_then(|at| self.tracks.get_mut(at))
+    }
+
+    pub(crate) fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    pub(crate) fn receivers(&self) -> &[ReceiveStream] {
+        &self.receivers
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// NTP time of an instant, by the connection's own epoch.
+    fn ntp(&self, now: Instant) -> NtpTime {
+        self.epoch.plus(now.saturating_duration_since(self.started))
+    }
+
+    /// Queues a packet for sending.
+    pub(crate) fn send(&mut self, id: TransceiverId, packet: RtpPacket) -> Result<(), Error> {
+        if self.queue.len() >= MAX_SEND_QUEUE {
+            return Err(Error::SendQueueFull);
+        }
+        let Some(track) = self.track(id) else {
+            return Err(Error::NotSending(id));
+        };
+        if !track.parameters.direction.sends()
+            || usize::from(packet.encoding) >= track.senders.len()
+        {
+            return Err(Error::NotSending(id));
+        }
+        if !track
+            .parameters
+            .send_codecs
+            .iter()
+            .any(|c| c.payload_type == packet.payload_type && !c.is_rtx())
+        {
+            return Err(Error::PayloadTypeUnknown {
+                transceiver: id,
+                payload_type: packet.payload_type,
+            });
+        }
+        self.queue.push_back(Queued {
+            transceiver: id,
+            encoding: packet.encoding,
+            what: What::Packet(packet),
+        });
+        Ok(())
+    }
+
+    /// Appends the next RTP packet, unencrypted; `false` if there is none.
+    pub(crate) fn poll_rtp(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        while let Some(queued) = self.queue.pop_front() {
+            let (started, epoch) = (self.started, self.epoch);
+            let ntp = epoch.plus(now.saturating_duration_since(started));
+            let sequence = self.transport_sequence;
+            let Some(track) = self.track_mut(queued.transceiver) else {
+                continue;
+            };
+            // What was agreed may have changed since it was queued.
+            if !track.parameters.direction.sends() {
+                continue;
+            }
+            let extensions = track.extensions.clone();
+            let parameters = track.parameters.clone();
+            let Some(sender) = track.senders.get_mut(usize::from(queued.encoding)) else {
+                continue;
+            };
+            let written = match queued.what {
+                What::Packet(packet) => {
+                    sender.write(now, ntp, &extensions, &parameters, sequence, &packet, out)
+                }
+                What::Again(number) => {
+                    sender.write_again(now, ntp, &extensions, sequence, number, out)
+                }
+            };
+            if written {
+                self.transport_sequence = sequence.next();
+                if self.reports_due.is_none() {
+                    self.reports_due = Some(now + reports::first_interval());
+                }
+                return true;
+            }
+            out.truncate(start);
+        }
+        false
+    }
+
+    /// Whether RTP waits to be sent.
+    pub(crate) fn has_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Takes a decrypted RTP packet; what the application gets is pushed to `events`.
+    pub(crate) fn handle_rtp(
+        &mut self,
+        now: Instant,
+        mut datagram: BytesMut,
+        events: &mut VecDeque<Event>,
+    ) {
+        let Ok(view) = Packet::parse(&datagram) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        let Some(mut at) = self.router.route(&view, &self.tracks, &mut self.receivers) else {
+            self.counters.unrouted += 1;
+            return;
+        };
+        let Some(receiver) = self.receivers.get_mut(at) else {
+            return;
+        };
+        let transceiver = receiver.transceiver;
+        let Ok(index) = self.tracks.binary_search_by_key(&transceiver, |t| t.id) else {
+            return;
+        };
+        let Some(track) = self.tracks.get_mut(index) else {
+            return;
+        };
+        if !track.parameters.direction.receives() {
+            self.counters.unwanted += 1;
+            return;
+        }
+        receiver.on_packet(now, &view, datagram.len(), &track.parameters);
+        if let Some(sequence) = track
+            .extensions
+            .id(ExtensionKind::TransportSequence)
+            .and_then(|id| view.extension(id))
+            .and_then(|v| Some(SequenceNumber(u16::from_be_bytes(v.try_into().ok()?))))
+        {
+            self.feedback.on_packet(now, sequence);
+        }
+        if self.reports_due.is_none() {
+            self.reports_due = Some(now + reports::first_interval());
+        }
+        if view.payload().is_empty() {
+            // Padding only: a probe for bandwidth.
+            return;
+        }
+        let mut recovered = false;
+        if receiver.repairs.is_some() {
+            // RFC 4588: what is inside belongs to the stream that it repairs.
+            let Some(primary) = self.router.repaired(at, &self.receivers) else {
+                return;
+            };
+            let apt = track
+                .parameters
+                .receive_codecs
+                .iter()
+                .find(|c| c.payload_type == view.payload_type().get());
+            let Some(apt) = apt
+                .and_then(|c| c.apt())
+                .and_then(tincan_rtp::PayloadType::new)
+            else {
+                return;
+            };
+            let Some(ssrc) = self.receivers.get(primary).map(|r| r.ssrc) else {
+                return;
+            };
+            let Ok(offset) =
+                tincan_rtp::rtx::unwrap_in_place(&mut datagram, tincan_rtp::Ssrc(ssrc), apt)
+            else {
+                self.counters.malformed += 1;
+                return;
+            };
+            let _ = datagram.split_to(offset);
+            at = primary;
+            recovered = true;
+        }
+        let Ok(view) = Packet::parse(&datagram) else {
+            return;
+        };
+        if let Some(receiver) = self.receivers.get_mut(at) {
+            if recovered && !receiver.on_recovered(view.sequence_number()) {
+                return;
+            }
+            receiver.note(now, &view, &track.extensions);
+        }
+        let encoding = self.receivers.get(at).map_or(0, |r| r.encoding);
+        if !core::mem::replace(&mut track.unmuted, true) {
+            events.push_back(Event::TrackUnmuted { transceiver });
+        }
+        let packet = into_packet(datagram, &track.extensions, encoding);
+        if let Some(packet) = packet {
+            events.push_back(Event::Rtp {
+                transceiver,
+                packet,
+            });
+        }
+    }
+
+    /// Asks for a key frame of what this transceiver receives.
+    pub(crate) fn request_key_frame(&mut self, id: TransceiverId) {
+        for receiver in self
+            .receivers
+            .iter_mut()
+            .filter(|r| r.transceiver == id && r.repairs.is_none())
+        {
+            receiver.key_frame_wanted = true;
+        }
+    }
+
+    /// Says goodbye for all that was sent.
+    pub(crate) fn close(&mut self) {
+        self.queue.clear();
+        let ssrcs = self
+            .tracks
+            .iter()
+            .flat_map(|t| &t.senders)
+            .filter(|s| s.packets > 0)
+            .map(|s| s.ssrc);
+        self.farewell.extend(ssrcs);
+        self.tracks.clear();
+        self.receivers.clear();
+        self.reports_due = None;
+    }
+
+    fn add_receiver(receivers: &mut Vec<ReceiveStream>, stream: ReceiveStream) -> Option<usize> {
+        if receivers.len() >= MAX_REMOTE_SSRCS {
+            return None;
+        }
+        receivers.push(stream);
+        Some(receivers.len() - 1)
+    }
+}
+
+impl Track {
+    /// One sender for each encoding that may be sent.
+    fn set_senders(&mut self, t: &Transceiver) {
+        let rids = &self.parameters.send_rids;
+        let wanted: Vec<_> = t
+            .ssrcs()
+            .iter()
+            .zip(t.encodings())
+            .filter(|(_, e)| {
+                t.encodings().len() == 1 || e.rid.as_ref().is_some_and(|r| rids.contains(r))
+            })
+            .collect();
+        let mut before = core::mem::take(&mut self.senders);
+        for (ssrcs, encoding) in wanted {
+            let kept = before
+                .iter()
+                .position(|s| s.ssrc == ssrcs.media)
+                .map(|at| before.swap_remove(at));
+            let mut sender = kept.unwrap_or_else(|| SendStream::new(ssrcs.media, ssrcs.rtx));
+            sender.configure(
+                &self.parameters,
+                encoding.rid.as_deref().filter(|_| !rids.is_empty()),
+            );
+            self.senders.push(sender);
+        }
+    }
+}
+
+/// Slices a datagram into the packet that the application gets.
+fn into_packet(
+    datagram: BytesMut,
+    extensions: &Arc<ExtensionMap>,
+    encoding: u8,
+) -> Option<RtpPacket> {
+    let bytes = datagram.freeze();
+    let view = Packet::parse(&bytes).ok()?;
+    let header = view.header_len();
+    let payload = header..header + view.payload().len();
+    let mut head = Head::default();
+    let csrcs = tincan_rtp::FIXED_HEADER..tincan_rtp::FIXED_HEADER + view.csrcs().len() * 4;
+    if !csrcs.is_empty() {
+        head.csrcs = bytes.slice(csrcs);
+    }
+    if let Some((profile, elements)) = view.raw_extension() {
+        head.profile = profile;
+        head.elements = bytes.slice_ref(elements);
+        head.map = Some(extensions.clone());
+    }
+    Some(RtpPacket {
+        payload_type: view.payload_type().get(),
+        marker: view.marker(),
+        sequence_number: view.sequence_number().0,
+        timestamp: view.timestamp(),
+        ssrc: view.ssrc().0,
+        encoding,
+        payload: bytes.slice(payload),
+        head,
+    })
+}

@@ -1,0 +1,315 @@
+//! RTCP in and out (RFC 3550 §6, RFC 4585, RFC 5104, RFC 5506).
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use tincan_rtp::Ssrc;
+use tincan_rtp::rtcp::{Compound, Packet, SenderInfo, Writer};
+
+use super::receiver::SenderReportSeen;
+use super::{Media, Queued, What};
+use crate::event::Event;
+use crate::limits::{KEY_FRAME_INTERVAL, MAX_SEND_QUEUE, RTCP_INTERVAL};
+
+/// From the first packet to the first report: half an interval, as RFC 3550 §6.2 has it.
+pub(super) fn first_interval() -> Duration {
+    RTCP_INTERVAL / 2
+}
+
+/// Report blocks in one compound packet, so that it stays below any MTU.
+const BLOCKS: usize = 24;
+
+impl Media {
+    /// Takes a decrypted RTCP datagram.
+    pub(crate) fn handle_rtcp(
+        &mut self,
+        now: Instant,
+        datagram: &[u8],
+        events: &mut VecDeque<Event>,
+    ) {
+        let Ok(compound) = Compound::parse(datagram) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        for packet in compound.packets() {
+            match packet {
+                Ok(packet) => self.handle_packet(now, &packet, events),
+                Err(_) => self.counters.malformed += 1,
+            }
+        }
+    }
+
+    fn handle_packet(&mut self, now: Instant, packet: &Packet<'_>, events: &mut VecDeque<Event>) {
+        match packet {
+            Packet::SenderReport(report) => {
+                if let Some(receiver) = self
+                    .router
+                    .by_ssrc(report.ssrc.0)
+                    .and_then(|at| self.receivers.get_mut(at))
+                {
+                    receiver.statistics.on_sender_report(now, report.info.ntp);
+                    receiver.sender_report = Some(SenderReportSeen {
+                        ntp: report.info.ntp,
+                        packets: report.info.packets,
+                        octets: report.info.octets,
+                        count: receiver.sender_report.map_or(0, |r| r.count) + 1,
+                        at: now,
+                    });
+                }
+                for block in report.blocks() {
+                    self.handle_block(now, &block);
+                }
+            }
+            Packet::ReceiverReport(report) => {
+                for block in report.blocks() {
+                    self.handle_block(now, &block);
+                }
+            }
+            Packet::Nack(nack) => self.handle_nack(nack),
+            Packet::PictureLoss(loss) => {
+                let ssrc = loss.media.0;
+                self.handle_key_frame_request(ssrc, None, events);
+            }
+            Packet::FullIntraRequest(request) => {
+                for entry in request.entries() {
+                    self.handle_key_frame_request(entry.ssrc.0, Some(entry.sequence), events);
+                }
+            }
+            Packet::Goodbye(goodbye) => {
+                for ssrc in goodbye.sources() {
+                    let receiver = self
+                        .router
+                        .by_ssrc(ssrc.0)
+                        .and_then(|at| self.receivers.get(at));
+                    if let Some(receiver) = receiver.filter(|r| r.repairs.is_none()) {
+                        events.push_back(Event::StreamEnded {
+                            transceiver: receiver.transceiver,
+                            ssrc: ssrc.0,
+                        });
+                    }
+                }
+            }
+            // Transport-wide feedback and estimates belong to congestion control, which has its place above `queue`.
+            _ => {}
+        }
+    }
+
+    fn handle_block(&mut self, now: Instant, block: &tincan_rtp::rtcp::ReportBlock) {
+        let ntp = self.ntp(now);
+        let sender = self
+            .tracks
+            .iter_mut()
+            .flat_map(|t| &mut t.senders)
+            .find(|s| s.ssrc == block.ssrc.0);
+        if let Some(sender) = sender {
+            sender.on_report(now, ntp, block);
+        }
+    }
+
+    fn handle_nack(&mut self, nack: &tincan_rtp::rtcp::Nack<'_>) {
+        for track in &mut self.tracks {
+            let id = track.id;
+            let Some((encoding, sender)) = track
+                .senders
+                .iter_mut()
+                .enumerate()
+                .find(|(_, s)| s.ssrc == nack.media.0)
+            else {
+                continue;
+            };
+            sender.nacks += 1;
+            for sequence in nack.sequences() {
+                // Requests are dropped before packets are: the far side asks again.
+                if self.queue.len() < MAX_SEND_QUEUE / 2 {
+                    self.queue.push_back(Queued {
+                        transceiver: id,
+                        encoding: encoding as u8,
+                        what: What::Again(sequence),
+                    });
+                }
+            }
+            return;
+        }
+    }
+
+    fn handle_key_frame_request(
+        &mut self,
+        ssrc: u32,
+        fir: Option<u8>,
+        events: &mut VecDeque<Event>,
+    ) {
+        for track in &mut self.tracks {
+            let Some((encoding, sender)) = track
+                .senders
+                .iter_mut()
+                .enumerate()
+                .find(|(_, s)| s.ssrc == ssrc)
+            else {
+                continue;
+            };
+            let new = match fir {
+                Some(sequence) => sender.on_fir(sequence),
+                None => {
+                    sender.plis += 1;
+                    true
+                }
+            };
+            if new {
+                events.push_back(Event::KeyFrameRequest {
+                    transceiver: track.id,
+                    encoding,
+                });
+            }
+            return;
+        }
+    }
+
+    /// The SSRC that our reports are from.
+    fn reporter(&self) -> u32 {
+        let senders = || self.tracks.iter().flat_map(|t| &t.senders);
+        senders()
+            .find(|s| s.packets > 0)
+            .or_else(|| senders().next())
+            .map_or(1, |s| s.ssrc)
+    }
+
+    /// Appends one RTCP datagram, unencrypted, if one is due; `false` if none is.
+    pub(crate) fn poll_rtcp(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        let reporter = Ssrc(self.reporter());
+        if !self.farewell.is_empty() {
+            let mut writer = Writer::new(out);
+            writer.receiver_report(reporter, []);
+            for ssrcs in core::mem::take(&mut self.farewell).chunks(31) {
+                let list: Vec<Ssrc> = ssrcs.iter().copied().map(Ssrc).collect();
+                let _ = writer.goodbye(&list, b"");
+            }
+            return out.len() > start;
+        }
+        if self.tracks.is_empty() {
+            return false;
+        }
+        if self.reports_due.is_some_and(|due| now >= due) {
+            self.write_reports(now, out);
+            self.reports_due = Some(now + RTCP_INTERVAL);
+            return true;
+        }
+        self.write_feedback(now, reporter, out);
+        out.len() > start
+    }
+
+    /// SR or RR with SDES (RFC 3550 §6.1).
+    fn write_reports(&mut self, now: Instant, out: &mut Vec<u8>) {
+        let ntp = self.ntp(now);
+        let reporter = self.reporter();
+        let mut blocks: Vec<_> = Vec::new();
+        for receiver in &mut self.receivers {
+            // Silent for long: not a current source any more (RFC 3550 §6.3.5, five intervals).
+            let current = receiver
+                .last_packet
+                .is_some_and(|at| now.saturating_duration_since(at) < 5 * RTCP_INTERVAL);
+            if current && blocks.len() < BLOCKS {
+                blocks.extend(receiver.statistics.report_block(now));
+            }
+        }
+        let mut writer = Writer::new(out);
+        let mut first = true;
+        for sender in self
+            .tracks
+            .iter()
+            .flat_map(|t| &t.senders)
+            .filter(|s| s.packets > 0)
+        {
+            let Some(rtp_timestamp) = sender.timestamp_at(now) else {
+                continue;
+            };
+            let info = SenderInfo {
+                ntp,
+                rtp_timestamp,
+                packets: sender.packets as u32,
+                octets: sender.octets as u32,
+            };
+            let own = if first {
+                core::mem::take(&mut blocks)
+            } else {
+                Vec::new()
+            };
+            writer.sender_report(Ssrc(sender.ssrc), &info, own);
+            first = false;
+            // Below any MTU: a report of 28 bytes for each of many senders.
+            if writer.len() > 900 {
+                break;
+            }
+        }
+        if first {
+            writer.receiver_report(Ssrc(reporter), blocks);
+        }
+        let _ = writer.cname(Ssrc(reporter), &self.cname);
+    }
+
+    /// PLI, NACK and transport-wide feedback that are due.
+    fn write_feedback(&mut self, now: Instant, reporter: Ssrc, out: &mut Vec<u8>) {
+        let reduced = self.tracks.iter().all(|t| t.parameters.reduced_size);
+        let start = out.len();
+        if !reduced {
+            // RFC 4585 §3.1: without reduced size every datagram begins with a report.
+            let mut writer = Writer::new(out);
+            writer.receiver_report(reporter, []);
+            let _ = writer.cname(reporter, &self.cname);
+        }
+        let prefix = out.len() - start;
+        for receiver in &mut self.receivers {
+            let mut writer = Writer::new(out);
+            if receiver.key_frame_wanted
+                && receiver
+                    .key_frame_asked
+                    .is_none_or(|at| now.saturating_duration_since(at) >= KEY_FRAME_INTERVAL)
+            {
+                receiver.key_frame_wanted = false;
+                receiver.key_frame_asked = Some(now);
+                receiver.plis += 1;
+                writer.picture_loss(reporter, Ssrc(receiver.ssrc));
+            }
+            if receiver.asks_now(now) {
+                writer.nack(reporter, Ssrc(receiver.ssrc), receiver.take_asks(now));
+            }
+            if out.len() - start > 900 {
+                return;
+            }
+        }
+        if out.len() - start == prefix {
+            let media = self.receivers.first().map_or(0, |r| r.ssrc);
+            let _ = self.feedback.poll_transmit(now, reporter, Ssrc(media), out);
+        }
+        if out.len() - start == prefix {
+            out.truncate(start);
+        }
+    }
+
+    /// When RTCP wants to be written next.
+    pub(crate) fn poll_timeout(&self, now_or_earlier: Option<Instant>) -> Option<Instant> {
+        if self.tracks.is_empty() {
+            return None;
+        }
+        let mut next = [self.reports_due, self.feedback.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min();
+        for receiver in &self.receivers {
+            let key_frame = receiver
+                .key_frame_wanted
+                .then(|| {
+                    receiver
+                        .key_frame_asked
+                        .map(|at| at + KEY_FRAME_INTERVAL)
+                        .or(now_or_earlier)
+                })
+                .flatten();
+            next = [next, key_frame, receiver.asks_at()]
+                .into_iter()
+                .flatten()
+                .min();
+        }
+        next
+    }
+}

@@ -1,0 +1,155 @@
+//! Which stream a packet belongs to (RFC 9143 §9.2): by SSRC once known, else by the mid and rid extensions, else by a
+//! payload type that only one section has.
+
+use std::collections::HashMap;
+
+use tincan_rtp::Packet;
+use tincan_rtp::extension::ExtensionKind;
+
+use super::receiver::Repairs;
+use super::{Media, ReceiveStream, Track};
+use crate::types::TransceiverId;
+
+/// Tables made from what was agreed, and SSRCs as they are learned.
+#[derive(Debug, Default)]
+pub(crate) struct Router {
+    /// SSRC → index into the receivers.
+    ssrcs: HashMap<u32, usize>,
+    /// Announced SSRCs whose packets have not come.
+    announced: HashMap<u32, (TransceiverId, Option<Repairs>)>,
+    /// Payload type → the only transceiver that has it.
+    payload_types: HashMap<u8, Option<TransceiverId>>,
+    mid_id: Option<u8>,
+    rid_id: Option<u8>,
+    repaired_id: Option<u8>,
+}
+
+impl Router {
+    /// Makes the tables anew and forgets streams of transceivers that are gone.
+    pub(crate) fn rebuild(&mut self, tracks: &[Track], receivers: &mut Vec<ReceiveStream>) {
+        receivers.retain(|r| tracks.iter().any(|t| t.id == r.transceiver));
+        self.ssrcs = receivers
+            .iter()
+            .enumerate()
+            .map(|(at, r)| (r.ssrc, at))
+            .collect();
+        self.announced.clear();
+        self.payload_types.clear();
+        (self.mid_id, self.rid_id, self.repaired_id) = (None, None, None);
+        for track in tracks {
+            // One id, one meaning in a bundle: whichever section says it.
+            self.mid_id = self.mid_id.or(track.extensions.id(ExtensionKind::Mid));
+            self.rid_id = self
+                .rid_id
+                .or(track.extensions.id(ExtensionKind::RtpStreamId));
+            self.repaired_id = self
+                .repaired_id
+                .or(track.extensions.id(ExtensionKind::RepairedRtpStreamId));
+            let repairs = |ssrc: u32| {
+                track
+                    .parameters
+                    .remote_groups
+                    .iter()
+                    .find_map(|g| match g.ssrcs[..] {
+                        [primary, rtx] if g.semantics == "FID" && rtx == ssrc => {
+                            Some(Repairs::Ssrc(primary))
+                        }
+                        _ => None,
+                    })
+            };
+            for ssrc in &track.parameters.remote_ssrcs {
+                self.announced.insert(*ssrc, (track.id, repairs(*ssrc)));
+            }
+            for codec in &track.parameters.receive_codecs {
+                self.payload_types
+                    .entry(codec.payload_type)
+                    .and_modify(|t| *t = None)
+                    .or_insert(Some(track.id));
+            }
+        }
+    }
+
+    /// Index of the stream of a packet; makes one for an SSRC that can be placed.
+    pub(crate) fn route(
+        &mut self,
+        packet: &Packet<'_>,
+        tracks: &[Track],
+        receivers: &mut Vec<ReceiveStream>,
+    ) -> Option<usize> {
+        let ssrc = packet.ssrc().0;
+        if let Some(at) = self.ssrcs.get(&ssrc) {
+            return Some(*at);
+        }
+        let at = self.place(packet, tracks, receivers)?;
+        self.ssrcs.insert(ssrc, at);
+        Some(at)
+    }
+
+    #[cold]
+    fn place(
+        &self,
+        packet: &Packet<'_>,
+        tracks: &[Track],
+        receivers: &mut Vec<ReceiveStream>,
+    ) -> Option<usize> {
+        let ssrc = packet.ssrc().0;
+        let payload_type = packet.payload_type().get();
+        let text = |id: Option<u8>| {
+            id.and_then(|id| packet.extension(id))
+                .and_then(|v| core::str::from_utf8(v).ok())
+        };
+        let by_mid = text(self.mid_id).map(|mid| tracks.iter().find(|t| t.parameters.mid == mid));
+        let announced = self.announced.get(&ssrc);
+        let track = match by_mid {
+            // RFC 9143 §9.2: a mid that names no section drops the packet.
+            Some(found) => found?,
+            None => {
+                let id = match announced {
+                    Some((id, _)) => *id,
+                    None => (*self.payload_types.get(&payload_type)?)?,
+                };
+                tracks.iter().find(|t| t.id == id)?
+            }
+        };
+        let codec = track
+            .parameters
+            .receive_codecs
+            .iter()
+            .find(|c| c.payload_type == payload_type)?;
+        let mut stream = ReceiveStream::new(ssrc, track.id, codec.clock_rate);
+        let encoding = |rid: &str| track.parameters.remote_rids.iter().position(|r| r == rid);
+        if codec.is_rtx() {
+            stream.repairs = Some(match announced {
+                Some((_, Some(repairs))) => *repairs,
+                _ => Repairs::Encoding,
+            });
+            if let Some(rid) = text(self.repaired_id) {
+                stream.encoding = encoding(rid)? as u8;
+            }
+        } else if let Some(rid) =
+            text(self.rid_id).filter(|_| !track.parameters.remote_rids.is_empty())
+        {
+            // RFC 8853: a rid that was not agreed is not ours to take.
+            stream.encoding = encoding(rid)? as u8;
+        }
+        Media::add_receiver(receivers, stream)
+    }
+
+    /// The stream that a retransmission stream repairs.
+    pub(crate) fn repaired(&self, at: usize, receivers: &[ReceiveStream]) -> Option<usize> {
+        let rtx = receivers.get(at)?;
+        match rtx.repairs? {
+            Repairs::Ssrc(ssrc) => self.ssrcs.get(&ssrc).copied(),
+            Repairs::Encoding => receivers.iter().position(|r| {
+                r.transceiver == rtx.transceiver
+                    && r.encoding == rtx.encoding
+                    && r.repairs.is_none()
+            }),
+        }
+    }
+
+    /// The stream of an SSRC.
+    pub(crate) fn by_ssrc(&self, ssrc: u32) -> Option<usize> {
+        self.ssrcs.get(&ssrc).copied()
+    }
+}

@@ -1,0 +1,295 @@
+//! One sent stream: its SSRC, what was sent for retransmission, what the far side reports.
+
+use std::time::{Duration, Instant};
+
+use tincan_rtp::extension::{ExtensionKind, ExtensionMap};
+use tincan_rtp::send::{History, HistoryConfig};
+use tincan_rtp::{
+    Header, NtpTime, Packet, PacketMut, PacketWriter, PayloadType, SequenceNumber, Ssrc,
+};
+
+use crate::jsep::MediaParameters;
+use crate::limits::RTP_HISTORY;
+use crate::packet::RtpPacket;
+
+/// A sent stream and its retransmissions.
+#[derive(Debug)]
+pub(crate) struct SendStream {
+    pub(crate) ssrc: u32,
+    pub(crate) rtx_ssrc: u32,
+    pub(crate) rid: Option<Box<str>>,
+    /// Payload type and the one that repairs it.
+    rtx_types: Vec<(u8, u8)>,
+    rtx_sequence: SequenceNumber,
+    /// Made with the first packet where the far side may ask again.
+    history: Option<Box<History>>,
+    keeps_history: bool,
+    clock_rates: Vec<(u8, u32)>,
+    pub(crate) packets: u64,
+    pub(crate) octets: u64,
+    pub(crate) header_octets: u64,
+    pub(crate) retransmitted_packets: u64,
+    pub(crate) retransmitted_octets: u64,
+    pub(crate) nacks: u64,
+    pub(crate) plis: u64,
+    pub(crate) firs: u64,
+    last_fir: Option<u8>,
+    /// Timestamp of the last packet, its clock and when it was sent: for sender reports.
+    last: Option<(u32, u32, Instant)>,
+    pub(crate) remote: Option<RemoteReport>,
+}
+
+/// What the far side's last report block said.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RemoteReport {
+    pub(crate) at: Instant,
+    pub(crate) fraction_lost: u8,
+    pub(crate) cumulative_lost: i32,
+    pub(crate) jitter: Duration,
+    pub(crate) round_trip: Option<Duration>,
+    pub(crate) total_round_trip: Duration,
+    pub(crate) measurements: u64,
+    pub(crate) highest_sequence: u32,
+}
+
+/// Extensions that we write ourselves and never forward.
+fn is_ours(kind: ExtensionKind) -> bool {
+    matches!(
+        kind,
+        ExtensionKind::Mid
+            | ExtensionKind::RtpStreamId
+            | ExtensionKind::RepairedRtpStreamId
+            | ExtensionKind::AbsoluteSendTime
+            | ExtensionKind::TransportSequence
+            | ExtensionKind::TransportSequenceV2
+            | ExtensionKind::TransmissionOffset
+    )
+}
+
+/// Send time in 6.18 fixed point seconds (draft-alvestrand-rmcat-remb §3).
+fn send_time(ntp: NtpTime) -> [u8; 3] {
+    let [_, a, b, c] = ((ntp.0 >> 14) as u32).to_be_bytes();
+    [a, b, c]
+}
+
+impl SendStream {
+    pub(crate) fn new(ssrc: u32, rtx_ssrc: u32) -> Self {
+        SendStream {
+            ssrc,
+            rtx_ssrc,
+            rid: None,
+            rtx_types: Vec::new(),
+            // Any start will do (RFC 4588 §4); the SSRC is random already.
+            rtx_sequence: SequenceNumber((rtx_ssrc & 0x7fff) as u16),
+            history: None,
+            keeps_history: false,
+            clock_rates: Vec::new(),
+            packets: 0,
+            octets: 0,
+            header_octets: 0,
+            retransmitted_packets: 0,
+            retransmitted_octets: 0,
+            nacks: 0,
+            plis: 0,
+            firs: 0,
+            last_fir: None,
+            last: None,
+            remote: None,
+        }
+    }
+
+    pub(crate) fn configure(&mut self, parameters: &MediaParameters, rid: Option<&str>) {
+        self.rid = rid.map(Into::into);
+        let codecs = &parameters.send_codecs;
+        self.rtx_types = codecs
+            .iter()
+            .filter_map(|c| Some((c.apt()?, c.payload_type)))
+            .collect();
+        self.clock_rates = codecs
+            .iter()
+            .map(|c| (c.payload_type, c.clock_rate))
+            .collect();
+        self.keeps_history = codecs.iter().any(|c| c.has_feedback("nack"));
+        if !self.keeps_history {
+            self.history = None;
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what the connection knows, once a packet"
+    )]
+    pub(crate) fn write(
+        &mut self,
+        now: Instant,
+        ntp: NtpTime,
+        extensions: &ExtensionMap,
+        parameters: &MediaParameters,
+        transport_sequence: SequenceNumber,
+        packet: &RtpPacket,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some(payload_type) = PayloadType::new(packet.payload_type) else {
+            return false;
+        };
+        let mut header = Header::new(
+            payload_type,
+            SequenceNumber(packet.sequence_number),
+            packet.timestamp,
+            Ssrc(self.ssrc),
+        );
+        header.marker = packet.marker;
+        if !packet.head.csrcs.is_empty() {
+            let mut list = [Ssrc(0); 15];
+            let mut count = 0;
+            for (slot, csrc) in list.iter_mut().zip(packet.csrcs()) {
+                *slot = Ssrc(csrc);
+                count += 1;
+            }
+            let _ = header.set_csrcs(list.get(..count).unwrap_or_default());
+        }
+        let start = out.len();
+        let mut writer = PacketWriter::new(out, &header);
+        let mut put = |kind: ExtensionKind, value: &[u8]| {
+            if let Some(id) = extensions.id(kind) {
+                // A value that does not fit is left away: nothing depends on it.
+                let _ = writer.extension(id, value);
+            }
+        };
+        put(ExtensionKind::Mid, parameters.mid.as_bytes());
+        if let Some(rid) = &self.rid {
+            put(ExtensionKind::RtpStreamId, rid.as_bytes());
+        }
+        put(ExtensionKind::AbsoluteSendTime, &send_time(ntp));
+        put(
+            ExtensionKind::TransportSequence,
+            &transport_sequence.0.to_be_bytes(),
+        );
+        if let Some(map) = &packet.head.map {
+            for element in packet.elements() {
+                if let Some(kind) = map.kind(element.id).filter(|k| !is_ours(*k)) {
+                    put(kind, element.value);
+                }
+            }
+        }
+        writer.payload(&packet.payload);
+        writer.finish();
+        let len = out.len() - start;
+        self.packets += 1;
+        self.octets += packet.payload.len() as u64;
+        self.header_octets += (len - packet.payload.len()) as u64;
+        let clock = self
+            .clock_rates
+            .iter()
+            .find(|(pt, _)| *pt == packet.payload_type)
+            .map_or(90_000, |(_, c)| *c);
+        self.last = Some((packet.timestamp, clock, now));
+        if self.keeps_history {
+            let history = self.history.get_or_insert_with(|| {
+                Box::new(History::new(HistoryConfig {
+                    max_packets: RTP_HISTORY,
+                    ..Default::default()
+                }))
+            });
+            history.insert(
+                now,
+                SequenceNumber(packet.sequence_number),
+                out.get(start..).unwrap_or_default(),
+            );
+        }
+        true
+    }
+
+    /// Writes a retransmission: as RTX where it was agreed (RFC 4588), else the packet itself again.
+    pub(crate) fn write_again(
+        &mut self,
+        now: Instant,
+        ntp: NtpTime,
+        extensions: &ExtensionMap,
+        transport_sequence: SequenceNumber,
+        number: SequenceNumber,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let start = out.len();
+        let Some(packet) = self.history.as_mut().and_then(|h| h.resend(now, number)) else {
+            return false;
+        };
+        let Ok(view) = Packet::parse(packet) else {
+            return false;
+        };
+        let payload_type = view.payload_type().get();
+        let payload = view.payload().len() as u64;
+        let rtx = self
+            .rtx_types
+            .iter()
+            .find(|(pt, _)| *pt == payload_type)
+            .and_then(|(_, rtx)| PayloadType::new(*rtx));
+        match rtx {
+            Some(rtx) => {
+                if tincan_rtp::rtx::wrap(packet, Ssrc(self.rtx_ssrc), rtx, self.rtx_sequence, out)
+                    .is_err()
+                {
+                    return false;
+                }
+                self.rtx_sequence = self.rtx_sequence.next();
+            }
+            None => out.extend_from_slice(packet),
+        }
+        if let Some(Ok(mut again)) = out.get_mut(start..).map(PacketMut::parse) {
+            if let Some(id) = extensions.id(ExtensionKind::TransportSequence) {
+                again.set_extension(id, &transport_sequence.0.to_be_bytes());
+            }
+            if let Some(id) = extensions.id(ExtensionKind::AbsoluteSendTime) {
+                again.set_extension(id, &send_time(ntp));
+            }
+        }
+        self.retransmitted_packets += 1;
+        self.retransmitted_octets += payload;
+        true
+    }
+
+    /// The timestamp that a sampled moment has now, for sender reports; `None` before the first packet.
+    pub(crate) fn timestamp_at(&self, now: Instant) -> Option<u32> {
+        let (timestamp, clock, at) = self.last?;
+        let ticks =
+            now.saturating_duration_since(at).as_nanos() * u128::from(clock) / 1_000_000_000;
+        Some(timestamp.wrapping_add(ticks as u32))
+    }
+
+    pub(crate) fn on_report(
+        &mut self,
+        now: Instant,
+        ntp: NtpTime,
+        block: &tincan_rtp::rtcp::ReportBlock,
+    ) {
+        let clock = self.last.map_or(90_000, |(_, clock, _)| clock).max(1);
+        let round_trip = tincan_rtp::clock::round_trip(
+            ntp,
+            block.last_sender_report,
+            block.delay_since_last_sender_report,
+        );
+        let before = self.remote;
+        if let (Some(rtt), Some(history)) = (round_trip, self.history.as_mut()) {
+            history.set_min_resend_interval(rtt);
+        }
+        self.remote = Some(RemoteReport {
+            at: now,
+            fraction_lost: block.fraction_lost,
+            cumulative_lost: block.cumulative_lost,
+            jitter: Duration::from_nanos(
+                u64::from(block.jitter) * 1_000_000_000 / u64::from(clock),
+            ),
+            round_trip: round_trip.or(before.and_then(|b| b.round_trip)),
+            total_round_trip: before.map_or(Duration::ZERO, |b| b.total_round_trip)
+                + round_trip.unwrap_or_default(),
+            measurements: before.map_or(0, |b| b.measurements) + u64::from(round_trip.is_some()),
+            highest_sequence: block.highest_sequence,
+        });
+    }
+
+    /// Whether a FIR is a new request (RFC 5104 §4.3.1.2: the sequence number says).
+    pub(crate) fn on_fir(&mut self, sequence: u8) -> bool {
+        self.firs += 1;
+        self.last_fir.replace(sequence) != Some(sequence)
+    }
+}
