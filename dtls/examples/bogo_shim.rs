@@ -27,6 +27,9 @@ use tincan_dtls::{
 
 const UNIMPLEMENTED: i32 = 89;
 
+/// A flag and a reason a line.
+const UNIMPLEMENTED_FLAGS: &str = include_str!("../bogo/unimplemented.txt");
+
 /// A timeout this near is taken to have passed: the runner tests for it, since
 /// real timers fire a little early.
 const FUDGE: Duration = Duration::from_millis(15);
@@ -65,6 +68,7 @@ struct Options {
     require_client_certificate: bool,
     verify_peer: bool,
     verify_fail: bool,
+    custom_verify: bool,
     advertise_alpn: Vec<u8>,
     select_alpn: Option<String>,
     decline_alpn: bool,
@@ -124,7 +128,9 @@ fn parse_options() -> Options {
         };
         if skip {
             // Flags of connections that are never made; the ones with a value.
-            const WITH_VALUE: [&str; 12] = [
+            const WITH_VALUE: [&str; 14] = [
+                "-application-settings",
+                "-expect-peer-application-settings",
                 "-expect-version",
                 "-max-version",
                 "-min-version",
@@ -179,6 +185,7 @@ fn parse_options() -> Options {
             "-signing-prefs" => options.signing_prefs.push(number() as u16),
             "-require-any-client-certificate" => options.require_client_certificate = true,
             "-verify-peer" => options.verify_peer = true,
+            "-use-custom-verify-callback" => options.custom_verify = true,
             "-verify-fail" => options.verify_fail = true,
             "-advertise-alpn" => options.advertise_alpn = value().into_bytes(),
             "-select-alpn" => options.select_alpn = Some(value()),
@@ -235,7 +242,6 @@ fn parse_options() -> Options {
             | "-async"
             | "-implicit-handshake"
             | "-no-ticket"
-            | "-use-custom-verify-callback"
             | "-use-old-client-cert-callback"
             | "-use-early-callback"
             | "-install-ddos-callback"
@@ -259,7 +265,14 @@ fn parse_options() -> Options {
             "-write-settings" | "-handshaker-path" | "-read-size" => {
                 value();
             }
-            other => unimplemented(other),
+            other => match UNIMPLEMENTED_FLAGS
+                .lines()
+                .filter_map(|line| line.split_once("  "))
+                .find(|(flag, _)| *flag == other)
+            {
+                Some((flag, reason)) => unimplemented(format_args!("{flag}: {reason}")),
+                None => fail(format_args!("unknown flag {other}")),
+            },
         }
     }
     options
@@ -291,11 +304,11 @@ impl SigningKey for RestrictedKey {
 }
 
 #[derive(Debug)]
-struct Refuse;
+struct Refuse(AlertDescription);
 
 impl VerifyPeer for Refuse {
     fn verify(&self, _: &[Vec<u8>]) -> Result<(), AlertDescription> {
-        Err(AlertDescription::HandshakeFailure)
+        Err(self.0)
     }
 }
 
@@ -362,11 +375,22 @@ fn configure(options: &Options) -> Arc<Config> {
     }
     let mut builder = Config::builder()
         .versions(oldest, newest)
-        .verification(if options.verify_fail {
-            Verification::Custom(Arc::new(Refuse))
-        } else {
-            Verification::Any
-        })
+        .verification(
+            match (
+                options.verify_fail,
+                options.custom_verify,
+                options.verify_peer,
+            ) {
+                (true, true, _) => {
+                    Verification::Custom(Arc::new(Refuse(AlertDescription::CertificateUnknown)))
+                }
+                (true, false, true) => {
+                    Verification::Custom(Arc::new(Refuse(AlertDescription::HandshakeFailure)))
+                }
+                // A failure that is only reported.
+                _ => Verification::Any,
+            },
+        )
         .client_auth(if options.require_client_certificate {
             ClientAuth::Require
         } else if options.verify_peer {
@@ -595,9 +619,8 @@ impl Shim {
     }
 
     fn update_keys(&mut self) {
-        if let Err(error) = self.connection.update_keys(self.now, false) {
-            fail(format_args!("key update: {error}"));
-        }
+        // Where it cannot, an event says why.
+        let _ = self.connection.update_keys(self.now, false);
     }
 
     /// Does what the connection's news ask for.
