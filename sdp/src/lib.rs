@@ -48,6 +48,7 @@ mod section;
 mod strict;
 pub mod uri;
 mod view;
+mod work;
 
 pub use attributes::*;
 pub use candidate::{Candidate, CandidateAddress, CandidateKind, CandidateTransport, TcpKind};

@@ -10,9 +10,10 @@ pub const MAX_DESCRIPTION_LEN: usize = 4 * 1024 * 1024;
 
 /// Most lines in a description.
 ///
-/// The shortest useful line has about 20 bytes; a description of [`MAX_DESCRIPTION_LEN`] made of
-/// browsers' lines (35 bytes on average) has 120 000.
-pub const MAX_LINES: usize = 131_072;
+/// Browsers' lines have 36 bytes on average, and one of their m-sections 30 to 90 lines: this is
+/// room for some 700 m-sections. It also bounds what a description of many tiny lines costs: the
+/// table of lines has 16 bytes for each.
+pub const MAX_LINES: usize = 65_536;
 
 /// Longest single line, in bytes without its ending.
 ///
@@ -40,6 +41,12 @@ pub const MAX_ICE_CREDENTIAL: usize = 256;
 /// The line's length bounds them already; this bound keeps the memory of a typed value near the
 /// memory of its text.
 pub const MAX_LIST: usize = 4096;
+
+/// Most kinds of feedback gathered for one codec.
+///
+/// Some twenty are registered; a wildcard counts for up to 128 payload types, so that without a
+/// bound one line would cost 128 times its own memory.
+pub const MAX_FEEDBACK: usize = 64;
 
 /// Bytes of deleted text that a section may carry around before it is packed.
 ///

@@ -8,7 +8,7 @@ use crate::attributes::{
     SourceAttribute, SourceGroup, Ssrc,
 };
 use crate::candidate::Candidate;
-use crate::codec::{CodecParameters, Parameters};
+use crate::codec::{Codec, Parameters};
 use crate::description::SessionDescription;
 use crate::lines::Bandwidth;
 use crate::media::MediaDescription;
@@ -25,17 +25,9 @@ impl MediaDescription {
     /// `a=rtcp-fb`, and with the payload types that retransmit them. Says how many went.
     pub fn remove_payload_types(&mut self, unwanted: &[PayloadType]) -> usize {
         let mut all: Vec<PayloadType> = unwanted.to_vec();
-        for fmtp in self.section.fmtps().flatten() {
-            let Some(payload_type) = fmtp.payload_type() else {
-                continue;
-            };
-            let Some(map) = self.section.rtpmap(payload_type) else {
-                continue;
-            };
-            if let CodecParameters::Rtx(rtx) = fmtp.codec_parameters(&map)
-                && rtx.apt.is_some_and(|apt| unwanted.contains(&apt))
-            {
-                all.push(payload_type);
+        for codec in self.codecs() {
+            if codec.retransmits().is_some_and(|pt| unwanted.contains(&pt)) {
+                all.push(codec.payload_type());
             }
         }
         let goes = |format: &str| {
@@ -66,10 +58,10 @@ impl MediaDescription {
     /// retransmits.
     pub fn retain_codecs(&mut self, mut keep: impl FnMut(&RtpMap) -> bool) -> usize {
         let unwanted: Vec<PayloadType> = self
-            .payload_types()
-            .filter_map(|pt| self.section.rtpmap(pt).or_else(|| RtpMap::of_static(pt)))
-            .filter(|map| !map.is("rtx") && !keep(map))
-            .map(|map| map.payload_type)
+            .codecs()
+            .iter()
+            .filter(|codec| !codec.map.is("rtx") && !keep(&codec.map))
+            .map(Codec::payload_type)
             .collect();
         self.remove_payload_types(&unwanted)
     }
@@ -77,29 +69,26 @@ impl MediaDescription {
     /// Puts the codecs with this encoding name, and what retransmits them, in front of all
     /// others; says whether there is one.
     pub fn prefer_codec(&mut self, encoding: &str) -> bool {
-        let mut first = Vec::new();
-        let mut rest = Vec::new();
-        for format in self.formats() {
-            let payload_type: Option<PayloadType> = format.parse().ok();
-            let codec = payload_type.and_then(|payload_type| self.section.codec(payload_type));
-            let preferred = match codec {
-                Some((_, CodecParameters::Rtx(rtx))) => rtx
-                    .apt
-                    .and_then(|apt| self.section.rtpmap(apt))
-                    .is_some_and(|map| map.is(encoding)),
-                Some((map, _)) => map.is(encoding),
-                None => false,
-            };
-            if preferred {
-                first.push(format.to_owned());
-            } else {
-                rest.push(format.to_owned());
-            }
-        }
+        let codecs = self.codecs();
+        let named: Vec<PayloadType> = codecs
+            .iter()
+            .filter(|codec| codec.map.is(encoding))
+            .map(Codec::payload_type)
+            .collect();
+        let preferred: Vec<PayloadType> = codecs
+            .iter()
+            .filter(|codec| {
+                codec.map.is(encoding) || codec.retransmits().is_some_and(|pt| named.contains(&pt))
+            })
+            .map(Codec::payload_type)
+            .collect();
+        let is_preferred = |format: &&str| format.parse().is_ok_and(|pt| preferred.contains(&pt));
+        let (mut first, mut rest): (Vec<&str>, Vec<&str>) = self.formats().partition(is_preferred);
         let found = !first.is_empty();
         if found {
             first.append(&mut rest);
-            self.line.set_formats(&first);
+            let formats: Vec<String> = first.into_iter().map(str::to_owned).collect();
+            self.line.set_formats(&formats);
         }
         found
     }

@@ -1,6 +1,7 @@
 //! A cursor over one value: what all value grammars are written with.
 
 use crate::error::{Rule, ValueError};
+use crate::work::looked_at;
 
 /// Whether `byte` is a `token-char` of RFC 8866 §9.
 pub(crate) fn is_token_char(byte: u8) -> bool {
@@ -78,6 +79,7 @@ impl<'a> Scan<'a> {
             .bytes()
             .position(|byte| !keep(byte))
             .unwrap_or(rest.len());
+        looked_at(len + 1);
         self.at += len;
         rest.get(..len).unwrap_or_default()
     }
@@ -85,6 +87,7 @@ impl<'a> Scan<'a> {
     /// Everything that is left.
     pub(crate) fn rest(&mut self) -> &'a str {
         let rest = self.text.get(self.at..).unwrap_or_default();
+        looked_at(rest.len());
         self.at = self.text.len();
         rest
     }

@@ -11,6 +11,7 @@ use crate::attributes::{Attribute, TypedAttribute};
 use crate::error::ValueError;
 use crate::limits::SLACK;
 use crate::scan::Grammar;
+use crate::work::looked_at;
 
 /// The type of a line: its letter (RFC 8866 §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -304,6 +305,7 @@ impl Section {
 
     /// All lines in order.
     pub fn lines(&self) -> impl DoubleEndedIterator<Item = Line<'_>> + ExactSizeIterator {
+        looked_at(self.lines.len());
         self.lines
             .iter()
             .map(|line| Line::new(line.kind, self.text_of(line), self.raw_of(line)))
@@ -343,6 +345,7 @@ impl Section {
     /// Indices and values of the attributes called `name`.
     fn find<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (usize, Option<&'a str>)> {
         let (key, mask) = name_key(name.as_bytes());
+        looked_at(self.lines.len());
         self.lines
             .iter()
             .enumerate()
@@ -402,9 +405,9 @@ impl Section {
     /// that name away; where there is none, adds it after all lines.
     pub fn set_attribute(&mut self, attribute: impl Into<Attribute>) {
         let attribute = attribute.into();
-        let line = self.append('a', &attribute);
         let place = self.find(attribute.name()).next().map(|(index, _)| index);
         self.remove_attribute(attribute.name());
+        let line = self.append('a', &attribute);
         self.insert_line(place.unwrap_or(usize::MAX), line);
     }
 
@@ -423,6 +426,7 @@ impl Section {
             garbage,
             ..
         } = self;
+        looked_at(lines.len());
         lines.retain(|line| {
             let start = line.start as usize;
             let raw = text.get(start..start + line.whole()).unwrap_or_default();
@@ -505,6 +509,7 @@ impl Section {
     fn insert_line(&mut self, index: usize, line: LineRef) {
         if index < self.lines.len() {
             self.scattered = true;
+            looked_at(self.lines.len() - index);
             self.lines.insert(index, line);
         } else {
             self.lines.push(line);
@@ -512,7 +517,8 @@ impl Section {
         self.pack_if_loose();
     }
 
-    /// Writes a line at the end of the text. It belongs to no place in the order yet.
+    /// Writes a line at the end of the text. It must be put into the table before anything else is
+    /// changed: packing keeps only what is in the table.
     fn append(&mut self, letter: char, value: &impl Display) -> LineRef {
         self.end_last_line();
         let start = self.text.len();
@@ -563,6 +569,7 @@ impl Section {
     }
 
     fn pack(&mut self) {
+        looked_at(self.text.len());
         let mut text = String::with_capacity(self.text.len() - self.garbage.min(self.text.len()));
         let mut lines = std::mem::take(&mut self.lines);
         for line in &mut lines {
@@ -571,6 +578,12 @@ impl Section {
             line.start = start;
         }
         *self = Self::from_parts(text, lines);
+    }
+
+    /// Bytes of heap that the section holds: its text with what edits left behind, and the table of
+    /// lines.
+    pub fn capacity(&self) -> usize {
+        self.text.capacity() + self.lines.capacity() * size_of::<LineRef>()
     }
 
     /// Bytes that writing takes, give or take line endings.

@@ -10,7 +10,7 @@ use crate::error::{ParseError, Rule, ValueError};
 use crate::limits::Limits;
 use crate::lines::{Bandwidth, Connection, Origin, Repeat, TimeZones, Timing};
 use crate::media::MediaLine;
-use crate::parse::next_line;
+use crate::parse::{next_line, split_line};
 use crate::scan::{Grammar, is_token_char};
 use crate::section::{LineKind, RawAttribute};
 
@@ -55,10 +55,11 @@ pub(crate) fn check(text: &str, limits: &Limits, whole: bool) -> Result<(), Pars
         if checker.number > limits.lines() {
             return Err(checker.error(1, Rule::TooManyLines(limits.lines())));
         }
-        let found = next_line(rest, limits.line_len())
+        let found = next_line(rest.as_bytes(), limits.line_len())
             .map_err(|(column, rule)| checker.error(column, rule))?;
-        checker.line(found.kind, found.raw)?;
-        rest = rest.get(found.raw.len()..).unwrap_or_default();
+        let (_, raw) = split_line(rest, found);
+        checker.line(found.kind, raw)?;
+        rest = rest.get(found.whole..).unwrap_or_default();
     }
     checker.number += 1;
     checker.end()

@@ -8,7 +8,7 @@ use crate::attributes::{Direction, TypedAttribute};
 use crate::error::{ParseError, ValueError};
 use crate::limits::{Limits, MAX_LINE_LEN};
 use crate::media::Parts;
-use crate::parse::{Found, next_line};
+use crate::parse::{next_line, split_line};
 use crate::scan::Scan;
 use crate::section::{Line, LineKind, RawAttribute};
 
@@ -60,9 +60,10 @@ impl<'a> Iterator for Lines<'a> {
         if self.text.is_empty() {
             return None;
         }
-        let Found { kind, content, raw } = next_line(self.text, usize::MAX).ok()?;
-        self.text = self.text.get(raw.len()..).unwrap_or_default();
-        Some(Line::new(kind, content, raw))
+        let found = next_line(self.text.as_bytes(), usize::MAX).ok()?;
+        let (content, raw) = split_line(self.text, found);
+        self.text = self.text.get(found.whole..).unwrap_or_default();
+        Some(Line::new(found.kind, content, raw))
     }
 }
 
@@ -82,16 +83,16 @@ impl<'a> DescriptionView<'a> {
         let mut first_media = None;
         while at < text.len() {
             number += 1;
-            let rest = text.get(at..).unwrap_or_default();
+            let rest = text.as_bytes().get(at..).unwrap_or_default();
             let found = next_line(rest, MAX_LINE_LEN)
                 .map_err(|(column, rule)| ParseError::new(number, column, rule))?;
             if found.kind == b'm' {
                 first_media.get_or_insert(at);
-                let value = found.content.get(2..).unwrap_or_default();
+                let value = text.get(at + 2..at + found.len).unwrap_or_default();
                 Parts::read(&mut Scan::new("m=", value, false))
                     .map_err(|e| ParseError::new(number, e.offset() + 3, e.rule()))?;
             }
-            at += found.raw.len();
+            at += found.whole;
         }
         let (session, media) = text
             .split_at_checked(first_media.unwrap_or(text.len()))

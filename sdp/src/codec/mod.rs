@@ -27,7 +27,9 @@ pub use types::{
     Rtx, TelephoneEvent, Vp8, Vp9,
 };
 
-use crate::attributes::{Fmtp, PayloadType, RtpMap};
+use crate::attributes::{FeedbackKind, FeedbackTarget, Fmtp, PayloadType, RtcpFb, RtpMap};
+use crate::limits::MAX_FEEDBACK;
+use crate::media::MediaDescription;
 use crate::section::Section;
 
 /// The parameters of any codec.
@@ -148,5 +150,121 @@ impl Section {
         let text = fmtp.as_ref().map_or("", |fmtp| fmtp.parameters.as_str());
         let parameters = CodecParameters::read(&map.encoding, text);
         Some((map, parameters))
+    }
+}
+
+/// A codec of a media section, with all that its lines say of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Codec {
+    /// Payload type, encoding, clock rate.
+    pub map: RtpMap,
+    /// Parameters; empty where there is no `a=fmtp`.
+    pub parameters: CodecParameters,
+    /// Feedback, that for all payload types included: each kind once, at most [`MAX_FEEDBACK`].
+    pub feedback: Vec<FeedbackKind>,
+}
+
+impl Codec {
+    /// The payload type.
+    pub fn payload_type(&self) -> PayloadType {
+        self.map.payload_type
+    }
+
+    /// The payload type that this one retransmits, if it does that.
+    pub fn retransmits(&self) -> Option<PayloadType> {
+        match &self.parameters {
+            CodecParameters::Rtx(rtx) => rtx.apt,
+            _ => None,
+        }
+    }
+}
+
+/// What a section says of one payload type.
+#[derive(Clone, Default)]
+struct Entry<'a> {
+    map: Option<RtpMap>,
+    parameters: Option<&'a str>,
+    feedback: Vec<FeedbackKind>,
+}
+
+fn entry<'t, 'a>(
+    table: &'t mut [Option<Entry<'a>>],
+    payload_type: PayloadType,
+) -> Option<&'t mut Entry<'a>> {
+    table.get_mut(usize::from(payload_type.get()))?.as_mut()
+}
+
+impl MediaDescription {
+    /// The codecs in the order of the m-line's payload types, each once. Payload types that are
+    /// neither mapped nor static are left out, and so are lines whose values break the grammar;
+    /// of several lines for one payload type, the first counts.
+    pub fn codecs(&self) -> Vec<Codec> {
+        // One pass over the lines, whatever a remote may have put into them.
+        let mut table: Vec<Option<Entry<'_>>> = vec![Some(Entry::default()); 128];
+        let mut for_all = Vec::new();
+        for attribute in self.section.attributes() {
+            let Some(value) = attribute.value() else {
+                continue;
+            };
+            match attribute.name() {
+                "rtpmap" => {
+                    if let Ok(map) = value.parse::<RtpMap>()
+                        && let Some(entry) = entry(&mut table, map.payload_type)
+                    {
+                        entry.map.get_or_insert(map);
+                    }
+                }
+                "fmtp" => {
+                    let (format, parameters) = value.split_once([' ', '\t']).unwrap_or((value, ""));
+                    if let Ok(format) = format.parse::<PayloadType>()
+                        && let Some(entry) = entry(&mut table, format)
+                    {
+                        entry.parameters.get_or_insert(parameters);
+                    }
+                }
+                "rtcp-fb" => match value.parse::<RtcpFb>() {
+                    Ok(RtcpFb {
+                        target: FeedbackTarget::PayloadType(payload_type),
+                        kind,
+                    }) => {
+                        if let Some(entry) = entry(&mut table, payload_type) {
+                            add_feedback(&mut entry.feedback, kind);
+                        }
+                    }
+                    Ok(feedback) => add_feedback(&mut for_all, feedback.kind),
+                    Err(_) => {}
+                },
+                _ => {}
+            }
+        }
+        let mut codecs = Vec::new();
+        for payload_type in self.payload_types() {
+            // Taken out, so that a payload type that stands twice in the m-line gives one codec.
+            let entry = table
+                .get_mut(usize::from(payload_type.get()))
+                .and_then(Option::take);
+            let Some(entry) = entry else {
+                continue;
+            };
+            let Some(map) = entry.map.or_else(|| RtpMap::of_static(payload_type)) else {
+                continue;
+            };
+            let mut feedback = entry.feedback;
+            for kind in &for_all {
+                add_feedback(&mut feedback, kind.clone());
+            }
+            codecs.push(Codec {
+                parameters: CodecParameters::read(&map.encoding, entry.parameters.unwrap_or("")),
+                map,
+                feedback,
+            });
+        }
+        codecs
+    }
+}
+
+fn add_feedback(list: &mut Vec<FeedbackKind>, kind: FeedbackKind) {
+    if list.len() < MAX_FEEDBACK && !list.contains(&kind) {
+        list.push(kind);
     }
 }
