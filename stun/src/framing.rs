@@ -54,7 +54,7 @@ impl Framing {
             Framing::Turn => match stream.first_chunk::<4>() {
                 None => {
                     return match stream.first() {
-                        Some(0x50..) => Err(FramingError),
+                        Some(0x80..) => Err(FramingError),
                         _ => Ok(None),
                     };
                 }
@@ -76,7 +76,7 @@ impl Framing {
                                 total: HEADER_LEN + len,
                             }
                         }
-                        0x40..=0x4F => Frame {
+                        0x40..=0x7F => Frame {
                             head: 0,
                             len: 4 + len,
                             total: (4 + len).next_multiple_of(4),
@@ -237,9 +237,9 @@ mod tests {
     #[test]
     fn a_stream_of_something_else_is_refused_at_once_and_for_good() {
         for start in [
-            &b"POST / HTTP/1.1"[..],
+            &[0x16, 3, 1, 0, 0xFF][..],
             &[0x80],
-            &[0x50, 0, 0, 0],
+            &[0x80, 0, 0, 0],
             &[0, 1, 0, 2],
         ] {
             let mut decoder = StreamDecoder::new(Framing::Turn);

@@ -176,7 +176,7 @@ flags! {
 macro_rules! numbers {
     ($($(#[$doc:meta])* $name:ident($inner:ty) $kind:ident $wire:ty, $make:expr, $take:expr;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub struct $name(pub $inner);
 
         impl<'a> Attribute<'a> for $name {

@@ -26,20 +26,26 @@ macro_rules! fixed {
     )*};
 }
 
-/// A channel of an allocation, 0x4000 to 0x4FFF (RFC 8656 §12, §18.1).
+/// A channel of an allocation (RFC 8656 §12, §18.1).
+///
+/// RFC 8656 leaves 0x4000 to 0x4FFF to choose from; RFC 5766 had 0x4000 to
+/// 0x7FFF, and clients of its age (coturn's among them) still choose there, so
+/// all of these are valid here. Our client stays below [`ChannelNumber::MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelNumber(u16);
 
 impl ChannelNumber {
-    /// The first that may be used.
+    /// The first that may be chosen.
     pub const MIN: ChannelNumber = ChannelNumber(0x4000);
-    /// The last that may be used.
+    /// The last that may be chosen by RFC 8656.
     pub const MAX: ChannelNumber = ChannelNumber(0x4FFF);
+    /// The last that may be chosen by RFC 5766.
+    pub const MAX_RFC5766: ChannelNumber = ChannelNumber(0x7FFF);
 
-    /// `None` outside 0x4000 to 0x4FFF.
+    /// `None` outside 0x4000 to 0x7FFF.
     #[inline]
     pub const fn new(number: u16) -> Option<ChannelNumber> {
-        if number >= Self::MIN.0 && number <= Self::MAX.0 {
+        if number >= Self::MIN.0 && number <= Self::MAX_RFC5766.0 {
             Some(ChannelNumber(number))
         } else {
             None

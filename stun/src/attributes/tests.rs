@@ -168,7 +168,7 @@ fn values_that_may_not_stand_on_the_wire_are_refused_and_leave_nothing() {
     );
     assert_eq!(out, [0xEE]);
     assert_eq!(ErrorCode::new(299, ""), None);
-    assert_eq!(ChannelNumber::new(0x5000), None);
+    assert_eq!(ChannelNumber::new(0x8000), None);
 }
 
 #[test]

@@ -15,10 +15,17 @@ pub struct ChannelData<'a> {
 }
 
 impl<'a> ChannelData<'a> {
-    /// Whether a datagram is ChannelData by its first octet (RFC 7983 §7).
+    /// Whether a datagram is ChannelData by its first octet, on a socket that
+    /// other protocols share (RFC 7983 §7).
     #[inline]
     pub fn is(datagram: &[u8]) -> bool {
         matches!(datagram.first(), Some(0x40..=0x4F))
+    }
+
+    /// The same on a server's socket, where channels of RFC 5766 may come.
+    #[inline]
+    pub(crate) fn is_at_server(datagram: &[u8]) -> bool {
+        matches!(datagram.first(), Some(0x40..=0x7F))
     }
 
     /// Reads one datagram, or one message cut out of a stream. Octets behind
@@ -64,7 +71,7 @@ mod tests {
             })
         );
         assert_eq!(ChannelData::parse(&octets[..6]), None);
-        assert_eq!(ChannelData::parse(&[0x50, 0, 0, 0]), None);
+        assert_eq!(ChannelData::parse(&[0x80, 0, 0, 0]), None);
         assert_eq!(
             ChannelData::parse(&[0x40, 0, 0, 0]).map(|d| d.data.len()),
             Some(0)

@@ -159,7 +159,7 @@ impl Server {
         datagram: &[u8],
         users: &mut impl Authenticator,
     ) -> Input {
-        if ChannelData::is(datagram) {
+        if ChannelData::is_at_server(datagram) {
             return self.channel_data(now, &client, datagram);
         }
         let Ok(message) = Message::parse(datagram) else {
