@@ -1,7 +1,9 @@
 //! Measuring ours and theirs in turn, in one process.
 //!
 //! [`Comparison`] runs each contender in alternating rounds, so that a slow moment of the machine
-//! hits all of them alike, and reports medians with their spread.
+//! hits all of them alike, and reports medians with their spread. A round of a timed contender is
+//! made of slices of about a millisecond, and its figure is that of the fastest slice: whatever
+//! else the machine does meanwhile only ever adds to a slice.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -110,16 +112,17 @@ impl<'a> Comparison<'a> {
         mut work: impl FnMut(&mut S) -> T + 'a,
     ) -> Self {
         self.figure(name, move || {
-            let mut spent = Duration::ZERO;
-            let mut calls = 0u32;
-            while spent < ROUND_TIME / 4 {
+            let begin = Instant::now();
+            let mut fastest = Duration::MAX;
+            let mut slices = 0;
+            while slices < MIN_SLICES || begin.elapsed() < ROUND_TIME / 4 {
                 let mut input = black_box(prepare());
                 let start = Instant::now();
                 black_box(work(&mut input));
-                spent += start.elapsed();
-                calls += 1;
+                fastest = fastest.min(start.elapsed());
+                slices += 1;
             }
-            spent.as_nanos() as f64 / (f64::from(calls) * count.max(1) as f64)
+            fastest.as_nanos() as f64 / count.max(1) as f64
         })
     }
 
@@ -190,21 +193,35 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Calls `work` for about [`ROUND_TIME`] and returns nanoseconds a call.
+/// Slices a round has at least, however long each takes.
+const MIN_SLICES: u32 = 3;
+
+/// How long a slice is to take.
+const SLICE_TIME: Duration = Duration::from_millis(1);
+
+/// One round: calls `work` in slices, for a quarter of [`ROUND_TIME`] or some slices at least, and
+/// returns the nanoseconds a call of the fastest slice.
 pub fn nanoseconds_per_call<T>(work: &mut impl FnMut() -> T) -> f64 {
-    let mut batch = 1u64;
-    loop {
+    let begin = Instant::now();
+    let mut calls = 1u64;
+    let mut fastest = f64::MAX;
+    let mut slices = 0;
+    while slices < MIN_SLICES || begin.elapsed() < ROUND_TIME / 4 {
         let start = Instant::now();
-        for _ in 0..batch {
+        for _ in 0..calls {
             black_box(work());
         }
         let spent = start.elapsed();
-        if spent >= ROUND_TIME / 4 {
-            return spent.as_nanos() as f64 / batch as f64;
+        if spent < SLICE_TIME / 2 {
+            // Still finding out how many calls make a slice.
+            let scale = SLICE_TIME.as_nanos() / spent.as_nanos().max(1);
+            calls = calls.saturating_mul(scale.clamp(2, 64) as u64);
+            continue;
         }
-        let scale = (ROUND_TIME.as_nanos() / spent.as_nanos().max(1)).clamp(2, 64);
-        batch = batch.saturating_mul(scale as u64);
+        fastest = fastest.min(spent.as_nanos() as f64 / calls as f64);
+        slices += 1;
     }
+    fastest
 }
 
 /// What a piece of work did to the heap, on the thread it ran on.

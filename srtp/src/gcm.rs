@@ -9,32 +9,42 @@ use crate::wire::{RTCP_CLEAR_LEN, RTCP_INDEX_LEN};
 /// A keyed AES-GCM with its session salt.
 pub(crate) struct Gcm {
     key: LessSafeKey,
-    /// 96 bits.
-    salt: u128,
+    /// The first 64 and the last 32 bits.
+    salt: (u64, u32),
 }
 
 impl Gcm {
     /// The cipher for a key of 16 or 32 bytes and a salt of 12 bytes.
     pub(crate) fn new(key: &[u8], salt: &[u8]) -> Option<Self> {
+        if salt.len() != 12 {
+            return None;
+        }
         let algorithm = match key.len() {
             16 => &AES_128_GCM,
             32 => &AES_256_GCM,
             _ => return None,
         };
-        let mut padded = [0u8; 16];
-        padded
-            .last_chunk_mut::<12>()?
-            .copy_from_slice(salt.first_chunk::<12>()?);
         Some(Self {
             key: LessSafeKey::new(UnboundKey::new(algorithm, key).ok()?),
-            salt: u128::from_be_bytes(padded),
+            salt: (
+                u64::from_be_bytes(*salt.first_chunk()?),
+                u32::from_be_bytes(*salt.last_chunk()?),
+            ),
         })
     }
 
     /// RFC 7714 §8.1: 16 zero bits, SSRC, roll-over counter, sequence number, XOR the salt.
+    ///
+    /// Made of eight bytes and four, because the cipher reads it so: a nonce written otherwise
+    /// waits for the store buffer, which is felt on short packets.
     #[inline]
     pub(crate) fn rtp_nonce(&self, ssrc: u32, index: u64) -> [u8; 12] {
-        self.nonce((u128::from(ssrc) << 48) | u128::from(index))
+        let (high, low) = self.salt;
+        let mut nonce = [0; 12];
+        let (first, last) = nonce.split_at_mut(8);
+        first.copy_from_slice(&(high ^ (u64::from(ssrc) << 16) ^ (index >> 32)).to_be_bytes());
+        last.copy_from_slice(&(low ^ index as u32).to_be_bytes());
+        nonce
     }
 
     /// RFC 7714 §9.1: 16 zero bits, SSRC, 16 zero bits, one zero bit, the 31-bit SRTCP index, XOR
@@ -42,12 +52,6 @@ impl Gcm {
     #[inline]
     fn rtcp_nonce(&self, ssrc: u32, word: u32) -> [u8; 12] {
         self.rtp_nonce(ssrc, u64::from(word & !ENCRYPTED))
-    }
-
-    #[inline]
-    fn nonce(&self, id: u128) -> [u8; 12] {
-        let [_, _, _, _, nonce @ ..] = (self.salt ^ id).to_be_bytes();
-        nonce
     }
 
     /// Encrypts `packet` from `clear` on; what stands before is authenticated. `None` for bodies of

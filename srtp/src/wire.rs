@@ -35,14 +35,17 @@ impl RtpHeader {
         let fixed = packet
             .first_chunk::<RTP_FIXED_LEN>()
             .ok_or(Malformed::TooShort)?;
-        let [flags, _, s0, s1, _, _, _, _, c0, c1, c2, c3] = *fixed;
+        // Field by field and not as a whole: an application has often just written them so, and a
+        // wider read would wait for its writes to leave the store buffer.
+        let [flags, _, s0, s1, _, _, _, _, c0, c1, c2, c3] = fixed;
+        let flags = *flags;
         if flags >> 6 != 2 {
             return Err(Malformed::Version);
         }
         let csrc_end = RTP_FIXED_LEN + 4 * usize::from(flags & 0x0f);
         let mut header = Self {
-            sequence: u16::from_be_bytes([s0, s1]),
-            ssrc: u32::from_be_bytes([c0, c1, c2, c3]),
+            sequence: u16::from_be_bytes([*s0, *s1]),
+            ssrc: u32::from_be_bytes([*c0, *c1, *c2, *c3]),
             csrc_end,
             extension: None,
             len: csrc_end,

@@ -3,11 +3,17 @@
 use aes::cipher::{InnerIvInit, KeyInit, StreamCipher, StreamCipherCoreWrapper};
 use hmac::Mac;
 use ring::aead;
-use tincan_benches::{Better, Comparison, counts_allocations};
-use tincan_srtp::{Config, MasterKey, Profile, Receiver, Sender};
+use tincan_benches::{Better, Comparison, counts_allocations, nanoseconds_per_call};
+use tincan_srtp::{Config, Destination, MasterKey, Profile, Receiver, Sender, Slot, forward_rtp};
 
 /// Packets of one untimed preparation. They and what they become stay in the second-level cache.
 const PACKETS: u16 = 128;
+
+/// Packets of a batch.
+const BATCH: usize = 16;
+
+/// Sessions that one packet is forwarded to.
+const COPIES: usize = 16;
 
 /// The profiles measured, with the names their rows carry.
 const PROFILES: &[(Profile, &str)] = &[
@@ -30,6 +36,9 @@ pub(crate) fn run() {
         for &len in LENGTHS {
             protect(profile, &format!("{name}-{len}-protect"), len);
             unprotect(profile, &format!("{name}-{len}-unprotect"), len);
+            protect_batch(profile, &format!("{name}-{len}-protect-batch"), len);
+            unprotect_batch(profile, &format!("{name}-{len}-unprotect-batch"), len);
+            forward(profile, &format!("{name}-{len}-forward-to-{COPIES}"), len);
             if counts_allocations() {
                 heap(profile, &format!("{name}-{len}-allocations"), len);
             }
@@ -121,12 +130,12 @@ impl Bare {
     }
 
     /// Encrypts the packet behind its header in place; returns 16 bytes of the tag.
-    fn seal(&self, packet: &mut [u8]) -> [u8; 16] {
+    fn seal(&self, packet: &mut [u8], count: u64) -> [u8; 16] {
         let (head, body) = packet.split_at_mut(HEADER);
         let mut out = [0; 16];
         match self {
             Self::Gcm(key) => {
-                let nonce = aead::Nonce::assume_unique_for_key([1; 12]);
+                let nonce = nonce(count);
                 if let Ok(tag) = key.seal_in_place_separate_tag(nonce, aead::Aad::from(head), body)
                 {
                     out.copy_from_slice(tag.as_ref());
@@ -144,12 +153,24 @@ impl Bare {
         out
     }
 
+    /// Packets sealed one after the other, each followed by 16 bytes of its tag.
+    fn protected(&self, len: usize) -> Vec<Vec<u8>> {
+        (0..PACKETS)
+            .map(|sequence| {
+                let mut packet = packet(len, sequence);
+                let tag = self.seal(&mut packet, sequence.into());
+                packet.extend_from_slice(&tag);
+                packet
+            })
+            .collect()
+    }
+
     /// The other way round; the last 16 bytes of the packet are the tag.
-    fn open(&self, packet: &mut [u8]) -> bool {
+    fn open(&self, packet: &mut [u8], count: u64) -> bool {
         match self {
             Self::Gcm(key) => {
                 let (head, body) = packet.split_at_mut(HEADER);
-                let nonce = aead::Nonce::assume_unique_for_key([1; 12]);
+                let nonce = nonce(count);
                 key.open_in_place(nonce, aead::Aad::from(head), body)
                     .is_ok()
             }
@@ -167,6 +188,13 @@ impl Bare {
             }
         }
     }
+}
+
+/// A nonce that no two packets share, as the standard demands of every caller.
+fn nonce(count: u64) -> aead::Nonce {
+    let mut nonce = [1; 12];
+    nonce[4..].copy_from_slice(&count.to_be_bytes());
+    aead::Nonce::assume_unique_for_key(nonce)
 }
 
 fn ctr<C>(cipher: &C, data: &mut [u8])
@@ -284,9 +312,13 @@ fn protect(profile: Profile, case: &str, len: usize) {
     };
     let mut ours = Outgoing::new(len);
     let mut theirs = Outgoing::new(len);
+    let mut count = 0;
     let mut comparison = Comparison::new("srtp", case, "ns", Better::Less)
         .time("ours", move || sender.protect_rtp(ours.next(), 0).is_ok())
-        .time(bare.name(), move || bare.seal(theirs.next()));
+        .time(bare.name(), move || {
+            count += 1;
+            bare.seal(theirs.next(), count)
+        });
     if let Some(mut context) = webrtc_context(profile) {
         let mut plain = Outgoing::new(len);
         comparison = comparison.time("webrtc-srtp", move || {
@@ -312,14 +344,7 @@ fn unprotect(profile: Profile, case: &str, len: usize) {
         return;
     };
     let packets = protected(profile, len);
-    let bare_packets: Vec<Vec<u8>> = (0..PACKETS)
-        .map(|sequence| {
-            let mut packet = packet(len, sequence);
-            let tag = bare.seal(&mut packet);
-            packet.extend_from_slice(&tag);
-            packet
-        })
-        .collect();
+    let bare_packets = bare.protected(len);
     let count = packets.len();
     let packets = &packets;
     let mut comparison = Comparison::new("srtp", case, "ns", Better::Less)
@@ -339,8 +364,8 @@ fn unprotect(profile: Profile, case: &str, len: usize) {
             count,
             || bare_packets.clone(),
             |packets| {
-                for packet in packets {
-                    assert!(bare.open(packet));
+                for (count, packet) in packets.iter_mut().enumerate() {
+                    assert!(bare.open(packet, count as u64));
                 }
             },
         );
@@ -387,19 +412,166 @@ fn unprotect(profile: Profile, case: &str, len: usize) {
     comparison.run();
 }
 
+/// Many packets in one call, beside one call a packet.
+fn protect_batch(profile: Profile, case: &str, len: usize) {
+    let (Some(mut batched), Some(mut single), Some(bare)) =
+        (sender(profile), sender(profile), Bare::new(profile))
+    else {
+        return;
+    };
+    let mut outgoing: Vec<_> = (0..BATCH).map(|_| vec![0x5a; len + 32]).collect();
+    let mut sequence = 0u16;
+    let mut plain = Outgoing::new(len);
+    let mut bare_plain = Outgoing::new(len);
+    let mut count = 0;
+    let per_packet = |figure: f64| figure / BATCH as f64;
+    let mut comparison = Comparison::new("srtp", case, "ns", Better::Less)
+        .figure("ours", move || {
+            per_packet(nanoseconds_per_call(&mut || {
+                let mut slots: [Slot<'_, _>; BATCH] = {
+                    let mut buffers = outgoing.iter_mut();
+                    std::array::from_fn(|_| match buffers.next() {
+                        Some(buffer) => {
+                            write_header(buffer, sequence);
+                            sequence = sequence.wrapping_add(1);
+                            Slot::new(buffer, len)
+                        }
+                        None => Slot::new(&mut [], 0),
+                    })
+                };
+                let done = batched.protect_rtp_batch(&mut slots);
+                assert_eq!(done, BATCH);
+            }))
+        })
+        .time("ours-one-by-one", move || {
+            single.protect_rtp(plain.next(), 0).is_ok()
+        })
+        .time(bare.name(), move || {
+            count += 1;
+            bare.seal(bare_plain.next(), count)
+        });
+    if let Some(mut context) = rtc_context(profile) {
+        let mut plain = Outgoing::new(len);
+        comparison = comparison.time("rtc-srtp", move || {
+            context.encrypt_rtp(plain.next()).is_ok()
+        });
+    }
+    comparison.run();
+}
+
+fn unprotect_batch(profile: Profile, case: &str, len: usize) {
+    let Some(bare) = Bare::new(profile) else {
+        return;
+    };
+    let packets = protected(profile, len);
+    let bare_packets = bare.protected(len);
+    let count = packets.len();
+    let packets = &packets;
+    Comparison::new("srtp", case, "ns", Better::Less)
+        .time_prepared(
+            "ours",
+            count,
+            || (receiver(profile), packets.clone()),
+            |(receiver, packets)| {
+                for batch in packets.chunks_mut(BATCH) {
+                    let mut buffers = batch.iter_mut();
+                    let mut slots: [Slot<'_, _>; BATCH] =
+                        std::array::from_fn(|_| match buffers.next() {
+                            Some(packet) => {
+                                let len = packet.len();
+                                Slot::new(packet, len)
+                            }
+                            None => Slot::new(&mut [], 0),
+                        });
+                    let done = receiver.as_mut().map(|r| r.unprotect_rtp_batch(&mut slots));
+                    assert_eq!(done, Some(BATCH));
+                }
+            },
+        )
+        .time_prepared(
+            "ours-one-by-one",
+            count,
+            || (receiver(profile), packets.clone()),
+            |(receiver, packets)| {
+                for packet in packets {
+                    let done = receiver.as_mut().map(|r| r.unprotect_rtp(packet));
+                    assert!(matches!(done, Some(Ok(n)) if n == len), "{done:?}");
+                }
+            },
+        )
+        .time_prepared(
+            bare.name(),
+            count,
+            || bare_packets.clone(),
+            |packets| {
+                for (count, packet) in packets.iter_mut().enumerate() {
+                    assert!(bare.open(packet, count as u64));
+                }
+            },
+        )
+        .run();
+}
+
+/// One packet protected for many sessions, copies included; nanoseconds a copy.
+fn forward(profile: Profile, case: &str, len: usize) {
+    let mut senders: Vec<_> = (0..COPIES).filter_map(|_| sender(profile)).collect();
+    let mut singles: Vec<_> = (0..COPIES).filter_map(|_| sender(profile)).collect();
+    let mut contexts: Vec<_> = (0..COPIES).filter_map(|_| rtc_context(profile)).collect();
+    let mut outs = vec![Vec::with_capacity(len + 64); COPIES];
+    let mut single_outs = outs.clone();
+    let mut ours = Outgoing::new(len);
+    let mut single = Outgoing::new(len);
+    let mut theirs = Outgoing::new(len);
+    let per_copy = |figure: f64| figure / COPIES as f64;
+    let mut comparison = Comparison::new("srtp", case, "ns", Better::Less)
+        .figure("ours", move || {
+            per_copy(nanoseconds_per_call(&mut || {
+                let packet = ours.next();
+                let mut pairs = senders.iter_mut().zip(&mut outs);
+                let mut copies: Vec<_> = pairs
+                    .by_ref()
+                    .map(|(sender, out)| {
+                        out.clear();
+                        Destination::new(sender, out).ssrc(99)
+                    })
+                    .collect();
+                assert_eq!(forward_rtp(packet, &mut copies), COPIES);
+            }))
+        })
+        .figure("ours-one-by-one", move || {
+            per_copy(nanoseconds_per_call(&mut || {
+                let packet = single.next();
+                for (sender, out) in singles.iter_mut().zip(&mut single_outs) {
+                    out.clear();
+                    out.extend_from_slice(packet);
+                    assert!(sender.protect_rtp(out, 0).is_ok());
+                }
+            }))
+        });
+    if contexts.len() == COPIES {
+        comparison = comparison.figure("rtc-srtp", move || {
+            per_copy(nanoseconds_per_call(&mut || {
+                let packet = theirs.next();
+                for context in &mut contexts {
+                    assert!(context.encrypt_rtp(packet).is_ok());
+                }
+            }))
+        });
+    }
+    comparison.run();
+}
+
 /// Allocations a packet, there and back.
 fn heap(profile: Profile, case: &str, len: usize) {
     let (Some(mut sender), Some(mut receiver)) = (sender(profile), receiver(profile)) else {
         return;
     };
     let mut ours = Outgoing::new(len);
-    let mut comparison = Comparison::new("srtp", case, "allocations", Better::Less).allocations(
-        "ours",
-        move || {
+    let mut comparison =
+        Comparison::new("srtp", case, "allocations", Better::Less).allocations("ours", move || {
             let packet = ours.next();
             sender.protect_rtp(packet, 0).is_ok() && receiver.unprotect_rtp(packet).is_ok()
-        },
-    );
+        });
     if let (Some(mut out), Some(mut back)) = (webrtc_context(profile), webrtc_context(profile)) {
         let mut plain = Outgoing::new(len);
         comparison = comparison.allocations("webrtc-srtp", move || {
