@@ -16,6 +16,9 @@ const BIG_SECTION: usize = 1024;
 /// in the content.
 const MAX_TAIL: usize = u8::MAX as usize - 2;
 
+/// The kind of what is no line.
+const NOT_A_LINE: u8 = 1;
+
 /// A line found: its type, and its lengths.
 #[derive(Clone, Copy)]
 pub(crate) struct Found {
@@ -47,10 +50,14 @@ fn line_feed(bytes: &[u8]) -> Option<usize> {
     memchr(b'\n', bytes.get(seen..).unwrap_or_default()).map(|at| at + seen)
 }
 
-/// How many blanks and CR stand at the end of `bytes`, up to [`MAX_TAIL`]. Nearly always one: the
-/// CR. Long runs are gone over eight bytes at a time.
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b'\r' | b' ' | b'\t')
+}
+
+/// How many blanks and CR stand at the end of `bytes`, up to [`MAX_TAIL`]. Long runs are gone over
+/// eight bytes at a time.
+#[cold]
 fn blanks_at_end(bytes: &[u8]) -> usize {
-    let is_blank = |byte: &u8| matches!(byte, b'\r' | b' ' | b'\t');
     let bytes = bytes
         .get(bytes.len().saturating_sub(MAX_TAIL)..)
         .unwrap_or_default();
@@ -66,33 +73,62 @@ fn blanks_at_end(bytes: &[u8]) -> usize {
         .count()
         * 8;
     let rest = body.get(..body.len() - spaces).unwrap_or_default();
-    cr + spaces + rest.iter().rev().take_while(|byte| is_blank(byte)).count()
+    cr + spaces
+        + rest
+            .iter()
+            .rev()
+            .take_while(|byte| is_blank(**byte))
+            .count()
 }
 
-/// Finds the line at the beginning of `bytes`, which must not be empty.
-///
-/// # Errors
-/// The column from 1 and the rule.
+/// Finds the line at the beginning of `bytes`, which must not be empty. Whether it may stand is
+/// for [`Found::check`] to say: apart, so that the loop over lines carries no error along.
 #[inline]
-pub(crate) fn next_line(bytes: &[u8], line_len: usize) -> Result<Found, (usize, Rule)> {
+pub(crate) fn next_line(bytes: &[u8]) -> Found {
     let (end, whole) = match line_feed(bytes) {
         Some(at) => (at, at + 1),
         None => (bytes.len(), bytes.len()),
     };
     looked_at(whole);
     let line = bytes.get(..end).unwrap_or_default();
-    // The type and its `=` are no blanks.
-    let tail = blanks_at_end(line.get(2..).unwrap_or_default());
-    let len = end - tail;
-    if len > line_len {
-        return Err((line_len.saturating_add(1), Rule::LineTooLong(line_len)));
-    }
+    let len = match line {
+        [.., last, b'\r'] if !is_blank(*last) => end - 1,
+        [.., last] if !is_blank(*last) => end,
+        // The type and its `=` are no blanks.
+        _ => end - blanks_at_end(line.get(2..).unwrap_or_default()),
+    };
     let kind = match line {
         [kind, b'=', ..] if kind.is_ascii_graphic() && *kind != b'=' => *kind,
-        _ if line.trim_ascii().is_empty() => LineKind::BLANK,
-        _ => return Err((1, Rule::NotALine)),
+        _ => kind_of_odd(line),
     };
-    Ok(Found { kind, len, whole })
+    Found { kind, len, whole }
+}
+
+/// The type of a line that does not begin with a letter and `=`.
+#[cold]
+fn kind_of_odd(line: &[u8]) -> u8 {
+    if line.trim_ascii().is_empty() {
+        LineKind::BLANK
+    } else {
+        NOT_A_LINE
+    }
+}
+
+impl Found {
+    /// Whether the line may stand.
+    ///
+    /// # Errors
+    /// The column from 1 and the rule.
+    #[inline]
+    pub(crate) fn check(self, line_len: usize) -> Result<(), (usize, Rule)> {
+        if self.len > line_len {
+            return Err((line_len.saturating_add(1), Rule::LineTooLong(line_len)));
+        }
+        if self.kind == NOT_A_LINE {
+            return Err((1, Rule::NotALine));
+        }
+        Ok(())
+    }
 }
 
 /// The line at the beginning of `text`, without and with its end.
@@ -148,8 +184,10 @@ pub(crate) fn sections(
             return Err(error(1, Rule::TooManyLines(limits.lines())));
         }
         let rest = bytes.get(at..).unwrap_or_default();
-        let found =
-            next_line(rest, limits.line_len()).map_err(|(column, rule)| error(column, rule))?;
+        let found = next_line(rest);
+        if let Err((column, rule)) = found.check(limits.line_len()) {
+            return Err(error(column, rule));
+        }
         let content = rest.get(..found.len).unwrap_or_default();
         if number == 1 && whole && content != b"v=0" {
             return Err(error(1, Rule::Version));
@@ -175,7 +213,11 @@ pub(crate) fn sections(
             scratch.push(LineRef {
                 start: (at - start) as u32,
                 len: found.len as u32,
-                key: key_of(content),
+                key: if found.kind == b'a' {
+                    key_of(content)
+                } else {
+                    0
+                },
                 kind: found.kind,
                 tail: (found.whole - found.len) as u8,
             });

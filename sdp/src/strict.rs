@@ -55,7 +55,9 @@ pub(crate) fn check(text: &str, limits: &Limits, whole: bool) -> Result<(), Pars
         if checker.number > limits.lines() {
             return Err(checker.error(1, Rule::TooManyLines(limits.lines())));
         }
-        let found = next_line(rest.as_bytes(), limits.line_len())
+        let found = next_line(rest.as_bytes());
+        found
+            .check(limits.line_len())
             .map_err(|(column, rule)| checker.error(column, rule))?;
         let (_, raw) = split_line(rest, found);
         checker.line(found.kind, raw)?;

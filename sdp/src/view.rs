@@ -60,7 +60,7 @@ impl<'a> Iterator for Lines<'a> {
         if self.text.is_empty() {
             return None;
         }
-        let found = next_line(self.text.as_bytes(), usize::MAX).ok()?;
+        let found = next_line(self.text.as_bytes());
         let (content, raw) = split_line(self.text, found);
         self.text = self.text.get(found.whole..).unwrap_or_default();
         Some(Line::new(found.kind, content, raw))
@@ -84,7 +84,9 @@ impl<'a> DescriptionView<'a> {
         while at < text.len() {
             number += 1;
             let rest = text.as_bytes().get(at..).unwrap_or_default();
-            let found = next_line(rest, MAX_LINE_LEN)
+            let found = next_line(rest);
+            found
+                .check(MAX_LINE_LEN)
                 .map_err(|(column, rule)| ParseError::new(number, column, rule))?;
             if found.kind == b'm' {
                 first_media.get_or_insert(at);
