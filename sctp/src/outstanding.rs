@@ -148,6 +148,7 @@ pub(crate) struct Outstanding {
     unacked_payload: usize,
     delivered: u64,
     delivered_at: Instant,
+    lost_octets: u64,
     /// RFC 3758's Advanced.Peer.Ack.Point.
     advanced: u64,
     abandoned_chunks: usize,
@@ -174,6 +175,7 @@ impl Outstanding {
             unacked_payload: 0,
             delivered: 0,
             delivered_at: now,
+            lost_octets: 0,
             advanced: base - 1,
             abandoned_chunks: 0,
             abandoned_messages: 0,
@@ -219,6 +221,11 @@ impl Outstanding {
 
     pub(crate) fn delivered(&self) -> u64 {
         self.delivered
+    }
+
+    /// Octets that counted as lost.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost_octets
     }
 
     pub(crate) fn abandoned_messages(&self) -> u64 {
@@ -616,6 +623,7 @@ impl Outstanding {
             .retransmissions
             .is_some_and(|max| chunk.sent_times > max);
         self.in_flight -= size;
+        self.lost_octets += size as u64;
         losses.octets += size;
         if spent {
             self.abandon(tsn);

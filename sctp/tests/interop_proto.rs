@@ -9,7 +9,8 @@ use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sctp_proto::PayloadProtocolIdentifier as Ppid;
-use support::proto::{Mixed, Proto};
+use support::mixed::Mixed;
+use support::proto::Proto;
 use support::{Path, config, pattern};
 use tincan_sctp::data_channel::{ChannelConfig, Endpoint, Event, Message, Role};
 

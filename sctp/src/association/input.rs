@@ -340,6 +340,7 @@ impl Association {
                     in_recovery,
                     rate: acked.rate,
                     delivered: self.outstanding.delivered(),
+                    lost: self.outstanding.lost(),
                 });
             }
             // RFC 9260 §6.3.2 R2, R3.

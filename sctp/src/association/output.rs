@@ -274,7 +274,7 @@ impl Association {
             self.outstanding.cancel_packet();
             return false;
         }
-        self.pacer.sent(out.len() - start);
+        self.pacer.sent(out.len() - before);
         if !self.timers.is_set(Timer::Retransmission) {
             self.timers
                 .set(Timer::Retransmission, now + self.rtt.timeout());

@@ -1,5 +1,6 @@
 //! Congestion control: one trait, several controllers, chosen by [`Algorithm`].
 
+mod bbr;
 mod cubic;
 mod hystart;
 mod new_reno;
@@ -8,6 +9,7 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 pub use crate::outstanding::RateSample;
+pub use bbr::Bbr;
 pub use cubic::Cubic;
 pub use hystart::HyStart;
 pub use new_reno::NewReno;
@@ -37,6 +39,8 @@ pub struct Ack {
     pub rate: Option<RateSample>,
     /// All octets delivered so far.
     pub delivered: u64,
+    /// All octets that counted as lost so far.
+    pub lost: u64,
 }
 
 /// A congestion controller: it is told what happens and says how much may be in flight.
@@ -74,6 +78,8 @@ pub enum Algorithm {
     Cubic,
     /// As RFC 9260 §7.2 has it.
     NewReno,
+    /// By rate and round-trip time, in the manner of BBR: for paths that lose at random.
+    Bbr,
 }
 
 /// The controllers without a trait object on the packet's path.
@@ -81,6 +87,7 @@ pub enum Algorithm {
 pub(crate) enum Controller {
     Cubic(Cubic),
     NewReno(NewReno),
+    Bbr(Bbr),
 }
 
 macro_rules! each {
@@ -88,6 +95,7 @@ macro_rules! each {
         match $self {
             Self::Cubic($controller) => $call,
             Self::NewReno($controller) => $call,
+            Self::Bbr($controller) => $call,
         }
     };
 }
@@ -97,6 +105,7 @@ impl Controller {
         match algorithm {
             Algorithm::Cubic => Self::Cubic(Cubic::new(mtu)),
             Algorithm::NewReno => Self::NewReno(NewReno::new(mtu)),
+            Algorithm::Bbr => Self::Bbr(Bbr::new(mtu)),
         }
     }
 }

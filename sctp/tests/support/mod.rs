@@ -1,6 +1,7 @@
 //! Two endpoints, virtual time, and a path between them.
 #![allow(dead_code, unreachable_pub, clippy::expect_used, clippy::panic)]
 
+pub mod mixed;
 pub mod proto;
 
 use std::collections::VecDeque;

@@ -1,0 +1,342 @@
+//! A controller by bottleneck rate and round-trip time, in the manner of BBR
+//! (draft-cardwell-iccrg-bbr-congestion-control): it paces at the rate at which data arrives and
+//! does not take a random loss for a full queue.
+
+use std::time::{Duration, Instant};
+
+use super::{Ack, CongestionControl, initial_window, paced};
+
+/// 2 / ln 2: doubles the rate each round trip.
+const STARTUP_GAIN: f64 = 2.885;
+/// What may be in flight meanwhile, in bandwidth-delay products: no more than a queue of one
+/// holds.
+const STARTUP_WINDOW_GAIN: f64 = 2.0;
+/// Starting ends too when this share of a round is lost: no path that can be used loses so much
+/// by itself.
+const STARTUP_LOSS: f64 = 0.2;
+/// Empties in one round what starting put into the queue.
+const DRAIN_GAIN: f64 = 1.0 / STARTUP_GAIN;
+/// Room for delayed and compressed acknowledgements.
+const WINDOW_GAIN: f64 = 2.0;
+/// One round looks for more, one gives the queue back, the others cruise.
+const CYCLE: [f64; 8] = [1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+/// The rate is the highest of this many rounds.
+const RATE_ROUNDS: u64 = 10;
+/// Starting ends when the rate grew by less than this factor...
+const FULL_GROWTH: f64 = 1.25;
+/// ... for this many rounds.
+const FULL_ROUNDS: u32 = 3;
+/// A least round-trip time older than this is measured again with an empty queue.
+const MIN_RTT_AGE: Duration = Duration::from_secs(10);
+/// How long that takes.
+const PROBE_RTT_TIME: Duration = Duration::from_millis(200);
+/// The share of the bandwidth-delay product that stays in flight meanwhile.
+const PROBE_RTT_SHARE: f64 = 0.5;
+/// Packets always allowed.
+const LEAST_PACKETS: f64 = 4.0;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mode {
+    Startup,
+    Drain,
+    ProbeBandwidth {
+        step: usize,
+        since: Instant,
+    },
+    ProbeRtt {
+        until: Option<Instant>,
+        was_starting: bool,
+    },
+}
+
+/// The highest of the last rounds: the three best of growing age, as in Kathleen Nichols' filter.
+#[derive(Clone, Copy, Debug, Default)]
+struct MaxFilter {
+    best: [(u64, f64); 3],
+}
+
+impl MaxFilter {
+    fn update(&mut self, round: u64, value: f64) {
+        let new = (round, value);
+        if value >= self.best[0].1 || round > self.best[2].0 + RATE_ROUNDS {
+            self.best = [new; 3];
+            return;
+        }
+        if value >= self.best[1].1 {
+            self.best[1] = new;
+            self.best[2] = new;
+        } else if value >= self.best[2].1 {
+            self.best[2] = new;
+        }
+        if round > self.best[0].0 + RATE_ROUNDS {
+            self.best = [self.best[1], self.best[2], new];
+            if round > self.best[0].0 + RATE_ROUNDS {
+                self.best = [self.best[1], self.best[2], new];
+            }
+        } else if self.best[1].0 == self.best[0].0 && round > self.best[0].0 + RATE_ROUNDS / 4 {
+            self.best[1] = new;
+            self.best[2] = new;
+        } else if self.best[2].0 == self.best[1].0 && round > self.best[0].0 + RATE_ROUNDS / 2 {
+            self.best[2] = new;
+        }
+    }
+
+    fn get(&self) -> f64 {
+        self.best[0].1
+    }
+}
+
+/// The controller. Rates are in octets a second.
+#[derive(Debug, Clone)]
+pub struct Bbr {
+    mtu: f64,
+    mode: Mode,
+    window: f64,
+    rate: MaxFilter,
+    round: u64,
+    round_end: u64,
+    round_began: bool,
+    full_rate: f64,
+    full_rounds: u32,
+    filled: bool,
+    /// Octets delivered and lost when the round began.
+    at_round: (u64, u64),
+    min_rtt: Option<(Duration, Instant)>,
+}
+
+impl Bbr {
+    /// A controller for packets of `mtu` octets.
+    pub fn new(mtu: usize) -> Self {
+        Self {
+            mtu: mtu as f64,
+            mode: Mode::Startup,
+            window: initial_window(mtu) as f64,
+            rate: MaxFilter::default(),
+            round: 0,
+            round_end: 0,
+            round_began: false,
+            full_rate: 0.0,
+            full_rounds: 0,
+            filled: false,
+            at_round: (0, 0),
+            min_rtt: None,
+        }
+    }
+
+    fn product(&self) -> Option<f64> {
+        let (rtt, _) = self.min_rtt?;
+        let rate = self.rate.get();
+        (rate > 0.0).then(|| rate * rtt.as_secs_f64())
+    }
+
+    fn gain(&self) -> f64 {
+        match self.mode {
+            Mode::Startup => STARTUP_GAIN,
+            Mode::Drain => DRAIN_GAIN,
+            Mode::ProbeBandwidth { step, .. } => CYCLE.get(step).copied().unwrap_or(1.0),
+            Mode::ProbeRtt { .. } => 1.0,
+        }
+    }
+
+    fn measure(&mut self, ack: &Ack) {
+        self.round_began = false;
+        if let Some(sample) = ack.rate {
+            if sample.prior_delivered >= self.round_end {
+                self.round_end = ack.delivered;
+                self.round += 1;
+                self.round_began = true;
+            }
+            // Acknowledgements in a bunch would show more than the path carries.
+            let interval = sample.interval.max(ack.min_rtt).as_secs_f64();
+            if interval > 0.0 {
+                let rate = sample.delivered as f64 / interval;
+                if !sample.app_limited || rate >= self.rate.get() {
+                    self.rate.update(self.round, rate);
+                }
+            }
+        }
+        if let Some(rtt) = ack.rtt {
+            match self.min_rtt {
+                Some((least, _)) if rtt > least => {}
+                _ => self.min_rtt = Some((rtt, ack.now)),
+            }
+        }
+    }
+
+    fn check_full(&mut self, ack: &Ack) {
+        if !self.round_began {
+            return;
+        }
+        let (delivered, lost) = self.at_round;
+        let (delivered, lost) = ((ack.delivered - delivered) as f64, (ack.lost - lost) as f64);
+        self.at_round = (ack.delivered, ack.lost);
+        if self.filled || ack.rate.is_some_and(|r| r.app_limited) {
+            return;
+        }
+        if lost > STARTUP_LOSS * (lost + delivered) {
+            self.filled = true;
+            return;
+        }
+        let rate = self.rate.get();
+        if rate >= self.full_rate * FULL_GROWTH {
+            self.full_rate = rate;
+            self.full_rounds = 0;
+            return;
+        }
+        self.full_rounds += 1;
+        self.filled = self.full_rounds >= FULL_ROUNDS;
+    }
+
+    fn change_mode(&mut self, ack: &Ack) {
+        let product = self.product().unwrap_or(f64::INFINITY);
+        let in_flight = ack.in_flight as f64;
+        match self.mode {
+            Mode::Startup if self.filled => self.mode = Mode::Drain,
+            Mode::Drain if in_flight <= product => {
+                // Any step but the one that gives back: there is nothing to give.
+                self.mode = Mode::ProbeBandwidth {
+                    step: 2,
+                    since: ack.now,
+                };
+            }
+            Mode::ProbeBandwidth { step, since } => {
+                let min_rtt = self.min_rtt.map_or(Duration::ZERO, |(rtt, _)| rtt);
+                let round_passed = ack.now.saturating_duration_since(since) >= min_rtt;
+                let next = match step {
+                    // Keep looking until the queue shows it, or it was lost.
+                    0 => {
+                        round_passed && in_flight >= product * 1.2
+                            || round_passed && ack.in_recovery
+                            || ack.now.saturating_duration_since(since) >= min_rtt * 2
+                    }
+                    1 => round_passed || in_flight <= product,
+                    _ => round_passed,
+                };
+                if next {
+                    let step = (step + 1) % CYCLE.len();
+                    self.mode = Mode::ProbeBandwidth {
+                        step,
+                        since: ack.now,
+                    };
+                }
+            }
+            _ => {}
+        }
+        self.probe_rtt(ack, product);
+    }
+
+    fn probe_rtt(&mut self, ack: &Ack, product: f64) {
+        let old = self
+            .min_rtt
+            .is_some_and(|(_, at)| ack.now.saturating_duration_since(at) >= MIN_RTT_AGE);
+        match self.mode {
+            Mode::ProbeRtt {
+                until: None,
+                was_starting,
+            } => {
+                if (ack.in_flight as f64)
+                    <= (product * PROBE_RTT_SHARE).max(LEAST_PACKETS * self.mtu)
+                {
+                    let until = Some(ack.now + PROBE_RTT_TIME.max(ack.min_rtt));
+                    self.mode = Mode::ProbeRtt {
+                        until,
+                        was_starting,
+                    };
+                    // What is measured from now on is the empty path.
+                    self.min_rtt = ack.rtt.map(|rtt| (rtt, ack.now)).or(self.min_rtt);
+                }
+            }
+            Mode::ProbeRtt {
+                until: Some(until),
+                was_starting,
+            } if ack.now >= until => {
+                if let Some((_, at)) = &mut self.min_rtt {
+                    *at = ack.now;
+                }
+                self.mode = if was_starting {
+                    Mode::Startup
+                } else {
+                    Mode::ProbeBandwidth {
+                        step: 2,
+                        since: ack.now,
+                    }
+                };
+            }
+            Mode::ProbeRtt { .. } => {}
+            _ if old => {
+                self.mode = Mode::ProbeRtt {
+                    until: None,
+                    was_starting: !self.filled,
+                };
+            }
+            _ => {}
+        }
+    }
+
+    fn set_window(&mut self, ack: &Ack) {
+        let least = LEAST_PACKETS * self.mtu;
+        let Some(product) = self.product() else {
+            self.window += ack.acked as f64;
+            return;
+        };
+        let target = match self.mode {
+            Mode::Startup | Mode::Drain => product * STARTUP_WINDOW_GAIN,
+            Mode::ProbeBandwidth { .. } => product * WINDOW_GAIN,
+            Mode::ProbeRtt { .. } => product * PROBE_RTT_SHARE,
+        };
+        // Small products need room for what acknowledgements hold back.
+        let target = (target + 3.0 * self.mtu).max(least);
+        let grown = self.window + ack.acked as f64;
+        self.window = match self.mode {
+            // It never shrinks while starting, and grows as long as it is the limit.
+            Mode::Startup if self.window < target => grown,
+            Mode::Startup => self.window,
+            Mode::ProbeRtt { .. } => target.min(self.window).max(least),
+            _ => grown.min(target).max(least),
+        };
+    }
+}
+
+impl CongestionControl for Bbr {
+    fn window(&self) -> usize {
+        self.window as usize
+    }
+
+    fn pacing_rate(&self, smoothed_rtt: Duration) -> Option<f64> {
+        let rate = self.rate.get();
+        if rate <= 0.0 {
+            return paced(self.window, smoothed_rtt, self.gain());
+        }
+        let floor = match self.mode {
+            // Until the filter has seen a whole window it must not slow the start.
+            Mode::Startup => {
+                paced(initial_window(self.mtu as usize) as f64, smoothed_rtt, 1.0).unwrap_or(0.0)
+            }
+            _ => 0.0,
+        };
+        Some((rate * self.gain()).max(floor))
+    }
+
+    fn on_ack(&mut self, ack: &Ack) {
+        self.measure(ack);
+        self.check_full(ack);
+        self.change_mode(ack);
+        self.set_window(ack);
+    }
+
+    fn on_congestion(&mut self, _now: Instant, _in_flight: usize) {}
+
+    fn on_timeout(&mut self, _now: Instant) {
+        // The window is built again by what arrives; the rate is remembered.
+        self.window = LEAST_PACKETS * self.mtu;
+    }
+
+    fn set_mtu(&mut self, mtu: usize) {
+        self.mtu = mtu as f64;
+        self.window = self.window.max(LEAST_PACKETS * self.mtu);
+    }
+
+    fn is_starting(&self) -> bool {
+        self.mode == Mode::Startup
+    }
+}
