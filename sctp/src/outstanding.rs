@@ -16,9 +16,16 @@ use crate::wire::{
     I_DATA_HEADER_LEN, Sack, Skipped, chunk_type, padded,
 };
 
+/// A SACK with fewer gap blocks tells of all that was received; one with more may have left some
+/// out: dcSCTP reports 20, others what a packet holds.
+const FEW_BLOCKS: usize = 16;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     InFlight,
+    /// It should have been acknowledged by now, but the SACKs have no room to tell: arrived or
+    /// lost, it is not in flight any more.
+    Untold,
     /// Waits for retransmission.
     Lost,
     /// Reported in a gap block: kept, since the receiver may still drop it (RFC 9260 §6.2.1).
@@ -77,6 +84,9 @@ pub struct RateSample {
     pub interval: Duration,
     /// The sender had less to send than it was allowed to.
     pub app_limited: bool,
+    /// SACKs had no room to tell of all that arrived, and told of it later: the rate may be
+    /// overestimated.
+    pub inflated: bool,
     /// Octets delivered before the packet that this sample is of was sent: a sample of a packet
     /// sent after the last round's end begins a new round.
     pub prior_delivered: u64,
@@ -137,11 +147,21 @@ pub(crate) struct Outstanding {
     /// Chunks in the order of sending: packet number, TSN. Entries of chunks that were
     /// acknowledged or sent again since are skipped.
     order: VecDeque<(u64, u64)>,
+    /// The same of chunks in [`State::Untold`].
+    untold: VecDeque<(u64, u64)>,
+    /// The front of the ring was sent again.
+    front_sent_again: bool,
     packets: VecDeque<SentPacket>,
     /// Number of the front of `packets`.
     packet_base: u64,
     /// The highest packet number that was acknowledged.
     newest_acked: u64,
+    /// Of TSNs above this one the last SACK may not have had room to tell.
+    told_through: u64,
+    /// The most gap blocks a SACK had.
+    most_blocks: usize,
+    /// Packets sent before this one may have been acknowledged late, for the same reason.
+    late_before: u64,
     /// Octets in flight, with chunk headers.
     in_flight: usize,
     /// Octets of user data that the receiver may have to hold.
@@ -168,9 +188,14 @@ impl Outstanding {
             scratch: Vec::new(),
             lost: BinaryHeap::new(),
             order: VecDeque::new(),
+            untold: VecDeque::new(),
+            front_sent_again: false,
             packets: VecDeque::new(),
             packet_base: 1,
             newest_acked: 0,
+            told_through: u64::MAX,
+            most_blocks: 0,
+            late_before: 0,
             in_flight: 0,
             unacked_payload: 0,
             delivered: 0,
@@ -344,6 +369,12 @@ impl Outstanding {
         self.send_again(tsn, packet, out)
     }
 
+    /// Whether the chunk with the lowest TSN was sent again since the last call: then its timer
+    /// begins anew (RFC 9260 §7.2.4 (4)).
+    pub(crate) fn take_front_sent_again(&mut self) -> bool {
+        std::mem::take(&mut self.front_sent_again)
+    }
+
     /// Size with its header of what [`probe`](Self::probe) would send.
     pub(crate) fn probe_size(&self) -> Option<usize> {
         let header = self.header();
@@ -367,6 +398,7 @@ impl Outstanding {
         let size = chunk.size(header);
         self.in_flight += size;
         self.order.push_back((packet, tsn));
+        self.front_sent_again |= tsn == self.base;
         true
     }
 
@@ -419,6 +451,7 @@ impl Outstanding {
                     delivered: self.delivered - packet.delivered,
                     interval,
                     app_limited: packet.app_limited,
+                    inflated: number < self.late_before,
                     prior_delivered: packet.delivered,
                 });
             }
@@ -444,11 +477,11 @@ impl Outstanding {
             match chunk.state {
                 State::Acked => {}
                 State::Abandoned => self.abandoned_chunks -= 1,
-                State::InFlight | State::Lost => {
-                    if chunk.state == State::InFlight {
-                        self.in_flight -= chunk.size(header);
-                    } else {
-                        acked.spurious += 1;
+                State::InFlight | State::Untold | State::Lost => {
+                    match chunk.state {
+                        State::InFlight => self.in_flight -= chunk.size(header),
+                        State::Lost => acked.spurious += 1,
+                        _ => {}
                     }
                     self.unacked_payload -= chunk.data.len();
                     self.note_newest(&chunk, acked);
@@ -491,7 +524,9 @@ impl Outstanding {
         merged.clear();
         let mut old = known.iter().copied().peekable();
         let mut floor = cumulative;
+        let mut blocks = 0;
         for (from, to) in sack.gaps() {
+            blocks += 1;
             let (from, to) = (cumulative + u64::from(from), cumulative + u64::from(to));
             if to >= self.next_tsn() {
                 acked.never_sent = true;
@@ -530,6 +565,12 @@ impl Outstanding {
         for run in old {
             join(&mut merged, run);
         }
+        let may_be_cut = blocks >= FEW_BLOCKS && blocks >= self.most_blocks;
+        self.most_blocks = self.most_blocks.max(blocks);
+        self.told_through = if may_be_cut { floor } else { u64::MAX };
+        if may_be_cut {
+            self.late_before = self.next_packet();
+        }
         known.clear();
         self.scratch = known;
         self.acked = merged;
@@ -545,6 +586,7 @@ impl Outstanding {
         match was {
             State::InFlight => self.in_flight -= size,
             State::Lost => acked.spurious += 1,
+            State::Untold => {}
             State::Acked | State::Abandoned => return,
         }
         self.unacked_payload -= payload;
@@ -584,11 +626,18 @@ impl Outstanding {
     ) -> (Losses, Option<Instant>) {
         let mut losses = Losses::default();
         let mut next = None;
+        while let Some(&(number, tsn)) = self.untold.front() {
+            if self.is_at(tsn, number, State::Untold) {
+                if tsn > self.told_through {
+                    break;
+                }
+                self.mark_lost(tsn, &mut losses);
+                losses.newest = losses.newest.max(Some(number));
+            }
+            self.untold.pop_front();
+        }
         while let Some(&(number, tsn)) = self.order.front() {
-            let current = self
-                .get(tsn)
-                .is_some_and(|c| c.state == State::InFlight && c.packet == number);
-            if current {
+            if self.is_at(tsn, number, State::InFlight) {
                 if number >= self.newest_acked {
                     break;
                 }
@@ -599,8 +648,12 @@ impl Outstanding {
                     next = Some(at);
                     break;
                 }
-                self.mark_lost(tsn, &mut losses);
-                losses.newest = Some(number);
+                if tsn > self.told_through {
+                    self.mark_untold(number, tsn);
+                } else {
+                    self.mark_lost(tsn, &mut losses);
+                    losses.newest = losses.newest.max(Some(number));
+                }
             }
             self.order.pop_front();
         }
@@ -611,18 +664,37 @@ impl Outstanding {
         (losses, next)
     }
 
+    /// Whether the chunk is in this state since this packet.
+    fn is_at(&self, tsn: u64, packet: u64, state: State) -> bool {
+        self.get(tsn)
+            .is_some_and(|c| c.state == state && c.packet == packet)
+    }
+
+    fn mark_untold(&mut self, number: u64, tsn: u64) {
+        let header = self.header();
+        let Some(chunk) = self.get_mut(tsn) else {
+            return;
+        };
+        chunk.state = State::Untold;
+        let size = chunk.size(header);
+        self.in_flight -= size;
+        self.untold.push_back((number, tsn));
+    }
+
     fn mark_lost(&mut self, tsn: u64, losses: &mut Losses) {
         let header = self.header();
         let Some(chunk) = self.get_mut(tsn) else {
             return;
         };
         let size = chunk.size(header);
-        chunk.state = State::Lost;
+        let was = std::mem::replace(&mut chunk.state, State::Lost);
         let spent = chunk
             .effort
             .retransmissions
             .is_some_and(|max| chunk.sent_times > max);
-        self.in_flight -= size;
+        if was == State::InFlight {
+            self.in_flight -= size;
+        }
         self.lost_octets += size as u64;
         losses.octets += size;
         if spent {
@@ -637,11 +709,13 @@ impl Outstanding {
     pub(crate) fn all_lost(&mut self) -> Losses {
         let mut losses = Losses::default();
         let mut order = std::mem::take(&mut self.order);
+        for (number, tsn) in self.untold.drain(..).collect::<Vec<_>>() {
+            if self.is_at(tsn, number, State::Untold) {
+                self.mark_lost(tsn, &mut losses);
+            }
+        }
         for (number, tsn) in order.drain(..) {
-            let current = self
-                .get(tsn)
-                .is_some_and(|c| c.state == State::InFlight && c.packet == number);
-            if current {
+            if self.is_at(tsn, number, State::InFlight) {
                 self.mark_lost(tsn, &mut losses);
                 losses.newest = Some(number);
             }
@@ -654,10 +728,7 @@ impl Outstanding {
 
     fn forget_packets(&mut self) {
         while let Some(&(number, tsn)) = self.order.front() {
-            let current = self
-                .get(tsn)
-                .is_some_and(|c| c.state == State::InFlight && c.packet == number);
-            if current {
+            if self.is_at(tsn, number, State::InFlight) {
                 break;
             }
             self.order.pop_front();
@@ -726,7 +797,7 @@ impl Outstanding {
                 self.in_flight -= size;
                 self.unacked_payload -= payload;
             }
-            State::Lost => self.unacked_payload -= payload,
+            State::Lost | State::Untold => self.unacked_payload -= payload,
             State::Acked => {}
             State::Abandoned => return flags,
         }

@@ -348,8 +348,10 @@ impl Association {
                 self.timers.stop(Timer::Retransmission);
                 self.timers.stop(Timer::TailProbe);
             } else {
-                self.timers
-                    .set(Timer::Retransmission, now + self.rtt.timeout());
+                if acked.advanced {
+                    self.timers
+                        .set(Timer::Retransmission, now + self.rtt.timeout());
+                }
                 self.arm_tail_probe(now);
             }
         }

@@ -275,7 +275,8 @@ impl Association {
             return false;
         }
         self.pacer.sent(out.len() - before);
-        if !self.timers.is_set(Timer::Retransmission) {
+        let front = self.outstanding.take_front_sent_again();
+        if front || !self.timers.is_set(Timer::Retransmission) {
             self.timers
                 .set(Timer::Retransmission, now + self.rtt.timeout());
         }

@@ -126,7 +126,7 @@ impl Bbr {
     fn product(&self) -> Option<f64> {
         let (rtt, _) = self.min_rtt?;
         let rate = self.rate.get();
-        (rate > 0.0).then(|| rate * rtt.as_secs_f64())
+        (rate > 0.0).then_some(rate * rtt.as_secs_f64())
     }
 
     fn gain(&self) -> f64 {
@@ -150,7 +150,7 @@ impl Bbr {
             let interval = sample.interval.max(ack.min_rtt).as_secs_f64();
             if interval > 0.0 {
                 let rate = sample.delivered as f64 / interval;
-                if !sample.app_limited || rate >= self.rate.get() {
+                if !sample.inflated && (!sample.app_limited || rate >= self.rate.get()) {
                     self.rate.update(self.round, rate);
                 }
             }
@@ -205,8 +205,8 @@ impl Bbr {
                 let next = match step {
                     // Keep looking until the queue shows it, or it was lost.
                     0 => {
-                        round_passed && in_flight >= product * 1.2
-                            || round_passed && ack.in_recovery
+                        let shown = in_flight >= product * 1.2 || ack.in_recovery;
+                        (round_passed && shown)
                             || ack.now.saturating_duration_since(since) >= min_rtt * 2
                     }
                     1 => round_passed || in_flight <= product,
@@ -233,18 +233,16 @@ impl Bbr {
             Mode::ProbeRtt {
                 until: None,
                 was_starting,
-            } => {
-                if (ack.in_flight as f64)
-                    <= (product * PROBE_RTT_SHARE).max(LEAST_PACKETS * self.mtu)
-                {
-                    let until = Some(ack.now + PROBE_RTT_TIME.max(ack.min_rtt));
-                    self.mode = Mode::ProbeRtt {
-                        until,
-                        was_starting,
-                    };
-                    // What is measured from now on is the empty path.
-                    self.min_rtt = ack.rtt.map(|rtt| (rtt, ack.now)).or(self.min_rtt);
-                }
+            } if (ack.in_flight as f64)
+                <= (product * PROBE_RTT_SHARE).max(LEAST_PACKETS * self.mtu) =>
+            {
+                let until = Some(ack.now + PROBE_RTT_TIME.max(ack.min_rtt));
+                self.mode = Mode::ProbeRtt {
+                    until,
+                    was_starting,
+                };
+                // What is measured from now on is the empty path.
+                self.min_rtt = ack.rtt.map(|rtt| (rtt, ack.now)).or(self.min_rtt);
             }
             Mode::ProbeRtt {
                 until: Some(until),

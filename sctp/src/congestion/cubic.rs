@@ -27,6 +27,8 @@ pub struct Cubic {
     /// Since when the application has sent less than it might: that time does not count.
     idle_since: Option<Instant>,
     hystart: HyStart,
+    /// What arrived in the last round trip.
+    arrived: f64,
 }
 
 impl Cubic {
@@ -43,11 +45,19 @@ impl Cubic {
             epoch: None,
             idle_since: None,
             hystart: HyStart::default(),
+            arrived: 0.0,
         }
     }
 
     fn reduce(&mut self) {
         self.epoch = None;
+        if self.is_starting() && self.arrived > 0.0 {
+            // Slow start ends one round trip too late: the window is up to twice what the path
+            // held, and half of it was lost. What arrived says what the path holds.
+            self.window = self
+                .window
+                .min(self.arrived.max(initial_window(self.mtu as usize) as f64));
+        }
         self.prior = self.window;
         self.w_max = if self.window < self.w_max {
             self.window * (1.0 + BETA) / 2.0
@@ -94,6 +104,9 @@ impl CongestionControl for Cubic {
     }
 
     fn on_ack(&mut self, ack: &Ack) {
+        if let Some(rate) = ack.rate.filter(|r| !r.inflated && !r.interval.is_zero()) {
+            self.arrived = rate.delivered as f64;
+        }
         if ack.in_recovery {
             return;
         }
