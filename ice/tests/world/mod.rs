@@ -145,6 +145,23 @@ impl End {
         self.news(now);
     }
 
+    /// As [`start`](Self::start), all addresses being those of one interface.
+    pub fn start_on_one_network(&mut self, now: Instant, addresses: &[IpAddr], port: u16) {
+        let options = Self::options(self.agent.is_lite());
+        let credentials = self.agent.local_credentials().clone();
+        self.outbox
+            .push_back(Signal::Credentials(credentials, options));
+        self.hosts = addresses.to_vec();
+        self.port = port;
+        for ip in addresses {
+            self.agent
+                .add_host(now, LocalBase::udp(SocketAddr::new(*ip, port)))
+                .unwrap();
+        }
+        self.agent.end_of_hosts();
+        self.news(now);
+    }
+
     fn addresses_changed(&mut self, now: Instant, addresses: &[IpAddr]) {
         if self.blind {
             return;

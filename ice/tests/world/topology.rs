@@ -95,6 +95,11 @@ pub struct Setup {
     pub wan: LinkConfig,
     pub turn: bool,
     pub config: Config,
+    /// Both behind one more NAT, which hairpins or not.
+    carrier: Option<bool>,
+    /// Both behind the same NAT.
+    one_home: bool,
+    ice_tcp: bool,
 }
 
 pub struct Topology {
@@ -105,15 +110,22 @@ pub struct Topology {
 const PORT: u16 = 6000;
 pub const LAN: Duration = Duration::from_millis(1);
 pub const WAN: Duration = Duration::from_millis(20);
+/// Between two ends behind one NAT each.
+pub const ROUND_TRIP: Duration = Duration::from_millis(2 * (20 + 1) * 2);
 
 fn link(delay: Duration) -> LinkConfig {
     LinkConfig::new().delay(delay)
 }
 
 /// Puts a host at a place; `n` is 0 or 1.
-fn settle(network: &mut Network, n: u8, place: Place, wan: &LinkConfig) -> (HostId, IpAddr) {
+fn settle(
+    network: &mut Network,
+    core: SegmentId,
+    n: u8,
+    place: Place,
+    wan: &LinkConfig,
+) -> (HostId, IpAddr, SegmentId) {
     let host = network.add_host();
-    let core = network.internet();
     let public = IpAddr::from([198, 51, 100, 10 + n]);
     let private = IpAddr::from([10, n, 0, 2]);
     let nat = |m, f| NatConfig::new(m, f).ports(PortAssignment::Random);
@@ -121,7 +133,7 @@ fn settle(network: &mut Network, n: u8, place: Place, wan: &LinkConfig) -> (Host
     let (segment, addr): (SegmentId, IpAddr) = match place {
         Place::Open => {
             network.attach(host, core, &[public], wan.clone(), wan.clone());
-            return (host, public);
+            return (host, public, core);
         }
         Place::Nat(m, f) => (
             network
@@ -154,7 +166,7 @@ fn settle(network: &mut Network, n: u8, place: Place, wan: &LinkConfig) -> (Host
         }
     };
     network.attach(host, segment, &[addr], lan(), lan());
-    (host, addr)
+    (host, addr, segment)
 }
 
 impl Setup {
@@ -165,6 +177,9 @@ impl Setup {
             wan: link(WAN),
             turn: false,
             config: Config::new(),
+            carrier: None,
+            one_home: false,
+            ice_tcp: false,
         }
     }
 
@@ -180,6 +195,56 @@ impl Setup {
         self
     }
 
+    /// Both behind one carrier's NAT.
+    pub fn one_carrier(mut self, hairpinning: bool) -> Self {
+        self.carrier = Some(hairpinning);
+        self
+    }
+
+    /// Both behind the first place's NAT.
+    pub fn one_home(mut self) -> Self {
+        self.one_home = true;
+        self
+    }
+
+    /// The first dials by TCP, the second listens.
+    pub fn ice_tcp(mut self) -> Self {
+        self.ice_tcp = true;
+        self
+    }
+
+    /// Two hosts with both families; nothing passes by the family `broken` (4, 6 or 0).
+    pub fn dual_stack(seed: u64, broken: u8) -> Topology {
+        let mut network = Network::new(seed);
+        let core = network.internet();
+        let v4 = [ip("203.0.113.11"), ip("203.0.113.12")];
+        let v6 = [ip("2001:db8::11"), ip("2001:db8::12")];
+        let mut hosts = Vec::new();
+        for n in [0, 1] {
+            let host = network.add_host();
+            for (family, addr) in [(4, v4[n]), (6, v6[n])] {
+                // A network with an address and no way out.
+                let segment = if family == broken {
+                    network.add_segment()
+                } else {
+                    core
+                };
+                network.attach(host, segment, &[addr], link(WAN), link(WAN));
+            }
+            hosts.push(host);
+        }
+        let a = (hosts[0], Config::new().with_role(Role::Controlling));
+        let b = (hosts[1], Config::new().with_role(Role::Controlled));
+        let mut world = World::new(network, a, b);
+        let started = world.now();
+        for n in [0, 1] {
+            world
+                .end(n)
+                .start_on_one_network(started, &[v6[n], v4[n]], PORT);
+        }
+        Topology { world, started }
+    }
+
     pub fn config(mut self, change: impl FnOnce(Config) -> Config) -> Self {
         self.config = change(self.config);
         self
@@ -187,9 +252,30 @@ impl Setup {
 
     pub fn build(self) -> Topology {
         let mut network = Network::new(self.seed);
-        let (host_a, addr_a) = settle(&mut network, 0, self.places[0], &self.wan);
-        let (host_b, addr_b) = settle(&mut network, 1, self.places[1], &self.wan);
         let core = network.internet();
+        // Where the two places are attached.
+        let outside = match self.carrier {
+            None => core,
+            Some(hairpinning) => {
+                let carrier = NatConfig::new(Ei, Apd)
+                    .hairpinning(hairpinning)
+                    .ports(PortAssignment::Random);
+                let public = ip("198.51.100.200");
+                network
+                    .add_nat(core, public, carrier, link(LAN), link(LAN))
+                    .1
+            }
+        };
+        let (host_a, addr_a, home) = settle(&mut network, outside, 0, self.places[0], &self.wan);
+        let (host_b, addr_b) = if self.one_home {
+            let addr = ip("10.0.0.3");
+            let host = network.add_host();
+            network.attach(host, home, &[addr], link(LAN), link(LAN));
+            (host, addr)
+        } else {
+            let (host, addr, _) = settle(&mut network, outside, 1, self.places[1], &self.wan);
+            (host, addr)
+        };
         let stun_ip = ip("203.0.113.1");
         let turn_ip = ip("203.0.113.2");
         let stun = network.add_host();
@@ -212,6 +298,10 @@ impl Setup {
         world.sim.add_peer(stun, Node::stun());
         world.sim.add_peer(turn_host, Node::turn(turn_ip));
         let started = world.now();
+        if self.ice_tcp {
+            world.end(0).dial(started, addr_a);
+            world.end(1).listen(started, SocketAddr::new(addr_b, PORT));
+        }
         world.end(0).start(started, &[addr_a], PORT);
         world.end(1).start(started, &[addr_b], PORT);
         Topology { world, started }
