@@ -142,7 +142,6 @@ pub struct Config {
     pub(crate) burst: u32,
     pub(crate) initial_rto: Duration,
     pub(crate) transmissions: u32,
-    pub(crate) gathering_transmissions: u32,
     pub(crate) patience: Duration,
     pub(crate) disconnected_timeout: Duration,
     pub(crate) consent_interval: Duration,
@@ -166,8 +165,7 @@ impl Default for Config {
             pacing: Duration::from_millis(50),
             burst: 8,
             initial_rto: Duration::from_millis(500),
-            transmissions: 7,
-            gathering_transmissions: 6,
+            transmissions: 4,
             patience: Duration::from_millis(39_500),
             disconnected_timeout: Duration::from_secs(5),
             consent_interval: Duration::from_secs(5),
@@ -258,7 +256,10 @@ impl Config {
         self
     }
 
-    /// Transmissions of one check, Rc of RFC 8489 §6.2.1; 1 to 7, 7 by default.
+    /// Transmissions of one check, Rc of RFC 8489 §6.2.1; 1 to 7, 4 by default:
+    /// at 0, 0.5, 1.5 and 3.5 s, failure at 5.5 s. While nothing has connected
+    /// a failed check is begun anew, which through a lossy path reaches the
+    /// peer sooner than the standard's waits of 8 and 16 s would.
     #[must_use]
     pub fn with_transmissions(mut self, rc: u32) -> Self {
         self.transmissions = rc.clamp(1, 7);

@@ -19,12 +19,29 @@ pub(crate) struct Question {
     /// Index in the configuration.
     pub(crate) server: usize,
     pub(crate) addr: SocketAddr,
+    /// How often it was asked in vain.
+    pub(crate) rounds: u8,
 }
+
+impl Question {
+    /// Asked in vain often enough to be reported; it goes on quietly.
+    fn is_quiet(&self) -> bool {
+        self.rounds >= REPORTED_ROUNDS
+    }
+}
+
+/// A round is three transmissions in 2.5 seconds. After so many a server counts
+/// as silent: its error is reported and gathering waits for it no longer.
+const REPORTED_ROUNDS: u8 = 4;
+/// As long as nothing has connected it is asked on, for 40 seconds in all: the
+/// access may just be lossy, and behind a NAT no other candidate will do.
+const ROUNDS: u8 = 16;
+const TRANSMISSIONS: u32 = 3;
 
 #[derive(Debug)]
 struct Task {
     question: Question,
-    transaction: Option<Transaction>,
+    transaction: Transaction,
 }
 
 #[derive(Debug, Default)]
@@ -39,9 +56,16 @@ impl Gatherer {
         self.waiting.push_back(question);
     }
 
-    /// Whether questions are open.
+    /// Whether questions are open that gathering waits for.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.waiting.is_empty() || !self.active.is_empty()
+        let active = self.active.iter().map(|t| &t.question);
+        self.waiting.iter().chain(active).any(|q| !q.is_quiet())
+    }
+
+    /// A path was found: no need to go on asking silent servers.
+    pub(crate) fn relax(&mut self) {
+        self.waiting.retain(|q| !q.is_quiet());
+        self.active.retain(|t| !t.question.is_quiet());
     }
 
     /// Whether [`start`](Self::start) would start one.
@@ -55,19 +79,18 @@ impl Gatherer {
         now: Instant,
         rng: &mut impl Rng,
         rto: Duration,
-        transmissions: u32,
     ) -> Option<(Question, TransactionId)> {
         let question = self.waiting.pop_front()?;
         let id = TransactionId::random(rng);
         let schedule = Schedule::DEFAULT
             .with_rto(rto)
-            .with_rc(transmissions)
-            .with_rm(4);
+            .with_rc(TRANSMISSIONS)
+            .with_rm(2);
         let mut transaction = Transaction::new(id, now, schedule, Reliability::Unreliable);
         transaction.step(now);
         self.active.push(Task {
             question,
-            transaction: Some(transaction),
+            transaction,
         });
         Some((question, id))
     }
@@ -80,38 +103,40 @@ impl Gatherer {
         from: SocketAddr,
     ) -> Option<Question> {
         let at = self.active.iter().position(|t| {
-            t.transaction.as_ref().is_some_and(|x| x.id() == id)
-                && t.question.base == base
-                && t.question.addr == from
+            t.transaction.id() == id && t.question.base == base && t.question.addr == from
         })?;
         Some(self.active.swap_remove(at).question)
     }
 
-    /// Moves time on; gives a question that nobody answered. Call until `None`.
+    /// Moves time on; gives a question to be reported as unanswered. Call until
+    /// `None`.
     pub(crate) fn step(&mut self, now: Instant) -> Option<Question> {
-        let mut timed_out = None;
-        for (at, task) in self.active.iter_mut().enumerate() {
-            let Some(transaction) = &mut task.transaction else {
-                continue;
-            };
-            match transaction.step(now) {
-                Step::Wait => {}
-                Step::Transmit => self.resend.push_back(transaction.id()),
+        let mut at = 0;
+        while let Some(task) = self.active.get_mut(at) {
+            match task.transaction.step(now) {
+                Step::Wait => at += 1,
+                Step::Transmit => {
+                    self.resend.push_back(task.transaction.id());
+                    at += 1;
+                }
                 Step::TimedOut => {
-                    timed_out = Some(at);
-                    break;
+                    let mut question = self.active.swap_remove(at).question;
+                    question.rounds += 1;
+                    if question.rounds < ROUNDS {
+                        self.waiting.push_back(question);
+                    }
+                    if question.rounds == REPORTED_ROUNDS {
+                        return Some(question);
+                    }
                 }
             }
         }
-        timed_out.map(|at| self.active.swap_remove(at).question)
+        None
     }
 
     pub(crate) fn next_resend(&mut self) -> Option<(Question, TransactionId)> {
         while let Some(id) = self.resend.pop_front() {
-            let task = self
-                .active
-                .iter()
-                .find(|t| t.transaction.as_ref().is_some_and(|x| x.id() == id));
+            let task = self.active.iter().find(|t| t.transaction.id() == id);
             if let Some(task) = task {
                 return Some((task.question, id));
             }
@@ -122,7 +147,7 @@ impl Gatherer {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.active
             .iter()
-            .filter_map(|t| t.transaction.as_ref().map(Transaction::poll_timeout))
+            .map(|t| t.transaction.poll_timeout())
             .min()
     }
 
@@ -147,11 +172,12 @@ mod tests {
             base: BaseId(0),
             server: 0,
             addr: server,
+            rounds: 0,
         };
         let mut gatherer = Gatherer::default();
         gatherer.ask(question);
         let now = Instant::now();
-        let started = gatherer.start(now, &mut rng, Duration::from_millis(500), 3);
+        let started = gatherer.start(now, &mut rng, Duration::from_millis(500));
         let id = started
             .map(|(_, id)| id)
             .unwrap_or(TransactionId::new([0; 12]));
@@ -162,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unanswered_question_ends() {
+    fn an_unanswered_question_is_reported_asked_on_quietly_and_ends() {
         let mut rng = StdRng::seed_from_u64(2);
         let addr = SocketAddr::from(([192, 0, 2, 1], 3478));
         let mut gatherer = Gatherer::default();
@@ -170,22 +196,33 @@ mod tests {
             base: BaseId(0),
             server: 0,
             addr,
+            rounds: 0,
         });
         let begin = Instant::now();
-        gatherer.start(begin, &mut rng, Duration::from_millis(500), 3);
-        let mut sent = 1;
-        let mut ended = None;
-        while let Some(now) = gatherer.poll_timeout() {
+        let (mut now, mut sent, mut reported, mut idle) = (begin, 0, vec![], None);
+        loop {
+            while gatherer
+                .start(now, &mut rng, Duration::from_millis(500))
+                .is_some()
+            {
+                sent += 1;
+            }
+            let Some(next) = gatherer.poll_timeout() else {
+                break;
+            };
+            now = next;
             if gatherer.step(now).is_some() {
-                ended = Some(now - begin);
+                reported.push(now - begin);
             }
             while gatherer.next_resend().is_some() {
                 sent += 1;
             }
+            if !gatherer.is_busy() {
+                idle.get_or_insert(now - begin);
+            }
         }
-        assert_eq!(
-            (sent, ended),
-            (3, Some(Duration::from_millis(500 + 1000 + 2000)))
-        );
+        let ten = Duration::from_secs(10);
+        assert_eq!((sent, reported, idle), (48, vec![ten], Some(ten)));
+        assert_eq!(now - begin, Duration::from_secs(40));
     }
 }

@@ -16,7 +16,7 @@ use crate::checklist::{CheckList, Insertion};
 use crate::config::{Config, Policy};
 use crate::consent::{Consent, Timing};
 use crate::credentials::Credentials;
-use crate::limits::MAX_EARLY_CHECKS;
+use crate::limits::{MAX_EARLY_CHECKS, MAX_PAIR_RETRIES, MAX_RETRIES};
 use crate::locals::{BaseKind, Locals};
 use crate::mdns_name::MdnsName;
 use crate::pair::{BaseId, FailureReason, NewPair, Nomination, Pair, PairId, PairState, RemoteId};
@@ -79,10 +79,13 @@ pub(crate) struct Generation {
     pub(crate) first_valid: Option<Instant>,
     /// When nomination is to be thought over again.
     pub(crate) ponder: Option<Instant>,
+    /// The selected pair is suspicious: look at it again.
+    pub(crate) watch_at: Option<Instant>,
     /// Keep-alive of reserves.
     pub(crate) next_backup: Option<Instant>,
     pub(crate) probes: VecDeque<PairId>,
     early: Vec<Early>,
+    retries: u32,
     nominations_sent: u32,
     nominations_received: u64,
     highest_nomination: Option<u32>,
@@ -106,9 +109,11 @@ impl Generation {
             lost: None,
             first_valid: None,
             ponder: None,
+            watch_at: None,
             next_backup: None,
             probes: VecDeque::new(),
             early: Vec::new(),
+            retries: 0,
             nominations_sent: 0,
             nominations_received: 0,
             highest_nomination: None,
@@ -470,9 +475,18 @@ impl Generation {
             return;
         };
         if pair.state == PairState::Succeeded {
-            // A nominating check on a pair that worked.
+            // A nominating check on a pair that worked. Where the peer is still
+            // heard only the messages were lost: nominate again.
             if pair.nomination == Nomination::Pending && cx.role == Role::Controlling {
-                pair.fail(FailureReason::NoReply);
+                let silence = pair
+                    .last_received
+                    .map(|at| cx.now.saturating_duration_since(at));
+                if silence.is_none_or(|s| s > cx.config.consent_interval * 2) {
+                    pair.fail(FailureReason::NoReply);
+                } else {
+                    pair.nomination = Nomination::None;
+                    pair.nominated_at = None;
+                }
             }
             return;
         }
@@ -480,7 +494,12 @@ impl Generation {
             return;
         }
         let reason = pair.timeout_reason();
-        if retry && !pair.reliable && pair.retries < crate::limits::MAX_PAIR_RETRIES {
+        let again = retry
+            && !pair.reliable
+            && pair.retries < MAX_PAIR_RETRIES
+            && self.retries < MAX_RETRIES;
+        if again {
+            self.retries += 1;
             pair.retries += 1;
             pair.failure = Some(reason);
             pair.state = PairState::Waiting;

@@ -90,8 +90,13 @@ pub const BAD_INTEGRITY_BURST: u32 = 256;
 pub const BAD_INTEGRITY_PER_SECOND: u32 = 256;
 
 /// Times a pair that timed out is checked anew while nothing has connected
-/// and the patient timer (RFC 8863) still runs.
-pub const MAX_PAIR_RETRIES: u8 = 4;
+/// and the patient timer (RFC 8863) still runs: that often a check fits in.
+pub const MAX_PAIR_RETRIES: u8 = 8;
+
+/// Such further checks in one generation, all pairs together: a peer that
+/// names a hundred strangers must not make us call each of them nine times
+/// (RFC 8445 §19.5.1).
+pub const MAX_RETRIES: u32 = 120;
 
 /// Longest candidate line accepted, in bytes.
 ///

@@ -18,8 +18,8 @@ mod world;
 use std::time::Duration;
 
 use tincan_ice::{CandidateKind, Policy};
-use tincan_sim::{Behaviour, LinkConfig, Loss};
-use world::topology::{Place, ROUND_TRIP, Setup, Topology, WAN};
+use tincan_sim::{Behaviour, Loss};
+use world::topology::{Place, ROUND_TRIP, Setup, Topology};
 
 /// One cell: runs over seeds.
 #[derive(Default)]
@@ -147,7 +147,9 @@ fn loss_table(seeds: &std::ops::Range<u64>, failed: &mut Vec<String>) {
         Behaviour::AddressAndPortDependent,
         Behaviour::AddressAndPortDependent,
     );
-    println!("\nloss each way on each end's link; connected %, median / 95th percentile in ms");
+    println!(
+        "\nloss each way on the path, all of it on one end's link; connected %, median / 95th percentile in ms"
+    );
     println!("(host-host and NAT-NAT from the exchange of candidates, relay from the start).\n");
     println!(
         "{:>16}{:>22}{:>22}{:>22}",
@@ -164,10 +166,9 @@ fn loss_table(seeds: &std::ops::Range<u64>, failed: &mut Vec<String>) {
     ];
     for (name, counts, loss) in rows {
         print!("{name:>16}");
-        let wan = LinkConfig::new().delay(WAN).loss(loss);
         for (place, relay) in [(Place::Open, false), (nat, false), (symmetric, true)] {
             let cell = Cell::run(seeds.clone(), |seed| {
-                let mut setup = Setup::new(seed, place, place).wan(wan.clone());
+                let mut setup = Setup::new(seed, place, place).lossy(loss);
                 if relay {
                     setup = setup.turn().config(|c| c.with_policy(Policy::Relay));
                 }

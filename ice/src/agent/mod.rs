@@ -325,6 +325,7 @@ impl Agent {
                         base,
                         server,
                         addr: normalise(to),
+                        rounds: 0,
                     });
                 }
                 Server::Turn { .. } => {

@@ -86,8 +86,8 @@ impl Agent {
                     None => continue,
                 }
             }
-            let (rto, rc) = (self.config.initial_rto, self.config.gathering_transmissions);
-            let question = self.gatherer.start(now, &mut self.rng, rto, rc);
+            let rto = self.config.initial_rto;
+            let question = self.gatherer.start(now, &mut self.rng, rto);
             let Some((question, id)) = question else {
                 if !self.relays.has_work() {
                     return None;
@@ -314,7 +314,8 @@ impl Generation {
             };
             let schedule = Schedule::DEFAULT
                 .with_rto(rto)
-                .with_rc(cx.config.transmissions);
+                .with_rc(cx.config.transmissions)
+                .with_rm(if cx.config.transmissions == 7 { 16 } else { 4 });
             pair.state = match pair.state {
                 PairState::Succeeded => PairState::Succeeded,
                 _ => PairState::InProgress,
@@ -343,6 +344,7 @@ impl Generation {
         consent.sent(cx.now, rtt);
         if suspicious {
             // The reserves may be needed in a moment: are they alive?
+            self.watch_at = Some(cx.now);
             self.probe_reserves(id, MAX_PROBED_RESERVES);
         }
         self.ask_once(cx, id)

@@ -88,7 +88,6 @@ impl Agent {
                         generation.check_timed_out(cx, request.pair, retry);
                     }
                 }
-                generation.watch(now, cx.config.failover_timeout);
             });
         }
         self.expire_lite(now);
@@ -114,6 +113,11 @@ impl Agent {
         if self.is_closed() {
             return;
         }
+        for previous in [false, true] {
+            self.with_generation(now, previous, |generation, cx| {
+                generation.watch(now, cx.config.failover_timeout);
+            });
+        }
         if self.with_current(now, |generation, cx| generation.settle(cx)) {
             self.selection_changed();
         }
@@ -128,6 +132,9 @@ impl Agent {
     }
 
     fn selection_changed(&mut self) {
+        if self.current.selected.is_some() {
+            self.gatherer.relax();
+        }
         self.selected_pair_changes += 1;
         self.bind_selected();
         if let Some(pair) = self.selected_pair() {
@@ -289,6 +296,7 @@ impl Generation {
             self.next_backup
                 .filter(|_| self.selected.is_some() && self.consent.is_some()),
             self.ponder,
+            self.watch_at,
         ]
         .into_iter()
         .flatten()
@@ -298,6 +306,7 @@ impl Generation {
     /// Looks after the selected pair: gives it up when consent expired, passes
     /// it over when it is silent and a reserve is not.
     fn watch(&mut self, now: Instant, failover: std::time::Duration) {
+        self.watch_at = None;
         let Some(selected) = self.selected else {
             return;
         };

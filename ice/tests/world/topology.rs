@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tincan_ice::{Config, Role, Server, Transport};
 use tincan_sim::{
-    Behaviour, Firewall, HostId, LinkConfig, NatConfig, Network, PortAssignment, Protocols,
+    Behaviour, Firewall, HostId, LinkConfig, Loss, NatConfig, Network, PortAssignment, Protocols,
     SegmentId,
 };
 
@@ -68,7 +68,13 @@ impl Place {
     /// A pair needs two external addresses such that each NAT maps traffic to
     /// the other's address to its own one, and a first packet that passes.
     pub fn reaches(self, other: Self) -> bool {
-        let (Self::Nat(ma, fa), Self::Nat(mb, fb)) = (self, other) else {
+        // A host on the internet is like one behind the most liberal NAT.
+        let behaviours = |place| match place {
+            Self::Nat(mapping, filtering) => Some((mapping, filtering)),
+            Self::Open => Some((Ei, Ei)),
+            _ => None,
+        };
+        let (Some((ma, fa)), Some((mb, fb))) = (behaviours(self), behaviours(other)) else {
             return false;
         };
         // X has one mapping for all: Y writes to it, from an address that X has
@@ -93,6 +99,7 @@ pub struct Setup {
     pub seed: u64,
     pub places: [Place; 2],
     pub wan: LinkConfig,
+    pub loss: Loss,
     pub turn: bool,
     pub config: Config,
     /// Both behind one more NAT, which hairpins or not.
@@ -175,6 +182,7 @@ impl Setup {
             seed,
             places: [a, b],
             wan: link(WAN),
+            loss: Loss::None,
             turn: false,
             config: Config::new(),
             carrier: None,
@@ -186,6 +194,12 @@ impl Setup {
     /// With a TURN server in the configuration.
     pub fn turn(mut self) -> Self {
         self.turn = true;
+        self
+    }
+
+    /// With loss, each way, on the first end's link.
+    pub fn lossy(mut self, loss: Loss) -> Self {
+        self.loss = loss;
         self
     }
 
@@ -266,7 +280,13 @@ impl Setup {
                     .1
             }
         };
-        let (host_a, addr_a, home) = settle(&mut network, outside, 0, self.places[0], &self.wan);
+        let (host_a, addr_a, home) = settle(
+            &mut network,
+            outside,
+            0,
+            self.places[0],
+            &self.wan.clone().loss(self.loss),
+        );
         let (host_b, addr_b) = if self.one_home {
             let addr = ip("10.0.0.3");
             let host = network.add_host();
