@@ -659,6 +659,14 @@ impl Generation {
         }
     }
 
+    /// Whether the peer proved on this path that it knows our password,
+    /// before we had its credentials and could make a pair of it.
+    pub(crate) fn expects(&self, base: BaseId, remote: SocketAddr) -> bool {
+        self.early
+            .iter()
+            .any(|early| early.base == base && early.remote == remote)
+    }
+
     /// Data or an authenticated message arrived on a path. `None`: no such pair.
     pub(crate) fn heard(
         &mut self,

@@ -220,3 +220,40 @@ fn candidates_are_reported_once_and_the_end_of_gathering_after_them() {
     let candidate = events.iter().position(|e| matches!(e, Event::Candidate(_)));
     assert!(candidate < complete);
 }
+
+/// An answerer's DTLS overtakes its answer: the offerer knows the path by the checks that it already answered.
+#[test]
+fn data_before_the_answer_is_taken_on_paths_that_were_proven() {
+    use rand::SeedableRng;
+    use tincan_ice::{Agent, Config, Event, LocalBase, Role, Source};
+
+    let now = std::time::Instant::now();
+    let mut rng = rand::rngs::StdRng::seed_from_u64(3);
+    let mut offerer = Agent::new(Config::new().with_role(Role::Controlling), now, &mut rng);
+    let mut answerer = Agent::new(Config::new().with_role(Role::Controlled), now, &mut rng);
+    let (here, there) = (
+        "192.0.2.1:5000".parse().unwrap(),
+        "192.0.2.2:5000".parse().unwrap(),
+    );
+    offerer.add_host(now, LocalBase::udp(here)).unwrap();
+    answerer.add_host(now, LocalBase::udp(there)).unwrap();
+    answerer.set_remote_credentials(now, offerer.local_credentials().clone());
+    while let Some(event) = offerer.poll_event() {
+        if let Event::Candidate(candidate) = event {
+            answerer.add_remote_candidate(now, candidate).unwrap();
+        }
+    }
+    let source = Source::udp(here, there);
+    assert!(
+        !offerer.data_received(now, source),
+        "nobody has proven anything yet"
+    );
+    let mut datagram = Vec::new();
+    answerer.handle_timeout(now);
+    while answerer.poll_transmit(now, &mut datagram).is_some() {
+        offerer.handle_input(now, source, &datagram);
+        datagram.clear();
+    }
+    assert!(offerer.data_received(now, source));
+    assert!(!offerer.data_received(now, Source::udp(here, "192.0.2.3:5000".parse().unwrap())));
+}

@@ -100,6 +100,10 @@ impl Agent {
                 }
                 return true;
             }
+            // An answerer's data can overtake its answer.
+            if generation.expects(path.base, path.remote) {
+                return true;
+            }
         }
         self.counters.unknown_path += 1;
         false
