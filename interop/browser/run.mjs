@@ -43,9 +43,8 @@ async function open(browser, url) {
   const context = await browser.newContext({ permissions: ["camera", "microphone"] });
   const page = await context.newPage();
   page.on("pageerror", error => console.log(`      page: ${error.message}`));
-  // An empty document of the same origin: the demo's own page has its own script.
-  await page.route("**/blank", route => route.fulfill({ contentType: "text/html", body: "<!doctype html><title>check</title>" }));
-  await page.goto(new URL("/blank", url).href);
+  // A document of the same origin without a script: the demo's own page has its own.
+  await page.goto(new URL("/stats", url).href);
   await page.addScriptTag({ content: pageScript });
   return page;
 }

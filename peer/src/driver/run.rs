@@ -368,16 +368,7 @@ impl Driver {
                     let Some(slot) = self.slot(peer) else {
                         continue;
                     };
-                    let sent = slot.connection.send(now, channel, message);
-                    if let Some(route) = slot.channels.get_mut(&channel) {
-                        match sent {
-                            Ok(()) => route.paid += price,
-                            Err(error) => {
-                                tracing::debug!(%error, ?channel, "message not sent");
-                                route.credit.add_permits(price);
-                            }
-                        }
-                    }
+                    slot.send(now, channel, message, price);
                     self.touch(peer);
                 }
                 Command::SendRtp {
@@ -475,6 +466,7 @@ impl Driver {
             armed: None,
             dirty: false,
             closing: false,
+            again: false,
             held: None,
             ufrags: Vec::new(),
             dropped_rtp: 0,
@@ -647,7 +639,7 @@ impl Driver {
         let tracks = self.config.track_queue;
         let Some(slot) = self.slot(id) else { return };
         slot.refund();
-        let delivered = slot.deliver(|slot, event| wrap(slot, event, credit, queue, tracks));
+        let delivered = slot.deliver(|slot, event| wrap(slot, event, now, credit, queue, tracks));
         self.update_ufrags(id);
         let Some(slot) = self
             .slots
@@ -660,7 +652,7 @@ impl Driver {
             .arm(id, slot.connection.poll_timeout(), &mut slot.armed);
         if slot.closing && sent_all && delivered == Delivered::All {
             self.remove(id);
-        } else if !sent_all {
+        } else if !sent_all || std::mem::take(&mut slot.again) {
             self.touch(id);
         }
     }
@@ -723,6 +715,7 @@ impl Driver {
 fn wrap(
     slot: &mut Slot,
     event: Event,
+    now: Instant,
     credit: usize,
     queue: usize,
     tracks: usize,
@@ -753,6 +746,10 @@ fn wrap(
                 packets,
             }))
         }
+        Event::ChannelOpen(key) => {
+            slot.opened(now, key);
+            Some(PeerEvent::Event(Event::ChannelOpen(key)))
+        }
         Event::TransceiverStopped { transceiver } => {
             slot.tracks.remove(&transceiver);
             Some(PeerEvent::Event(Event::TransceiverStopped { transceiver }))
@@ -775,6 +772,7 @@ fn new_channel(
         messages: sender,
         credit: credit.clone(),
         paid: 0,
+        waiting: VecDeque::new(),
     };
     slot.channels.insert(key, route);
     ChannelParts {

@@ -1,6 +1,6 @@
 //! What the loop keeps of each peer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::events::PeerEvent;
 use super::peer::Inner;
 use crate::packet::RtpPacket;
-use crate::types::{ChannelKey, Message, TransceiverId};
+use crate::types::{ChannelKey, DataChannelState, Message, TransceiverId};
 use crate::{Event, PeerConnection};
 
 /// A peer's name inside one driver: an index and a generation, so that a late command never reaches a successor.
@@ -36,6 +36,8 @@ pub(super) struct ChannelRoute {
     pub(super) credit: Arc<Semaphore>,
     /// Bytes that handles paid for and that were not given back.
     pub(super) paid: usize,
+    /// What was sent before the channel opened, with its price; the credit bounds it.
+    pub(super) waiting: VecDeque<(Message, usize)>,
 }
 
 /// What a turn of handing over events came to.
@@ -60,6 +62,8 @@ pub(super) struct Slot {
     pub(super) armed: Option<Instant>,
     pub(super) dirty: bool,
     pub(super) closing: bool,
+    /// Something was sent after this turn's transmits were taken.
+    pub(super) again: bool,
     /// Events that were polled but found their queue full.
     pub(super) held: Option<Held>,
     /// The ufrags that the demultiplexer knows of this peer.
@@ -134,6 +138,40 @@ impl Slot {
                 }
                 return Delivered::Blocked;
             }
+        }
+    }
+
+    /// Sends on a channel what a handle paid for, or keeps it until the channel opens.
+    pub(super) fn send(&mut self, now: Instant, key: ChannelKey, message: Message, price: usize) {
+        let Some(route) = self.channels.get_mut(&key) else {
+            return;
+        };
+        let opening = self
+            .connection
+            .channel(key)
+            .is_some_and(|channel| channel.state == DataChannelState::Connecting);
+        if opening {
+            route.waiting.push_back((message, price));
+            return;
+        }
+        match self.connection.send(now, key, message) {
+            Ok(()) => route.paid += price,
+            Err(error) => {
+                tracing::debug!(%error, ?key, "message not sent");
+                route.credit.add_permits(price);
+            }
+        }
+    }
+
+    /// The channel is open: what waited for it goes out.
+    pub(super) fn opened(&mut self, now: Instant, key: ChannelKey) {
+        let waiting = self
+            .channels
+            .get_mut(&key)
+            .map(|route| std::mem::take(&mut route.waiting));
+        for (message, price) in waiting.into_iter().flatten() {
+            self.send(now, key, message, price);
+            self.again = true;
         }
     }
 
