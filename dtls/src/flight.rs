@@ -70,6 +70,11 @@ impl Room {
 }
 
 impl Flight {
+    /// The messages before `sequence` were sent by a stateless answer.
+    pub(crate) fn start_at(&mut self, sequence: u16) {
+        self.next_sequence = u32::from(sequence);
+    }
+
     /// Adds a message and returns its sequence number. Fails when the numbers
     /// are used up.
     pub(crate) fn push(

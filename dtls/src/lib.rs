@@ -63,6 +63,7 @@ mod connection;
 mod crypto;
 mod error;
 mod flight;
+mod gate;
 mod handshake;
 pub mod limits;
 pub mod provider;
@@ -82,4 +83,5 @@ pub use config::{
 };
 pub use connection::{CloseReason, Connection, Event, Stats};
 pub use error::{Error, Failure, SealError};
+pub use gate::{Gate, Verdict};
 pub use rustls;

@@ -45,6 +45,20 @@ pub const MAX_CHAIN: usize = 64;
 /// allows 255; each one costs headroom in every record).
 pub const MAX_CID: usize = 32;
 
+/// Addresses of which the stateless front holds part of a ClientHello; the
+/// oldest is forgotten first.
+pub const MAX_GATE_PARTIALS: usize = 64;
+
+/// Octets that a ClientHello may have at the stateless front.
+pub const MAX_GATE_HELLO: usize = 4 * 1024;
+
+/// How long the front holds part of a ClientHello: longer than reordering
+/// lasts, shorter than a retransmission is worth waiting for.
+pub const GATE_PARTIAL_LIFETIME: Duration = Duration::from_secs(3);
+
+/// How long a cookie is good for, at least; at most twice that.
+pub const COOKIE_LIFETIME: Duration = Duration::from_secs(60);
+
 /// First retransmission timeout when the caller knows nothing better.
 pub const INITIAL_RTO: Duration = Duration::from_millis(400);
 

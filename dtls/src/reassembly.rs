@@ -90,6 +90,11 @@ impl Reassembly {
         };
     }
 
+    /// The messages up to `sequence` were handled by a stateless answer.
+    pub(crate) fn start_after(&mut self, sequence: u16) {
+        self.next = u32::from(sequence) + 1;
+    }
+
     /// The sequence number of the message to be handed out next.
     pub(crate) fn next_sequence(&self) -> u32 {
         self.next

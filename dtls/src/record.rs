@@ -208,10 +208,11 @@ pub(crate) struct RecordLayer {
     pub(crate) plain_version: u16,
     /// Largest plaintext we accept (RFC 8449), content type included for 1.3.
     pub(crate) limit_in: usize,
-    /// The epoch of 1.2 that is told by sequence alone: whether 1.3 is in use.
+    /// Whether 1.3 is in use: protected records have the unified header.
     pub(crate) unified: bool,
     pub(crate) counters: RecordCounters,
-    /// Epoch of the last sealed record's number was used up.
+    /// A protected record newer than all before it was opened.
+    pub(crate) newest_seen: bool,
     read_current: u64,
 }
 
@@ -243,6 +244,7 @@ impl RecordLayer {
             limit_in: MAX_PLAINTEXT,
             unified: false,
             counters: RecordCounters::default(),
+            newest_seen: false,
             read_current: 0,
         }
     }
@@ -308,6 +310,14 @@ impl RecordLayer {
             protection,
             next_sequence: 0,
         });
+    }
+
+    /// Numbers of plaintext records go on from `sequence`: those before were
+    /// used by a stateless answer (RFC 6347 §4.2.1).
+    pub(crate) fn start_plain_write_at(&mut self, sequence: u64) {
+        for plain in self.write.iter_mut().filter(|write| write.epoch == 0) {
+            plain.next_sequence = sequence;
+        }
     }
 
     /// Takes back the write epochs after `epoch`: nothing was sent in them.
@@ -552,6 +562,9 @@ impl RecordLayer {
                         iv,
                         algorithm,
                     } => {
+                        if version != DTLS12 {
+                            return Opened::Dropped(Dropped::Version);
+                        }
                         // With a connection ID agreed on, nothing else is taken.
                         let with_cid = content_type == ContentType::Tls12Cid;
                         if with_cid == self.cid_in.is_empty() {
@@ -569,6 +582,7 @@ impl RecordLayer {
                             read.forged += 1;
                             return Opened::Dropped(Dropped::Forged);
                         };
+                        self.newest_seen |= number.sequence >= read.replay.next();
                         read.replay.mark(number.sequence);
                         record.advance(framed.header_length + algorithm.explicit_nonce_length());
                         record.truncate(length);
@@ -642,6 +656,7 @@ impl RecordLayer {
                     read.forged += 1;
                     return Opened::Dropped(Dropped::Forged);
                 };
+                self.newest_seen |= sequence >= read.replay.next();
                 read.replay.mark(sequence);
                 let number = RecordNumber {
                     epoch: read.epoch,

@@ -13,7 +13,7 @@ use crate::reassembly::Outcome;
 use crate::record::Opened;
 use crate::session::PeerTrust;
 use crate::wire::Reader;
-use crate::wire::handshake::{Fragment, HandshakeType};
+use crate::wire::handshake::{Fragment, HandshakeType, Message};
 use crate::wire::record::{ContentType, RecordNumber};
 
 impl Connection {
@@ -155,6 +155,15 @@ impl Connection {
             }
         }
         self.process_messages(number)
+    }
+
+    /// Takes the message that the stateless front has put together.
+    pub(super) fn take_first(&mut self, message: Message) {
+        let state = std::mem::replace(&mut self.state, State::Ended);
+        match state.on_message(&mut self.parts, message) {
+            Ok(state) => self.state = state,
+            Err(failure) => self.fail(failure),
+        }
     }
 
     fn process_messages(&mut self, number: RecordNumber) -> Result<(), Failure> {

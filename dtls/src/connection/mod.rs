@@ -19,14 +19,25 @@ use crate::config::{Config, Role, SrtpProfile, Version};
 use crate::error::{Error, Failure, SealError};
 use crate::flight::Flight;
 use crate::handshake::client::AwaitServerHello;
-use crate::handshake::server::AwaitClientHello;
+use crate::handshake::server::{AwaitClientHello, Retry};
 use crate::handshake::{Parts, State};
 use crate::limits::{MAX_CLIENT_HELLO, MIN_MTU};
 use crate::reassembly::Reassembly;
 use crate::record::RecordLayer;
 use crate::session::{Exporter, PeerTrust, Session};
 use crate::timer::RetransmissionTimer;
-use crate::wire::record::ContentType;
+use crate::wire::handshake::Message;
+use crate::wire::record::{ContentType, RecordNumber};
+
+/// A ClientHello that came back with our cookie.
+#[derive(Debug)]
+pub(crate) struct Proved {
+    pub(crate) message: Message,
+    /// The record that brought (the last of) it.
+    pub(crate) number: RecordNumber,
+    /// In 1.3, what the stateless HelloRetryRequest settled.
+    pub(crate) retry: Option<Box<Retry>>,
+}
 
 /// What a connection has to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,6 +188,27 @@ impl Connection {
         })
     }
 
+    /// A server's connection that begins with a ClientHello whose address was
+    /// proved by a cookie.
+    pub(crate) fn accepted(
+        config: Arc<Config>,
+        now: Instant,
+        rng: &mut impl Rng,
+        proved: Proved,
+    ) -> Result<Self, Error> {
+        let mut connection = Self::new(config, Role::Server, now, rng)?;
+        let parts = &mut connection.parts;
+        parts.session.retried = proved.retry.is_some();
+        parts.records.start_plain_write_at(proved.number.sequence);
+        parts.flight.start_at(proved.message.sequence);
+        parts.reassembly.start_after(proved.message.sequence);
+        connection.state = State::AwaitClientHello(AwaitClientHello {
+            retry: proved.retry,
+        });
+        connection.take_first(proved.message);
+        Ok(connection)
+    }
+
     /// Takes a datagram of the peer. Records are decrypted where they lie;
     /// application data wait in [`Self::poll_data`]. What is not a record of
     /// this connection is dropped and counted.
@@ -187,8 +219,24 @@ impl Connection {
         self.parts.now = now;
         // Only a record can notice that old keys are gone: no timer for that.
         self.parts.records.expire(now);
+        self.parts.records.newest_seen = false;
         self.receive(datagram);
         Ok(())
+    }
+
+    /// Whether the last datagram had a protected record newer than all before
+    /// it: with connection IDs, the peer may then be followed to the address
+    /// that the datagram came from (RFC 9146 §6).
+    #[must_use]
+    pub fn may_follow_address(&self) -> bool {
+        self.parts.records.newest_seen
+    }
+
+    /// The connection ID that the peer's protected records carry, once agreed
+    /// on: what tells the connection where addresses do not.
+    #[must_use]
+    pub fn connection_id(&self) -> Option<&[u8]> {
+        Some(self.parts.records.cid_in.as_slice()).filter(|id| !id.is_empty())
     }
 
     /// The next application data record, a slice of the datagram it came in.

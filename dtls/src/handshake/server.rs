@@ -2,30 +2,34 @@
 //! HelloRetryRequest.
 
 use super::{Parts, State, expect, server12, server13};
-use crate::config::Version;
+use crate::config::{Config, Version};
 use crate::crypto::suite::Suite13;
 use crate::crypto::transcript::{Form, Pending, Transcript};
 use crate::error::Failure;
 use crate::wire::Write;
 use crate::wire::handshake::{HandshakeType, Message};
 use crate::wire::hello::{
-    ClientHello, DTLS12, DTLS13, EMPTY_RENEGOTIATION_INFO_SCSV, FALLBACK_SCSV, RETRY_RANDOM,
-    ServerHello, ext, extension,
+    ClientHello, DTLS12, DTLS13, EMPTY_RENEGOTIATION_INFO_SCSV, FALLBACK_SCSV, KeyShare,
+    RETRY_RANDOM, ServerHello, ext, extension,
 };
 
 /// What a HelloRetryRequest settled, and the hello it answered.
 #[derive(Debug)]
-struct Retry {
-    suite: Suite13,
-    group: u16,
-    transcript: Transcript,
-    first: Vec<u8>,
+pub(crate) struct Retry {
+    pub(crate) suite: Suite13,
+    /// The group that a share was asked of, if any.
+    pub(crate) group: Option<u16>,
+    /// With the first hello's hash and the request in it.
+    pub(crate) transcript: Transcript,
+    /// The first hello, unless the request was stateless: then the transcript
+    /// alone notices a change.
+    pub(crate) first: Option<Vec<u8>>,
 }
 
 /// No (second) ClientHello yet.
 #[derive(Debug, Default)]
 pub(crate) struct AwaitClientHello {
-    retry: Option<Box<Retry>>,
+    pub(crate) retry: Option<Box<Retry>>,
 }
 
 impl AwaitClientHello {
@@ -34,7 +38,7 @@ impl AwaitClientHello {
         let hello = ClientHello::parse(&message.body)?;
         hello.extensions.check_unused()?;
         parts.session.client_random = hello.random;
-        let version = choose_version(parts, &hello)?;
+        let version = choose_version(&parts.config, &hello)?;
         if self.retry.is_some() && version != Version::Dtls13 {
             return Err(Failure::HelloChanged);
         }
@@ -60,6 +64,72 @@ impl AwaitClientHello {
         message: &Message,
         hello: &ClientHello<'_>,
     ) -> Result<State, Failure> {
+        let choice = Choice::make(&parts.config, hello)?;
+        let suite = choice.suite;
+        let asked = match self.retry {
+            Some(mut retry) => {
+                if let Some(first) = &retry.first {
+                    check_unchanged(&ClientHello::parse(first)?, hello)?;
+                }
+                if suite.id() != retry.suite.id() {
+                    return Err(Failure::HelloChanged);
+                }
+                retry
+                    .transcript
+                    .add(message.kind, message.sequence, &message.body);
+                if let Some(asked) = retry.group {
+                    // One share, of the group that was asked for.
+                    let [share @ (group, _)] = choice.shares.as_slice() else {
+                        return Err(Failure::WrongGroup);
+                    };
+                    if *group != asked {
+                        return Err(Failure::WrongGroup);
+                    }
+                    return server13::start(parts, suite, retry.transcript, hello, *share);
+                }
+                retry.transcript
+            }
+            None => {
+                let mut pending = Pending::default();
+                pending.add(message.kind, message.sequence, &message.body);
+                let mut transcript = pending.start(Form::Tls13, suite.hash());
+                if choice.share().is_none() {
+                    transcript.replace_with_message_hash();
+                    let body = retry_request(suite, Some(choice.best), None);
+                    parts.begin_flight();
+                    parts.send(&mut transcript, 0, HandshakeType::ServerHello, body)?;
+                    parts.session.retried = true;
+                    let first = Some(message.body.clone());
+                    let retry = Retry {
+                        suite,
+                        group: Some(choice.best),
+                        transcript,
+                        first,
+                    };
+                    return Ok(State::AwaitClientHello(Self {
+                        retry: Some(Box::new(retry)),
+                    }));
+                }
+                transcript
+            }
+        };
+        let share = choice.share().ok_or(Failure::WrongGroup)?;
+        server13::start(parts, suite, asked, hello, share)
+    }
+}
+
+/// What a 1.3 server makes of a ClientHello, without any state.
+#[derive(Debug)]
+pub(crate) struct Choice<'a> {
+    pub(crate) suite: Suite13,
+    /// Groups in common, our favourite first.
+    common: Vec<u16>,
+    pub(crate) best: u16,
+    shares: Vec<KeyShare<'a>>,
+}
+
+impl<'a> Choice<'a> {
+    pub(crate) fn make(config: &Config, hello: &ClientHello<'a>) -> Result<Self, Failure> {
         if hello.compression != [0] {
             return Err(Failure::WrongCompression);
         }
@@ -76,76 +146,46 @@ impl AwaitClientHello {
             .key_shares()?
             .ok_or(Failure::MissingExtension(ext::KEY_SHARE))?;
         check_shares(&groups, &shares)?;
-        let suite = parts
-            .config
+        let suite = config
             .suites13
             .iter()
             .find(|suite| hello.cipher_suites.contains(&suite.id()))
             .copied()
             .ok_or(Failure::NoCommonCipherSuite)?;
-        if let Some(retry) = self.retry {
-            return after_retry(parts, message, hello, *retry, suite, &shares);
-        }
-        let common: Vec<u16> = parts
-            .config
+        let common: Vec<u16> = config
             .groups(Version::Dtls13)
             .map(|group| u16::from(group.name()))
             .filter(|id| groups.contains(id))
             .collect();
         let best = common.first().copied().ok_or(Failure::NoCommonGroup)?;
-        let mut pending = Pending::default();
-        pending.add(message.kind, message.sequence, &message.body);
-        let mut transcript = pending.start(Form::Tls13, suite.hash());
-        let shared = common
+        Ok(Self {
+            suite,
+            common,
+            best,
+            shares,
+        })
+    }
+
+    /// The share of the best group that has one.
+    pub(crate) fn share(&self) -> Option<KeyShare<'a>> {
+        self.common
             .iter()
-            .find_map(|id| shares.iter().find(|(group, _)| group == id).copied());
-        if let Some(share) = shared {
-            return server13::start(parts, suite, transcript, hello, share);
-        }
-        transcript.replace_with_message_hash();
-        let mut extensions = Vec::new();
-        extension(&mut extensions, ext::SUPPORTED_VERSIONS, |out| {
-            out.u16(DTLS13)
-        });
-        extension(&mut extensions, ext::KEY_SHARE, |out| out.u16(best));
-        let body = ServerHello::write(&RETRY_RANDOM, &[], suite.id(), &extensions);
-        parts.begin_flight();
-        parts.send(&mut transcript, 0, HandshakeType::ServerHello, body)?;
-        parts.session.retried = true;
-        let first = message.body.clone();
-        Ok(State::AwaitClientHello(Self {
-            retry: Some(Box::new(Retry {
-                suite,
-                group: best,
-                transcript,
-                first,
-            })),
-        }))
+            .find_map(|id| self.shares.iter().find(|(group, _)| group == id).copied())
     }
 }
 
-fn after_retry(
-    parts: &mut Parts,
-    message: &Message,
-    hello: &ClientHello<'_>,
-    mut retry: Retry,
-    suite: Suite13,
-    shares: &[(u16, &[u8])],
-) -> Result<State, Failure> {
-    check_unchanged(&ClientHello::parse(&retry.first)?, hello)?;
-    if suite.id() != retry.suite.id() {
-        return Err(Failure::HelloChanged);
+/// HelloRetryRequest (RFC 8446 §4.1.4), asking for a share, a cookie, or both.
+pub(crate) fn retry_request(suite: Suite13, group: Option<u16>, cookie: Option<&[u8]>) -> Vec<u8> {
+    let mut extensions = Vec::new();
+    let out = &mut extensions;
+    extension(out, ext::SUPPORTED_VERSIONS, |out| out.u16(DTLS13));
+    if let Some(group) = group {
+        extension(out, ext::KEY_SHARE, |out| out.u16(group));
     }
-    let [share @ (group, _)] = shares else {
-        return Err(Failure::WrongGroup);
-    };
-    if *group != retry.group {
-        return Err(Failure::WrongGroup);
+    if let Some(cookie) = cookie {
+        extension(out, ext::COOKIE, |out| out.vec16(|out| out.bytes(cookie)));
     }
-    retry
-        .transcript
-        .add(message.kind, message.sequence, &message.body);
-    server13::start(parts, suite, retry.transcript, hello, *share)
+    ServerHello::write(&RETRY_RANDOM, &[], suite.id(), &extensions)
 }
 
 /// What the second ClientHello may change: key share, cookie, early data,
@@ -198,7 +238,8 @@ fn check_shares(groups: &[u16], shares: &[(u16, &[u8])]) -> Result<(), Failure> 
     Ok(())
 }
 
-fn choose_version(parts: &Parts, hello: &ClientHello<'_>) -> Result<Version, Failure> {
+/// The newest version that both sides have.
+pub(crate) fn choose_version(config: &Config, hello: &ClientHello<'_>) -> Result<Version, Failure> {
     let offered = hello.extensions.supported_versions()?;
     let has = |version: u16| match &offered {
         Some(list) => list.contains(&version),
@@ -207,10 +248,10 @@ fn choose_version(parts: &Parts, hello: &ClientHello<'_>) -> Result<Version, Fai
     };
     let chosen = [(Version::Dtls13, DTLS13), (Version::Dtls12, DTLS12)]
         .into_iter()
-        .find(|(version, wire)| parts.config.offers(*version) && has(*wire))
+        .find(|(version, wire)| config.offers(*version) && has(*wire))
         .map(|(version, _)| version)
         .ok_or(Failure::NoCommonVersion)?;
-    if chosen < parts.config.newest && hello.cipher_suites.contains(&FALLBACK_SCSV) {
+    if chosen < config.newest && hello.cipher_suites.contains(&FALLBACK_SCSV) {
         return Err(Failure::InappropriateFallback);
     }
     Ok(chosen)

@@ -1,0 +1,396 @@
+//! The stateless front of a server that is open to the world: no connection
+//! is made for an address that has not proved that it can receive
+//! (RFC 6347 §4.2.1, RFC 9147 §5.1). WebRTC needs none of this: there ICE
+//! proves addresses.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use rand::Rng;
+use ring::{digest, hmac};
+
+use crate::config::{Config, Version};
+use crate::connection::{Connection, Proved};
+use crate::crypto::suite::Suite13;
+use crate::crypto::transcript::{Form, Pending, Transcript};
+use crate::error::{Error, Failure};
+use crate::handshake::server::{Choice, Retry, choose_version, retry_request};
+use crate::limits::{COOKIE_LIFETIME, GATE_PARTIAL_LIFETIME, MAX_GATE_HELLO, MAX_GATE_PARTIALS};
+use crate::reassembly::{Outcome, Reassembly};
+use crate::record::{Opened, RecordLayer};
+use crate::wire::handshake::{Fragment, HandshakeType, Message};
+use crate::wire::hello::{ClientHello, DTLS10, DTLS12};
+use crate::wire::record::{ContentType, RecordNumber};
+use crate::wire::{Malformed, Reader, Write};
+
+/// Octets of the MAC in a cookie.
+const MAC: usize = 32;
+
+/// What became of a datagram at the [`Gate`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Nothing to do: no ClientHello, not all of it, or one that cannot lead
+    /// to a handshake.
+    Dropped,
+    /// A datagram of this length was appended, to be sent to where the
+    /// question came from. It is never longer than the question.
+    Reply(usize),
+    /// The address is proved: the connection begins, and has its answer ready.
+    Accepted(Box<Connection>),
+}
+
+/// Asks clients for a cookie before anything is kept for them. The one thing
+/// held is a small table of ClientHellos that came in parts
+/// ([`MAX_GATE_PARTIALS`] times [`MAX_GATE_HELLO`] at most).
+pub struct Gate {
+    config: Arc<Config>,
+    current: hmac::Key,
+    previous: hmac::Key,
+    rotated: Instant,
+    partials: VecDeque<Partial>,
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate")
+            .field("partials", &self.partials.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Partial {
+    /// Digest of the address: of one length whatever the caller's form.
+    address: [u8; 32],
+    sequence: u16,
+    since: Instant,
+    reassembly: Reassembly,
+}
+
+impl Gate {
+    /// A front for connections of `config`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] without a certificate, [`Error::Crypto`] when the
+    /// provider gives no randomness.
+    pub fn new(config: Arc<Config>, now: Instant) -> Result<Self, Error> {
+        if config.certificate.is_none() {
+            return Err(Error::Config("a server needs a certificate"));
+        }
+        Ok(Self {
+            current: new_key(&config)?,
+            previous: new_key(&config)?,
+            config,
+            rotated: now,
+            partials: VecDeque::new(),
+        })
+    }
+
+    /// Looks at a datagram from an address that no connection is known for.
+    /// `address` is any octets that tell addresses apart; a reply is appended
+    /// to `out`.
+    ///
+    /// # Errors
+    /// [`Error::Crypto`] when the provider fails.
+    pub fn handle_input(
+        &mut self,
+        now: Instant,
+        address: &[u8],
+        mut datagram: BytesMut,
+        out: &mut Vec<u8>,
+        rng: &mut impl Rng,
+    ) -> Result<Verdict, Error> {
+        self.rotate(now)?;
+        let question = datagram.len();
+        let Some((message, number)) = self.find_hello(now, address, &mut datagram) else {
+            return Ok(Verdict::Dropped);
+        };
+        let start = out.len();
+        match self.answer(address, &message, number, out) {
+            Ok(Answer::Ask) if out.len() - start <= question => {
+                Ok(Verdict::Reply(out.len() - start))
+            }
+            Ok(Answer::Ask) | Err(_) => {
+                out.truncate(start);
+                Ok(Verdict::Dropped)
+            }
+            Ok(Answer::Proved(retry)) => {
+                let proved = Proved {
+                    message,
+                    number,
+                    retry,
+                };
+                let config = Arc::clone(&self.config);
+                Connection::accepted(config, now, rng, proved)
+                    .map(|connection| Verdict::Accepted(Box::new(connection)))
+            }
+        }
+    }
+
+    fn rotate(&mut self, now: Instant) -> Result<(), Error> {
+        if now.saturating_duration_since(self.rotated) >= COOKIE_LIFETIME {
+            let fresh = new_key(&self.config)?;
+            self.previous = std::mem::replace(&mut self.current, fresh);
+            self.rotated = now;
+        }
+        self.partials
+            .retain(|partial| now.saturating_duration_since(partial.since) < GATE_PARTIAL_LIFETIME);
+        Ok(())
+    }
+
+    /// The ClientHello that this datagram has or completes.
+    fn find_hello(
+        &mut self,
+        now: Instant,
+        address: &[u8],
+        datagram: &mut BytesMut,
+    ) -> Option<(Message, RecordNumber)> {
+        let mut records = RecordLayer::new();
+        while let Some(opened) = records.open_next(datagram) {
+            let Opened::Record {
+                number,
+                content_type: ContentType::Handshake,
+                payload,
+            } = opened
+            else {
+                continue;
+            };
+            let mut reader = Reader::new(&payload);
+            while let Ok(fragment) = Fragment::read(&mut reader) {
+                // The first hello, or the one with the cookie.
+                if fragment.kind != HandshakeType::ClientHello
+                    || fragment.sequence > 1
+                    || fragment.length > MAX_GATE_HELLO
+                {
+                    continue;
+                }
+                if fragment.offset == 0 && fragment.bytes.len() == fragment.length {
+                    let (kind, sequence) = (fragment.kind, fragment.sequence);
+                    let message = Message {
+                        kind,
+                        sequence,
+                        body: fragment.bytes.to_vec(),
+                    };
+                    return Some((message, number));
+                }
+                if let Some(message) = self.collect(now, address, &fragment) {
+                    return Some((message, number));
+                }
+            }
+        }
+        None
+    }
+
+    fn collect(
+        &mut self,
+        now: Instant,
+        address: &[u8],
+        fragment: &Fragment<'_>,
+    ) -> Option<Message> {
+        let digest = digest::digest(&digest::SHA256, address);
+        let address: [u8; 32] = digest.as_ref().try_into().ok()?;
+        let found = self.partials.iter().position(|partial| {
+            partial.address == address && partial.sequence == fragment.sequence
+        });
+        let at = found.unwrap_or_else(|| {
+            if self.partials.len() == MAX_GATE_PARTIALS {
+                self.partials.pop_front();
+            }
+            let mut reassembly = Reassembly::new(MAX_GATE_HELLO);
+            if let Some(before) = fragment.sequence.checked_sub(1) {
+                reassembly.start_after(before);
+            }
+            let sequence = fragment.sequence;
+            self.partials.push_back(Partial {
+                address,
+                sequence,
+                since: now,
+                reassembly,
+            });
+            self.partials.len() - 1
+        });
+        let partial = self.partials.get_mut(at)?;
+        if !matches!(partial.reassembly.insert(fragment), Ok(Outcome::Kept)) {
+            self.partials.remove(at);
+            return None;
+        }
+        let message = partial.reassembly.pop()?;
+        self.partials.remove(at);
+        Some(message)
+    }
+
+    fn answer(
+        &self,
+        address: &[u8],
+        message: &Message,
+        number: RecordNumber,
+        out: &mut Vec<u8>,
+    ) -> Result<Answer, Failure> {
+        let hello = ClientHello::parse(&message.body)?;
+        match choose_version(&self.config, &hello)? {
+            Version::Dtls12 => {
+                let bound = bound12(address, &hello);
+                if !hello.cookie.is_empty() && self.verify(&bound, hello.cookie) {
+                    return Ok(Answer::Proved(None));
+                }
+                let mac = hmac::sign(&self.current, &bound);
+                let mut body = Vec::new();
+                // 1.0 whatever is negotiated (RFC 6347 §4.2.1).
+                body.u16(DTLS10);
+                body.vec8(|out| out.bytes(mac.as_ref()));
+                reply(
+                    HandshakeType::HelloVerifyRequest,
+                    DTLS10,
+                    &body,
+                    number,
+                    out,
+                )?;
+                Ok(Answer::Ask)
+            }
+            Version::Dtls13 => {
+                let choice = Choice::make(&self.config, &hello)?;
+                if let Some(cookie) = hello.extensions.cookie()? {
+                    let retry = self.restore(address, &hello, choice.suite, cookie)?;
+                    return Ok(Answer::Proved(Some(Box::new(retry))));
+                }
+                // The second message with no cookie leads nowhere.
+                if message.sequence != 0 {
+                    return Err(Failure::BadCookie);
+                }
+                let mut pending = Pending::default();
+                pending.add(message.kind, message.sequence, &message.body);
+                let transcript = pending.start(Form::Tls13, choice.suite.hash());
+                let group = choice.share().is_none().then_some(choice.best);
+                let cookie = self.seal13(
+                    address,
+                    &hello,
+                    choice.suite,
+                    group,
+                    transcript.current().as_ref(),
+                );
+                let body = retry_request(choice.suite, group, Some(&cookie));
+                reply(HandshakeType::ServerHello, DTLS12, &body, number, out)?;
+                Ok(Answer::Ask)
+            }
+        }
+    }
+
+    /// The cookie of 1.3 brings back what is to be known of the first hello:
+    /// suite, group asked for and hash, under a MAC.
+    fn seal13(
+        &self,
+        address: &[u8],
+        hello: &ClientHello<'_>,
+        suite: Suite13,
+        group: Option<u16>,
+        hash: &[u8],
+    ) -> Vec<u8> {
+        let mut cookie = Vec::with_capacity(4 + hash.len() + MAC);
+        cookie.u16(suite.id());
+        cookie.u16(group.unwrap_or(0));
+        cookie.bytes(hash);
+        let mac = hmac::sign(&self.current, &bound13(address, hello, &cookie));
+        cookie.bytes(mac.as_ref());
+        cookie
+    }
+
+    fn restore(
+        &self,
+        address: &[u8],
+        hello: &ClientHello<'_>,
+        suite: Suite13,
+        cookie: &[u8],
+    ) -> Result<Retry, Failure> {
+        let at = cookie.len().checked_sub(MAC).ok_or(Failure::BadCookie)?;
+        let (contents, mac) = cookie.split_at_checked(at).ok_or(Failure::BadCookie)?;
+        if !self.verify(&bound13(address, hello, contents), mac) {
+            return Err(Failure::BadCookie);
+        }
+        let mut reader = Reader::new(contents);
+        if reader.u16()? != suite.id() {
+            return Err(Failure::HelloChanged);
+        }
+        let group = Some(reader.u16()?).filter(|group| *group != 0);
+        let hash = reader.take(reader.remaining())?;
+        let mut transcript: Transcript = Pending::default().start(Form::Tls13, suite.hash());
+        transcript.restart_from_message_hash(hash);
+        let request = retry_request(suite, group, Some(cookie));
+        transcript.add(HandshakeType::ServerHello, 0, &request);
+        Ok(Retry {
+            suite,
+            group,
+            transcript,
+            first: None,
+        })
+    }
+
+    fn verify(&self, bound: &[u8], mac: &[u8]) -> bool {
+        hmac::verify(&self.current, bound, mac).is_ok()
+            || hmac::verify(&self.previous, bound, mac).is_ok()
+    }
+}
+
+enum Answer {
+    Ask,
+    Proved(Option<Box<Retry>>),
+}
+
+fn new_key(config: &Config) -> Result<hmac::Key, Error> {
+    let mut secret = zeroize::Zeroizing::new([0; 32]);
+    config
+        .provider
+        .secure_random
+        .fill(secret.as_mut())
+        .map_err(|_| Error::Crypto)?;
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, secret.as_ref()))
+}
+
+/// What a 1.2 cookie is good for: this address and this hello.
+fn bound12(address: &[u8], hello: &ClientHello<'_>) -> Vec<u8> {
+    let mut bound = b"1.2".to_vec();
+    bound.vec16(|out| out.bytes(address));
+    bound.bytes(&hello.random);
+    bound.vec8(|out| out.bytes(hello.session_id));
+    for suite in &hello.cipher_suites {
+        bound.u16(*suite);
+    }
+    bound
+}
+
+fn bound13(address: &[u8], hello: &ClientHello<'_>, contents: &[u8]) -> Vec<u8> {
+    let mut bound = b"1.3".to_vec();
+    bound.vec16(|out| out.bytes(address));
+    bound.bytes(&hello.random);
+    bound.bytes(contents);
+    bound
+}
+
+/// A stateless message, under the number of the record that it answers.
+fn reply(
+    kind: HandshakeType,
+    version: u16,
+    body: &[u8],
+    number: RecordNumber,
+    out: &mut Vec<u8>,
+) -> Result<(), Malformed> {
+    let mut records = RecordLayer::new();
+    records.plain_version = version;
+    records.start_plain_write_at(number.sequence);
+    let start = out.len();
+    out.resize(start + records.headroom(0), 0);
+    let fragment = Fragment {
+        kind,
+        length: body.len(),
+        sequence: 0,
+        offset: 0,
+        bytes: body,
+    };
+    fragment.write(out);
+    records
+        .seal(0, ContentType::Handshake, out, start)
+        .map(|_| ())
+        .map_err(|_| Malformed)
+}
