@@ -42,6 +42,7 @@ pub mod limits;
 mod profile;
 mod receiver;
 mod replay;
+mod sdes;
 mod seal;
 mod sender;
 mod session;

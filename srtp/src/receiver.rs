@@ -84,6 +84,7 @@ impl Receiver {
         mut config: Config,
     ) -> Result<Self, KeyError> {
         config.derivation.without_encryption = true;
+        config.unencrypted_rtcp = true;
         Self::with_config(key, config)
     }
 

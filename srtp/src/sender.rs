@@ -74,6 +74,7 @@ impl Sender {
         mut config: Config,
     ) -> Result<Self, KeyError> {
         config.derivation.without_encryption = true;
+        config.unencrypted_rtcp = true;
         Self::with_config(key, config)
     }
 
