@@ -414,7 +414,10 @@ impl Agent {
         }
         let fresh = Generation::new(credentials);
         let old = std::mem::replace(&mut self.current, fresh);
-        if old.selected.is_some() {
+        // A generation that works is kept until the new one does; one that does
+        // not is kept for `cancel_restart`, but never in place of one that does.
+        let works = self.previous.as_ref().is_some_and(|p| p.selected.is_some());
+        if old.selected.is_some() || (!works && old.remote.is_some()) {
             self.previous = Some(Box::new(old));
         }
         self.tie_breaker = self.rng.random();
@@ -422,6 +425,25 @@ impl Agent {
         self.patience_over = false;
         self.pacer.restart();
         self.gathering = GatheringState::New;
+        self.announce_again();
+        self.settle(now);
+    }
+
+    /// Takes a restart back that the peer never learned of, as when an offer
+    /// is rolled back: the generation before it is the current one again. Does
+    /// nothing once the new generation works.
+    pub fn cancel_restart(&mut self, now: Instant) {
+        if self.is_closed() || self.current.selected.is_some() {
+            return;
+        }
+        if let Some(previous) = self.previous.take() {
+            self.current = *previous;
+            self.announce_again();
+            self.settle(now);
+        }
+    }
+
+    fn announce_again(&mut self) {
         let candidates: Vec<Candidate> = self
             .locals
             .candidates()
@@ -432,7 +454,6 @@ impl Agent {
             self.announce(candidate);
         }
         self.update_gathering();
-        self.settle(now);
     }
 
     /// Closes: nothing is checked, answered or reported any more. Only TURN
