@@ -518,7 +518,10 @@ impl Association {
             });
             return Ok(());
         }
-        self.send.pause(stream);
+        // What is queued goes first: a stream that is held back would never be empty.
+        if self.send.is_empty(stream) {
+            self.send.pause(stream);
+        }
         self.reset.want(stream);
         self.request_reset(now);
         Ok(())
