@@ -2,7 +2,57 @@
 //!
 //! The connection is a state machine: datagrams and time go in by [`PeerConnection::handle_input`] and
 //! [`PeerConnection::handle_timeout`], datagrams come out of [`PeerConnection::poll_transmit`], news out of
-//! [`PeerConnection::poll_event`]. The verbs are those of `RTCPeerConnection`.
+//! [`PeerConnection::poll_event`]. The verbs are those of `RTCPeerConnection`. Calls may come in any order; nothing must
+//! be drained first.
+//!
+//! Two peers in one process, with function calls as their network:
+//!
+//! ```
+//! use std::time::{Duration, Instant};
+//! use bytes::BytesMut;
+//! use rand::{SeedableRng, rngs::StdRng};
+//! use tincan_peer::*;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (mut now, mut rng) = (Instant::now(), StdRng::seed_from_u64(7));
+//! let mut alice = PeerConnection::new(Configuration::default(), now, &mut rng)?;
+//! let mut bob = PeerConnection::new(Configuration::default(), now, &mut rng)?;
+//! for (pc, addr) in [(&mut alice, "10.0.0.1:5000"), (&mut bob, "10.0.0.2:5000")] {
+//!     pc.add_local_address(now, LocalAddress { addr: addr.parse()?, transport: HostProtocol::Udp });
+//! }
+//! alice.create_data_channel(now, "chat", DataChannelInit::default())?;
+//!
+//! // Signalling: an offer and an answer, with all candidates in them.
+//! alice.set_local_description(now, None)?;
+//! bob.set_remote_description(now, alice.local_description().ok_or("no offer")?)?;
+//! bob.set_local_description(now, None)?;
+//! alice.set_remote_description(now, bob.local_description().ok_or("no answer")?)?;
+//!
+//! // The network, and what the two do with their news.
+//! let (mut out, mut greeting) = (Vec::new(), None);
+//! while greeting.is_none() {
+//!     for turn in [0, 1] {
+//!         let (from, to) = if turn == 0 { (&mut alice, &mut bob) } else { (&mut bob, &mut alice) };
+//!         from.handle_timeout(now);
+//!         while let Some(t) = from.poll_transmit(now, &mut out, 1) {
+//!             let received = Received { local: t.remote, remote: t.local, transport: t.transport, ecn: t.ecn };
+//!             to.handle_input(now, received, BytesMut::from(&out[..]));
+//!             out.clear();
+//!         }
+//!         while let Some(event) = from.poll_event() {
+//!             match event {
+//!                 Event::ChannelOpen(key) if turn == 0 => from.send(now, key, Message::text("hello"))?,
+//!                 Event::ChannelMessage(_, message) => greeting = Some(message),
+//!                 _ => {}
+//!             }
+//!         }
+//!     }
+//!     now += Duration::from_millis(1);
+//! }
+//! assert_eq!(greeting, Some(Message::text("hello")));
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -19,6 +69,7 @@ pub mod jsep;
 pub mod limits;
 mod media;
 mod packet;
+pub mod stats;
 mod types;
 
 pub use certificate::Certificate;
@@ -31,4 +82,6 @@ pub use connection::{PeerConnection, Transceiver};
 pub use error::{DescriptionFault, Error, ErrorKind, Side};
 pub use event::{Event, IceCandidateError};
 pub use packet::RtpPacket;
+pub use stats::StatsReport;
+pub use tincan_rtp::extension::ExtensionKind;
 pub use types::*;

@@ -314,6 +314,14 @@ impl Channels {
         })
     }
 
+    pub(super) fn counters(&self, key: ChannelKey) -> ChannelCounters {
+        self.get(key).map(|c| c.counters).unwrap_or_default()
+    }
+
+    pub(super) fn stats(&self) -> Option<sctp::Stats> {
+        self.endpoint.as_ref().map(|e| e.stats())
+    }
+
     pub(super) fn keys(&self) -> impl Iterator<Item = ChannelKey> {
         self.channels.iter().map(|c| c.key)
     }

@@ -53,10 +53,10 @@ impl PeerConnection {
         {
             Arrived::Rtp(packet) => {
                 // Beyond the limit the application does not keep up: media is what can be lost.
-                if self.events.len() < MAX_QUEUED_EVENTS {
-                    if let Some(media) = &mut self.media {
-                        media.handle_rtp(now, packet, &mut self.events);
-                    }
+                if self.events.len() < MAX_QUEUED_EVENTS
+                    && let Some(media) = &mut self.media
+                {
+                    media.handle_rtp(now, packet, &mut self.events);
                 }
             }
             Arrived::Rtcp(packet) => {

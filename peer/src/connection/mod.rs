@@ -4,12 +4,13 @@
 //! - `transport`: ICE, DTLS and SRTP, the one path of the connection;
 //! - `channels`: data channels over SCTP;
 //! - `io`: datagrams and time, in and out;
-//! - `states`: the W3C's aggregate states;
+//! - `states`: the W3C's aggregate states; `report`: statistics;
 //! - `tracks`: transceivers, RTP in and out.
 
 mod channels;
 mod io;
 mod negotiation;
+mod report;
 mod states;
 mod tracks;
 mod transport;
@@ -67,14 +68,14 @@ impl PeerConnection {
     /// What is wrong with the configuration.
     pub fn new(mut config: Configuration, now: Instant, rng: &mut impl Rng) -> Result<Self, Error> {
         config.validate()?;
-        if let Some(wall_clock) = config.wall_clock {
-            if config
+        let expired = |now| {
+            config
                 .certificates
                 .iter()
-                .any(|c| c.expires().is_some_and(|e| e < wall_clock))
-            {
-                return Err(Error::CertificateExpired);
-            }
+                .any(|c| c.expires().is_some_and(|e| e < now))
+        };
+        if config.wall_clock.is_some_and(expired) {
+            return Err(Error::CertificateExpired);
         }
         if config.certificates.is_empty() {
             config.certificates.push(match config.wall_clock {

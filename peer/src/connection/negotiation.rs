@@ -138,6 +138,8 @@ impl PeerConnection {
         let changes = self.jsep.set_local(type_, &sdp)?;
         if type_ != SdpType::Rollback {
             self.apply_local_ice(now, type_);
+        } else {
+            self.undo_restart(now);
         }
         self.apply(now, changes)?;
         Ok(())
@@ -154,6 +156,7 @@ impl PeerConnection {
     ) -> Result<(), Error> {
         self.check_open()?;
         let changes = self.jsep.set_remote(&description, &mut self.rng)?;
+        self.undo_restart(now);
         if description.type_ == SdpType::Offer {
             self.decide_role(ice::Role::Controlled);
         }
@@ -200,6 +203,30 @@ impl PeerConnection {
             }
             if !self.addresses.is_empty() {
                 self.transport.agent.end_of_hosts();
+            }
+        }
+        self.drain_ice_events();
+    }
+
+    /// After a rollback: credentials that only the offer taken back named are none of ours any more.
+    fn undo_restart(&mut self, now: Instant) {
+        let told = self
+            .jsep
+            .local()
+            .and_then(|d| d.transport_section())
+            .and_then(|(_, s)| s.transport.ice.clone());
+        let Some(told) = told else { return };
+        let stale = |agent: &ice::Agent| agent.local_credentials().ufrag.as_str() != told.ufrag;
+        if !stale(&self.transport.agent) {
+            return;
+        }
+        self.signalling.candidates.clear();
+        self.transport.agent.cancel_restart(now);
+        if stale(&self.transport.agent) {
+            // Two restarts lie between: the agreed credentials begin anew.
+            if let Ok(credentials) = ice::Credentials::new(&told.ufrag, &told.pwd) {
+                self.transport.agent.restart_with(now, credentials);
+                self.signalling.applied = None;
             }
         }
         self.drain_ice_events();

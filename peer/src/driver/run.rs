@@ -23,8 +23,7 @@ use super::track::RemoteTrack;
 use crate::demux::{Packet, Routes, classify};
 use crate::packet::RtpPacket;
 use crate::types::{
-    ChannelKey, DataChannelInit, HostProtocol, LocalAddress, Message, Protocol, TransceiverId,
-    Transmit,
+    ChannelKey, DataChannelInit, HostProtocol, LocalAddress, Message, TransceiverId, Transmit,
 };
 use crate::{Configuration, Error, Event, PeerConnection};
 

@@ -384,7 +384,12 @@ impl Jsep {
                 }
                 t.fired_direction = t.current_direction;
             }
-            if t.from_pending_offer {
+            if t.stop == Stop::Stopping && t.association.is_none() {
+                // No section to be refused is left.
+                t.stop = Stop::Stopped;
+                gone.push(t.id);
+                changes.push(Change::Stopped(t.id));
+            } else if t.from_pending_offer {
                 t.from_pending_offer = false;
                 if !t.from_add_track {
                     t.stop = Stop::Stopped;

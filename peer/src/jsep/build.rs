@@ -426,7 +426,8 @@ impl Jsep {
 
     /// msid and SSRCs, if the section sends.
     fn describe_sender(&self, t: &Transceiver, section: &mut Section) {
-        if !section.direction.sends() {
+        // RFC 9429 §5.3.1: by the transceiver's direction, whatever the section's came to be.
+        if !t.direction.sends() {
             return;
         }
         if t.streams.is_empty() {
@@ -441,7 +442,7 @@ impl Jsep {
                 track: t.track.clone(),
             });
         }
-        if t.encodings.iter().any(|e| e.rid.is_some()) {
+        if !section.direction.sends() || t.encodings.iter().any(|e| e.rid.is_some()) {
             // RFC 8853 §5.5: rids name the streams; SSRCs are learned from the packets.
             return;
         }

@@ -62,15 +62,12 @@ impl PayloadTypes {
                     k.matches(&codec) && (!references || reference_of(k) == reference_of(&codec))
                 };
                 let taken = |pt: u8| out.iter().any(|c| c.payload_type == pt);
-                let found = fixed
+                let mut found = fixed
                     .iter()
                     .filter(same)
                     .chain(self.known.iter().filter(same))
                     .map(|k| k.payload_type);
-                let Some(number) = found
-                    .filter(|pt| !taken(*pt))
-                    .next()
-                    .or_else(|| self.allocate(from))
+                let Some(number) = found.find(|pt| !taken(*pt)).or_else(|| self.allocate(from))
                 else {
                     continue;
                 };

@@ -317,17 +317,19 @@ fn note_source(s: &mut Section, source: &sdp::SourceAttribute) {
         known.cname = Some(cname.to_owned());
     }
     // Plan-B leftovers: the msid of a section that has none of its own.
-    if source.name == "msid" && s.msids.is_empty() {
-        if let Some(value) = &source.value {
-            let (stream, track) = match value.split_once(' ') {
-                Some((stream, track)) => (stream, Some(track.to_owned())),
-                None => (value.as_str(), None),
-            };
-            s.msids.push(Msid {
-                stream: stream.to_owned(),
-                track,
-            });
-        }
+    if let Some(value) = source
+        .value
+        .as_ref()
+        .filter(|_| source.name == "msid" && s.msids.is_empty())
+    {
+        let (stream, track) = match value.split_once(' ') {
+            Some((stream, track)) => (stream, Some(track.to_owned())),
+            None => (value.as_str(), None),
+        };
+        s.msids.push(Msid {
+            stream: stream.to_owned(),
+            track,
+        });
     }
 }
 

@@ -123,13 +123,16 @@ impl Jsep {
                 s.and_then(Description::transport_section)
                     .and_then(|(_, s)| s.transport.ice.clone())
             };
-            let we_restart = ours(self.pending_local.as_ref().map(|s| &s.description))
-                != ours(self.current_local());
-            if restarts && !we_restart {
-                return Err(DescriptionFault::UnexpectedIceRestart);
-            }
-            if we_restart && !restarts {
-                return Err(DescriptionFault::IceRestartIgnored);
+            let pending = ours(self.pending_local.as_ref().map(|s| &s.description));
+            // Where every section was refused before, there was no transport to be restarted.
+            if let (Some(pending), Some(current)) = (pending, ours(self.current_local())) {
+                let we_restart = pending != current;
+                if restarts && !we_restart {
+                    return Err(DescriptionFault::UnexpectedIceRestart);
+                }
+                if we_restart && !restarts {
+                    return Err(DescriptionFault::IceRestartIgnored);
+                }
             }
         }
         let changed = now.transport.fingerprints != before.transport.fingerprints

@@ -19,6 +19,7 @@ pub(crate) struct ReceiveStream {
     /// This is a retransmission stream: of which SSRC, if known.
     pub(crate) repairs: Option<Repairs>,
     pub(crate) statistics: StreamStatistics,
+    pub(crate) payload_type: Option<u8>,
     pub(crate) packets: u64,
     pub(crate) octets: u64,
     pub(crate) header_octets: u64,
@@ -80,6 +81,7 @@ impl ReceiveStream {
             encoding: 0,
             repairs: None,
             statistics: StreamStatistics::new(Ssrc(ssrc), clock_rate),
+            payload_type: None,
             packets: 0,
             octets: 0,
             header_octets: 0,
@@ -116,6 +118,7 @@ impl ReceiveStream {
                 self.asks_again = codec.has_feedback("nack") && !codec.is_rtx();
             }
         }
+        self.payload_type = Some(payload_type);
         let payload = view.payload().len();
         self.packets += 1;
         self.octets += payload as u64;

@@ -34,6 +34,8 @@ pub(crate) struct SendStream {
     pub(crate) plis: u64,
     pub(crate) firs: u64,
     last_fir: Option<u8>,
+    /// Payload type of the last packet.
+    pub(crate) payload_type: Option<u8>,
     /// Timestamp of the last packet, its clock and when it was sent: for sender reports.
     last: Option<(u32, u32, Instant)>,
     pub(crate) remote: Option<RemoteReport>,
@@ -49,7 +51,6 @@ pub(crate) struct RemoteReport {
     pub(crate) round_trip: Option<Duration>,
     pub(crate) total_round_trip: Duration,
     pub(crate) measurements: u64,
-    pub(crate) highest_sequence: u32,
 }
 
 /// Extensions that we write ourselves and never forward.
@@ -93,6 +94,7 @@ impl SendStream {
             plis: 0,
             firs: 0,
             last_fir: None,
+            payload_type: None,
             last: None,
             remote: None,
         }
@@ -176,6 +178,7 @@ impl SendStream {
         writer.finish();
         let len = out.len() - start;
         self.packets += 1;
+        self.payload_type = Some(packet.payload_type);
         self.octets += packet.payload.len() as u64;
         self.header_octets += (len - packet.payload.len()) as u64;
         let clock = self
@@ -283,7 +286,6 @@ impl SendStream {
             total_round_trip: before.map_or(Duration::ZERO, |b| b.total_round_trip)
                 + round_trip.unwrap_or_default(),
             measurements: before.map_or(0, |b| b.measurements) + u64::from(round_trip.is_some()),
-            highest_sequence: block.highest_sequence,
         });
     }
 
