@@ -92,8 +92,8 @@ struct OutStream {
     share: Share,
     /// In the scheduler's queue.
     active: bool,
-    /// No new message may start: the stream is to be reset.
-    paused: bool,
+    /// The stream is to be reset: pieces that arrived at this number or later wait for it.
+    paused_from: Option<u64>,
     /// The rest of a message that was given up is still to come from the application.
     discarding: bool,
     /// Tell when `bytes` falls to this.
@@ -143,7 +143,7 @@ impl OutStream {
             progress: None,
             share: Share::new(DEFAULT_WEIGHT),
             active: false,
-            paused: false,
+            paused_from: None,
             discarding: false,
             low: 0,
             room_wanted: None,
@@ -156,10 +156,14 @@ impl OutStream {
         let Some(front) = self.queue.front() else {
             return false;
         };
-        if self.paused && self.progress.is_none() {
+        if self.progress.is_none() && self.is_held_back(front) {
             return false;
         }
         front.piece.end || self.queue.len() > 1
+    }
+
+    fn is_held_back(&self, queued: &Queued) -> bool {
+        self.paused_from.is_some_and(|from| queued.arrival >= from)
     }
 
     fn front_arrival(&self) -> Option<u64> {
@@ -525,18 +529,20 @@ impl SendQueue {
         self.activate(id);
     }
 
-    /// Starts no further message of the stream.
+    /// Sends what is queued on the stream and starts no message that is queued later.
     pub(crate) fn pause(&mut self, id: u16) {
+        let next = self.arrivals + 1;
         if let Some(state) = self.streams.get_or_insert_with(id, OutStream::new) {
-            state.paused = true;
+            state.paused_from.get_or_insert(next);
         }
     }
 
-    /// Whether the stream has neither queued data nor an unfinished message.
+    /// Whether the stream has neither an unfinished message nor queued data that goes out before
+    /// a reset.
     pub(crate) fn is_empty(&self, id: u16) -> bool {
-        self.streams
-            .get(id)
-            .is_none_or(|s| s.queue.is_empty() && s.progress.is_none())
+        self.streams.get(id).is_none_or(|s| {
+            s.progress.is_none() && s.queue.front().is_none_or(|front| s.is_held_back(front))
+        })
     }
 
     /// Starts the stream's numbers again from zero (RFC 6525 §5.1.2 E1, RFC 8260 §2.3.2) and
@@ -545,7 +551,7 @@ impl SendQueue {
         if let Some(state) = self.streams.get_mut(id) {
             state.next_ordered = 0;
             state.next_unordered = 0;
-            state.paused = false;
+            state.paused_from = None;
         }
         self.activate(id);
     }
@@ -554,7 +560,11 @@ impl SendQueue {
     /// Returns that message's identity and the FSN due next.
     pub(crate) fn discard(&mut self, id: u16) -> Option<(bool, u32, u32, u32)> {
         let progress = self.streams.get(id)?.progress;
-        while !self.is_empty(id) {
+        while self
+            .streams
+            .get(id)
+            .is_some_and(|s| !s.queue.is_empty() || s.progress.is_some())
+        {
             self.drop_rest(id);
         }
         progress.map(|p| (p.unordered, p.message, p.ppid, p.number))

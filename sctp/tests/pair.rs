@@ -202,3 +202,27 @@ fn shuts_down_after_everything_is_delivered() {
         pair.events_b
     );
 }
+
+/// What was queued before a close still goes out, from both sides, and the close then completes.
+#[test]
+fn closing_with_messages_queued_loses_none() {
+    let mut pair = Pair::connected(9, 10 * MS);
+    let id = pair.a.open(pair.now, chat()).unwrap();
+    for number in 0..200 {
+        pair.a
+            .send(pair.now, id, Message::Binary(pattern(5_000, number).into()))
+            .unwrap();
+    }
+    // Closed before the far side has even heard of the channel.
+    pair.a.close_channel(pair.now, id);
+    pair.run_for(20 * SECOND);
+    let arrived = pair
+        .events_b
+        .iter()
+        .filter(|event| matches!(event, Event::Message { .. }))
+        .count();
+    assert_eq!(arrived, 200);
+    for events in [&pair.events_a, &pair.events_b] {
+        assert!(events.contains(&Event::ChannelClosed { id }));
+    }
+}
