@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -45,6 +46,10 @@ pub(crate) async fn run(url: &str, folder: &Path) -> Result<(), Failure> {
         result = take(channel, folder) => result,
         _ = socket.next() => Err("the sender is gone; start again to go on".into()),
     };
+    if result.is_ok() {
+        // The sender leaves when it has our verdict.
+        let _ = tokio::time::timeout(Duration::from_secs(5), socket.next()).await;
+    }
     peer.close();
     handle.shutdown();
     looping.await?;
@@ -120,8 +125,6 @@ async fn take(mut channel: DataChannel, folder: &Path) -> Result<(), Failure> {
     channel
         .send(Message::text(json!({ "sha256": found }).to_string()))
         .await?;
-    // The verdict is on its way when nothing is buffered any more; the sender then closes.
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), channel.recv()).await;
     if found != wanted || got != size {
         std::fs::remove_file(&part)?;
         return Err(format!("SHA-256 is {found}, not {wanted}").into());

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! cargo run --release --example game                 # open the printed URL in several windows; move the mouse
-//! cargo run --release --example game -- --bots 200   # and 200 players of our own, all on one event loop
+//! cargo run --release --example game -- --bots 200   # and 200 players of our own
 //! ```
 
 use std::collections::HashMap;
@@ -55,8 +55,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     tokio::spawn(driver.run());
     tokio::spawn(tick(world.clone()));
-    for _ in 0..bots {
-        tokio::spawn(bot(world.clone()));
+    if bots > 0 {
+        // Players on the same machine as the server: each needs a port of its own.
+        let own = DriverConfig {
+            port_per_peer: true,
+            ..DriverConfig::everywhere(0)
+        };
+        let driver = Driver::bind(own)?;
+        let handle = driver.handle();
+        tokio::spawn(driver.run());
+        for _ in 0..bots {
+            tokio::spawn(bot(world.clone(), handle.clone()));
+        }
     }
     let listener = tokio::net::TcpListener::bind(listen).await?;
     println!("Tincan game: open http://{}/", listener.local_addr()?);
@@ -199,9 +209,9 @@ async fn tell(world: World, id: u32, channel: DataChannel) {
 }
 
 /// A player of our own: circles, and counts what it hears.
-async fn bot(world: World) {
+async fn bot(world: World, driver: DriverHandle) {
     let run = async {
-        let (peer, mut events) = world.driver.peer(Configuration::default()).await?;
+        let (peer, mut events) = driver.peer(Configuration::default()).await?;
         let loose = DataChannelInit {
             ordered: false,
             max_retransmits: Some(0),

@@ -9,8 +9,8 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::error::DriverError;
 use super::events::Wake;
+use super::handle::Command;
 use super::peer::Peer;
-use super::run::Command;
 use crate::types::{ChannelInfo, ChannelKey, Message};
 
 /// A data channel of a driven peer. Dropping it does not close the channel, but what comes afterwards is thrown away.

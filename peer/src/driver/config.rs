@@ -8,6 +8,9 @@ pub struct DriverConfig {
     /// UDP addresses to bind. A wildcard address stands for all addresses of the machine's interfaces; port 0 for any
     /// free port. Default: `0.0.0.0:0` and `[::]:0` where the machine has IPv6.
     pub udp: Vec<SocketAddr>,
+    /// Whether each peer gets sockets of its own instead of sharing those of the driver. Two peers of one machine that
+    /// talk to each other need it: on one port, one pair of addresses can belong to one peer only. Default: no.
+    pub port_per_peer: bool,
     /// Whether loopback addresses are host candidates when bound to a wildcard address. Default: no.
     pub loopback: bool,
     /// Bytes of a data channel on the way before `send` waits. Default: 1 MiB, the product of 100 Mbit/s and 80 ms.
@@ -27,6 +30,7 @@ impl Default for DriverConfig {
         let v4 = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
         Self {
             udp: vec![v4],
+            port_per_peer: false,
             loopback: false,
             channel_credit: 1 << 20,
             event_queue: 256,
@@ -37,11 +41,12 @@ impl Default for DriverConfig {
 }
 
 impl DriverConfig {
-    /// One socket on 127.0.0.1 with a free port: for tests and examples.
+    /// A socket on 127.0.0.1 for each peer: for tests and examples.
     pub fn loopback() -> Self {
         Self {
             udp: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)],
             loopback: true,
+            port_per_peer: true,
             ..Self::default()
         }
     }

@@ -9,7 +9,7 @@ use futures_core::Stream;
 use tokio::sync::mpsc;
 
 use super::channel::DataChannel;
-use super::run::{Command, DriverHandle};
+use super::handle::{Command, DriverHandle};
 use super::slot::{PeerId, Shared};
 use super::track::RemoteTrack;
 use crate::Event;

@@ -5,7 +5,7 @@
 //! methods, [`Events`] tells the news, [`DataChannel`] and [`RemoteTrack`] carry data. Handles can be used from any
 //! task; dropping the last [`Peer`] closes the connection.
 //!
-//! ```no_run
+//! ```
 //! use tincan_peer::driver::{Driver, DriverConfig, PeerEvent};
 //! use tincan_peer::{Configuration, DataChannelInit, Event, Message};
 //!
@@ -49,6 +49,7 @@ mod channel;
 mod config;
 mod error;
 mod events;
+mod handle;
 mod peer;
 mod run;
 mod slot;
@@ -60,6 +61,7 @@ pub use channel::{ChannelSender, DataChannel};
 pub use config::DriverConfig;
 pub use error::DriverError;
 pub use events::{Events, PeerEvent};
+pub use handle::{DriverHandle, DriverStats};
 pub use peer::Peer;
-pub use run::{Driver, DriverHandle, DriverStats};
+pub use run::Driver;
 pub use track::{RemoteTrack, RtpSender};

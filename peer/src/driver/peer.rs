@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::channel::{ChannelSender, DataChannel};
 use super::error::DriverError;
 use super::events::{Events, PeerEvent, Wake};
-use super::run::{Command, DriverHandle};
+use super::handle::{Command, DriverHandle};
 use super::slot::{PeerId, Shared};
 use super::track::RtpSender;
 use crate::types::{

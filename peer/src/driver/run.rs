@@ -10,22 +10,20 @@ use std::time::Instant;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc};
 
 use super::config::DriverConfig;
 use super::error::DriverError;
 use super::events::{Events, PeerEvent};
+use super::handle::{Command, DriverHandle, DriverStats};
 use super::peer::{ChannelParts, Peer};
 use super::slot::{ChannelRoute, Delivered, PeerId, Shared, Slot};
-use super::socket::{Calls, Socket, local_addresses};
+use super::socket::{Calls, Intake, Socket, local_addresses};
 use super::timers::Timers;
 use super::track::RemoteTrack;
 use crate::demux::{Packet, Routes, classify};
-use crate::packet::RtpPacket;
-use crate::types::{
-    ChannelKey, DataChannelInit, HostProtocol, LocalAddress, Message, TransceiverId, Transmit,
-};
-use crate::{Configuration, Error, Event, PeerConnection};
+use crate::types::{ChannelKey, HostProtocol, LocalAddress, Transmit};
+use crate::{Configuration, Event, PeerConnection};
 
 /// Batches received from one socket before peers get their turn: bounds the time until answers go out.
 const RECEIVE_BATCHES: usize = 4;
@@ -45,116 +43,13 @@ const MAX_SEGMENTS: usize = 64;
 /// Most bytes of one send call: a UDP length field's worth.
 const MAX_BURST: usize = 65_000;
 
-/// Something to be done with a connection inside the loop.
-pub(super) type Call = Box<dyn FnOnce(&mut PeerConnection, Instant) + Send>;
-
-/// What handles ask of the loop.
-pub(super) enum Command {
-    NewPeer {
-        config: Box<Configuration>,
-        reply: oneshot::Sender<Result<(Peer, Events), DriverError>>,
-    },
-    Call(PeerId, Call),
-    CreateChannel {
-        peer: PeerId,
-        label: String,
-        init: DataChannelInit,
-        reply: oneshot::Sender<Result<ChannelParts, Error>>,
-    },
-    Send {
-        peer: PeerId,
-        channel: ChannelKey,
-        message: Message,
-        price: usize,
-    },
-    SendRtp {
-        peer: PeerId,
-        transceiver: TransceiverId,
-        packet: RtpPacket,
-    },
-    Resume(PeerId),
-    Close(PeerId),
-    Stats(oneshot::Sender<DriverStats>),
-    Shutdown,
-}
-
-/// A handle to a running driver; cheap to clone.
-#[derive(Clone)]
-pub struct DriverHandle {
-    commands: mpsc::UnboundedSender<Command>,
-}
-
-impl fmt::Debug for DriverHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DriverHandle").finish_non_exhaustive()
-    }
-}
-
-/// What a driver has done.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DriverStats {
-    /// Peers alive.
-    pub peers: usize,
-    /// Datagrams received.
-    pub datagrams_received: u64,
-    /// Datagrams sent.
-    pub datagrams_sent: u64,
-    /// Bytes of UDP payload received.
-    pub bytes_received: u64,
-    /// Bytes of UDP payload sent.
-    pub bytes_sent: u64,
-    /// System calls to receive.
-    pub receive_calls: u64,
-    /// System calls to send.
-    pub send_calls: u64,
-    /// Datagrams that belong to no peer.
-    pub unrouted: u64,
-    /// RTP packets that an application did not take in time, or that could not be sent.
-    pub dropped_rtp: u64,
-}
-
-impl DriverHandle {
-    /// Makes a connection in the loop.
-    ///
-    /// # Errors
-    /// What is wrong with the configuration; the driver has ended.
-    pub async fn peer(&self, config: Configuration) -> Result<(Peer, Events), DriverError> {
-        let (reply, answer) = oneshot::channel();
-        if !self.command(Command::NewPeer {
-            config: Box::new(config),
-            reply,
-        }) {
-            return Err(DriverError::DriverEnded);
-        }
-        answer.await.map_err(|_| DriverError::DriverEnded)?
-    }
-
-    /// Counters.
-    ///
-    /// # Errors
-    /// The driver has ended.
-    pub async fn stats(&self) -> Result<DriverStats, DriverError> {
-        let (reply, answer) = oneshot::channel();
-        self.command(Command::Stats(reply));
-        answer.await.map_err(|_| DriverError::DriverEnded)
-    }
-
-    /// Closes all peers and ends the loop.
-    pub fn shutdown(&self) {
-        self.command(Command::Shutdown);
-    }
-
-    /// Whether the loop will see it.
-    pub(super) fn command(&self, command: Command) -> bool {
-        self.commands.send(command).is_ok()
-    }
-}
-
 /// The event loop: sockets, peers, timers. Does nothing until [`Driver::run`] is polled.
 pub struct Driver {
     config: DriverConfig,
-    sockets: Vec<Socket>,
+    /// Shared sockets, then those of single peers; a place is empty when its peer is gone.
+    sockets: Vec<Option<Socket>>,
+    intake: Intake,
+    /// The shared sockets' addresses.
     locals: Vec<LocalAddress>,
     slots: Vec<Option<Slot>>,
     generations: Vec<u32>,
@@ -188,25 +83,22 @@ impl Driver {
     /// # Errors
     /// An address that can't be bound, or no address at all.
     pub fn bind(config: DriverConfig) -> Result<Self, DriverError> {
+        if config.udp.is_empty() {
+            return Err(DriverError::NoSocket);
+        }
         let mut sockets = Vec::new();
         let mut locals = Vec::new();
-        for addr in &config.udp {
-            let socket = Socket::bind(*addr, config.socket_buffer)?;
-            for addr in local_addresses(socket.local(), config.loopback)? {
-                locals.push(LocalAddress {
-                    addr,
-                    transport: HostProtocol::Udp,
-                });
+        if !config.port_per_peer {
+            for (socket, addresses) in bind_all(&config)? {
+                sockets.push(Some(socket));
+                locals.extend(addresses);
             }
-            sockets.push(socket);
-        }
-        if sockets.is_empty() {
-            return Err(DriverError::NoSocket);
         }
         let (sender, commands) = mpsc::unbounded_channel();
         Ok(Self {
             config,
             sockets,
+            intake: Intake::new(),
             locals,
             slots: Vec::new(),
             generations: Vec::new(),
@@ -215,7 +107,7 @@ impl Driver {
             timers: Timers::default(),
             dirty: VecDeque::new(),
             commands,
-            handle: DriverHandle { commands: sender },
+            handle: DriverHandle::new(sender),
             out: Vec::with_capacity(MAX_BURST + PeerConnection::MAX_DATAGRAM),
             stuck: None,
             rng: StdRng::from_rng(&mut rand::rng()),
@@ -304,11 +196,10 @@ impl Driver {
         let mut ready = false;
         if let Some((socket, _)) = self.stuck {
             ready |= self
-                .sockets
-                .get(socket)
+                .socket(socket)
                 .is_none_or(|s| s.poll_writable(cx).is_ready());
         }
-        for socket in &self.sockets {
+        for socket in self.sockets.iter().flatten() {
             ready |= socket.poll_readable(cx).is_ready();
         }
         match self.commands.poll_recv_many(cx, inbox, COMMANDS_A_TURN) {
@@ -436,6 +327,7 @@ impl Driver {
         for local in &self.locals {
             connection.add_local_address(now, *local);
         }
+        let own_sockets = self.bind_own(now, &mut connection)?;
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.slots.len() >= MAX_PEERS => return Err(DriverError::Overload),
@@ -466,6 +358,7 @@ impl Driver {
             dirty: false,
             closing: false,
             again: false,
+            own_sockets,
             held: None,
             ufrags: Vec::new(),
             dropped_rtp: 0,
@@ -488,6 +381,39 @@ impl Driver {
             .filter(|slot| slot.id == id)
     }
 
+    /// The sockets of a peer that has its own.
+    fn bind_own(
+        &mut self,
+        now: Instant,
+        connection: &mut PeerConnection,
+    ) -> Result<Vec<usize>, DriverError> {
+        let mut own = Vec::new();
+        if !self.config.port_per_peer {
+            return Ok(own);
+        }
+        for (socket, addresses) in bind_all(&self.config)? {
+            for local in addresses {
+                connection.add_local_address(now, local);
+            }
+            let place = match self.sockets.iter().position(Option::is_none) {
+                Some(place) => place,
+                None => {
+                    self.sockets.push(None);
+                    self.sockets.len() - 1
+                }
+            };
+            if let Some(empty) = self.sockets.get_mut(place) {
+                *empty = Some(socket);
+            }
+            own.push(place);
+        }
+        Ok(own)
+    }
+
+    fn socket(&self, place: usize) -> Option<&Socket> {
+        self.sockets.get(place)?.as_ref()
+    }
+
     /// Puts a peer on the list of those that may have something to say.
     fn touch(&mut self, id: PeerId) {
         if let Some(slot) = self.slot(id)
@@ -505,6 +431,11 @@ impl Driver {
         {
             if let Some(slot) = place.take() {
                 self.stats.dropped_rtp += slot.dropped_rtp;
+                for own in &slot.own_sockets {
+                    if let Some(socket) = self.sockets.get_mut(*own) {
+                        *socket = None;
+                    }
+                }
                 for route in slot.channels.values() {
                     route.credit.close();
                 }
@@ -521,6 +452,7 @@ impl Driver {
     fn receive(&mut self, now: Instant) {
         let Self {
             sockets,
+            intake,
             slots,
             routes,
             dirty,
@@ -528,9 +460,9 @@ impl Driver {
             stats,
             ..
         } = self;
-        for socket in sockets {
+        for socket in sockets.iter().flatten() {
             for _ in 0..RECEIVE_BATCHES {
-                let more = socket.receive(calls, |received, datagram| {
+                let more = socket.receive(intake, calls, |received, datagram| {
                     stats.datagrams_received += 1;
                     stats.bytes_received += datagram.len() as u64;
                     let Some(id) = routes.route(received.local, received.remote, &datagram) else {
@@ -617,19 +549,29 @@ impl Driver {
             if slot.id != id {
                 return;
             }
-            let segments = self
-                .sockets
-                .first()
-                .map_or(1, Socket::max_segments)
-                .min(MAX_SEGMENTS);
+            let first = slot.own_sockets.first().copied().unwrap_or(0);
+            let segments = match self.sockets.get(first) {
+                Some(Some(socket)) => socket.max_segments().min(MAX_SEGMENTS),
+                _ => 1,
+            };
             let Some(transmit) = slot.connection.poll_transmit(now, &mut self.out, segments) else {
                 sent_all = true;
                 break;
             };
-            self.learn_route(id, &transmit);
-            let Some(socket) = self.sockets.iter().position(|s| s.serves(transmit.local)) else {
+            let serves = |place: &usize| {
+                let socket = self.sockets.get(*place).and_then(Option::as_ref);
+                socket.is_some_and(|socket| socket.serves(transmit.local))
+            };
+            let mut own = slot.own_sockets.iter().copied();
+            let shared = if slot.own_sockets.is_empty() {
+                self.sockets.len()
+            } else {
+                0
+            };
+            let Some(socket) = own.find(serves).or_else(|| (0..shared).find(serves)) else {
                 continue;
             };
+            self.learn_route(id, &transmit);
             if !self.send(socket, &transmit) {
                 self.stuck = Some((socket, transmit));
             }
@@ -692,7 +634,7 @@ impl Driver {
 
     /// Whether the socket took it.
     fn send(&mut self, socket: usize, transmit: &Transmit) -> bool {
-        let Some(socket) = self.sockets.get(socket) else {
+        let Some(Some(socket)) = self.sockets.get(socket) else {
             return true;
         };
         let Some(bytes) = self.out.get(..transmit.len) else {
@@ -708,6 +650,23 @@ impl Driver {
         }
         sent
     }
+}
+
+/// Binds what the configuration asks for, with the addresses that each socket can be reached at.
+fn bind_all(config: &DriverConfig) -> Result<Vec<(Socket, Vec<LocalAddress>)>, DriverError> {
+    let mut bound = Vec::new();
+    for addr in &config.udp {
+        let socket = Socket::bind(*addr, config.socket_buffer)?;
+        let addresses = local_addresses(socket.local(), config.loopback)?
+            .into_iter()
+            .map(|addr| LocalAddress {
+                addr,
+                transport: HostProtocol::Udp,
+            })
+            .collect();
+        bound.push((socket, addresses));
+    }
+    Ok(bound)
 }
 
 /// Makes handles for what the far side opened.

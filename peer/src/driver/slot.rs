@@ -64,6 +64,8 @@ pub(super) struct Slot {
     pub(super) closing: bool,
     /// Something was sent after this turn's transmits were taken.
     pub(super) again: bool,
+    /// Places of the sockets that serve this peer alone.
+    pub(super) own_sockets: Vec<usize>,
     /// Events that were polled but found their queue full.
     pub(super) held: Option<Held>,
     /// The ufrags that the demultiplexer knows of this peer.

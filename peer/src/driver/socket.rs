@@ -19,14 +19,28 @@ const RECEIVE_BYTES: usize = 65_536;
 /// application keeps holds its block.
 const ARENA_BYTES: usize = 256 * 1024;
 
-/// A socket with its receive buffers.
+/// Receive buffers, one set for all sockets of a loop.
+pub(super) struct Intake {
+    buffers: Vec<Vec<u8>>,
+    metas: Vec<RecvMeta>,
+    arena: BytesMut,
+}
+
+impl Intake {
+    pub(super) fn new() -> Self {
+        Self {
+            buffers: (0..BATCH_SIZE).map(|_| vec![0; RECEIVE_BYTES]).collect(),
+            metas: vec![RecvMeta::default(); BATCH_SIZE],
+            arena: BytesMut::with_capacity(ARENA_BYTES),
+        }
+    }
+}
+
+/// A socket.
 pub(super) struct Socket {
     io: UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
-    buffers: Vec<Vec<u8>>,
-    metas: Vec<RecvMeta>,
-    arena: BytesMut,
 }
 
 /// Figures of a socket's calls into the system.
@@ -56,14 +70,7 @@ impl Socket {
         let local = io
             .local_addr()
             .map_err(|source| DriverError::Bind { addr, source })?;
-        Ok(Self {
-            io,
-            state,
-            local,
-            buffers: (0..BATCH_SIZE).map(|_| vec![0; RECEIVE_BYTES]).collect(),
-            metas: vec![RecvMeta::default(); BATCH_SIZE],
-            arena: BytesMut::with_capacity(ARENA_BYTES),
-        })
+        Ok(Self { io, state, local })
     }
 
     /// The bound address.
@@ -94,19 +101,18 @@ impl Socket {
 
     /// Receives one batch and hands each datagram over. `Ok(false)` when there was none.
     pub(super) fn receive(
-        &mut self,
+        &self,
+        intake: &mut Intake,
         calls: &mut Calls,
         mut take: impl FnMut(Received, BytesMut),
     ) -> io::Result<bool> {
         calls.receive += 1;
-        let Self {
-            io,
-            state,
-            local,
+        let Self { io, state, local } = self;
+        let Intake {
             buffers,
             metas,
             arena,
-        } = self;
+        } = intake;
         let count = {
             let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = {
                 let mut buffers = buffers.iter_mut();
@@ -114,7 +120,7 @@ impl Socket {
                     IoSliceMut::new(buffers.next().map_or(&mut [][..], Vec::as_mut_slice))
                 })
             };
-            let socket = &*io;
+            let socket = io;
             let result = socket.try_io(Interest::READABLE, || {
                 state.recv(socket.into(), &mut slices, metas)
             });

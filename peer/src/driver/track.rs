@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
 
 use super::error::DriverError;
+use super::handle::Command;
 use super::peer::Peer;
-use super::run::Command;
 use crate::limits::MAX_SEND_QUEUE;
 use crate::packet::RtpPacket;
 use crate::types::{Kind, TransceiverId};

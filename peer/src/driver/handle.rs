@@ -1,0 +1,124 @@
+//! How the rest of a program speaks to the loop.
+
+use std::fmt;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::DriverError;
+use super::events::Events;
+use super::peer::{ChannelParts, Peer};
+use super::slot::PeerId;
+use crate::packet::RtpPacket;
+use crate::types::{ChannelKey, DataChannelInit, Message, TransceiverId};
+use crate::{Configuration, Error, PeerConnection};
+
+/// Something to be done with a connection inside the loop.
+pub(super) type Call = Box<dyn FnOnce(&mut PeerConnection, Instant) + Send>;
+
+/// What handles ask of the loop.
+pub(super) enum Command {
+    NewPeer {
+        config: Box<Configuration>,
+        reply: oneshot::Sender<Result<(Peer, Events), DriverError>>,
+    },
+    Call(PeerId, Call),
+    CreateChannel {
+        peer: PeerId,
+        label: String,
+        init: DataChannelInit,
+        reply: oneshot::Sender<Result<ChannelParts, Error>>,
+    },
+    Send {
+        peer: PeerId,
+        channel: ChannelKey,
+        message: Message,
+        price: usize,
+    },
+    SendRtp {
+        peer: PeerId,
+        transceiver: TransceiverId,
+        packet: RtpPacket,
+    },
+    Resume(PeerId),
+    Close(PeerId),
+    Stats(oneshot::Sender<DriverStats>),
+    Shutdown,
+}
+
+/// A handle to a running driver; cheap to clone.
+#[derive(Clone)]
+pub struct DriverHandle {
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+impl fmt::Debug for DriverHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DriverHandle").finish_non_exhaustive()
+    }
+}
+
+/// What a driver has done.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DriverStats {
+    /// Peers alive.
+    pub peers: usize,
+    /// Datagrams received.
+    pub datagrams_received: u64,
+    /// Datagrams sent.
+    pub datagrams_sent: u64,
+    /// Bytes of UDP payload received.
+    pub bytes_received: u64,
+    /// Bytes of UDP payload sent.
+    pub bytes_sent: u64,
+    /// System calls to receive.
+    pub receive_calls: u64,
+    /// System calls to send.
+    pub send_calls: u64,
+    /// Datagrams that belong to no peer.
+    pub unrouted: u64,
+    /// RTP packets that an application did not take in time, or that could not be sent.
+    pub dropped_rtp: u64,
+}
+
+impl DriverHandle {
+    pub(super) fn new(commands: mpsc::UnboundedSender<Command>) -> Self {
+        Self { commands }
+    }
+
+    /// Makes a connection in the loop.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration; the driver has ended.
+    pub async fn peer(&self, config: Configuration) -> Result<(Peer, Events), DriverError> {
+        let (reply, answer) = oneshot::channel();
+        if !self.command(Command::NewPeer {
+            config: Box::new(config),
+            reply,
+        }) {
+            return Err(DriverError::DriverEnded);
+        }
+        answer.await.map_err(|_| DriverError::DriverEnded)?
+    }
+
+    /// Counters.
+    ///
+    /// # Errors
+    /// The driver has ended.
+    pub async fn stats(&self) -> Result<DriverStats, DriverError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Stats(reply));
+        answer.await.map_err(|_| DriverError::DriverEnded)
+    }
+
+    /// Closes all peers and ends the loop.
+    pub fn shutdown(&self) {
+        self.command(Command::Shutdown);
+    }
+
+    /// Whether the loop will see it.
+    pub(super) fn command(&self, command: Command) -> bool {
+        self.commands.send(command).is_ok()
+    }
+}
