@@ -7,6 +7,6 @@ if ! command -v chromium >/dev/null; then
   apt-get update -qq && apt-get install -y -qq chromium >/dev/null
 fi
 (cd interop/browser && [ -d node_modules/playwright-core ] || npm install --no-audit --no-fund --no-save --silent --prefix interop/browser)
-cargo build --release --quiet -p tincan-peer --example demo --example dial
+cargo build --release --quiet -p tincan-peer --examples
 export TINCAN_EXAMPLES="${CARGO_TARGET_DIR:-target}/release/examples"
 exec node interop/browser/run.mjs "$@"
