@@ -34,6 +34,7 @@ impl Acks {
     /// Sends at the next opportunity.
     pub(crate) fn send_now(&mut self) {
         self.now = !self.list.is_empty();
+        self.started = None;
     }
 
     /// Forgets all: what we send next acknowledges by itself.

@@ -71,6 +71,7 @@ mod ranges;
 mod reassembly;
 mod record;
 mod replay;
+mod roots;
 mod session;
 mod timer;
 mod wire;
@@ -84,4 +85,5 @@ pub use config::{
 pub use connection::{CloseReason, Connection, Event, Stats};
 pub use error::{Error, Failure, SealError};
 pub use gate::{Gate, Verdict};
+pub use roots::Roots;
 pub use rustls;

@@ -86,49 +86,56 @@ fn nonce12(algorithm: Algorithm, iv: &[u8; 12], explicit: [u8; 8]) -> [u8; 12] {
     }
 }
 
-/// Additional data of a 1.2 record, on the stack.
-struct Aad12 {
-    bytes: [u8; 23 + MAX_CID],
-    length: usize,
+/// Additional data of a 1.2 record without a connection ID (RFC 5246 §6.2.3.3).
+fn aad12(content_type: ContentType, number: RecordNumber, text_length: usize) -> [u8; 13] {
+    let [a, b, c, d, e, f, g, h] = number.packed();
+    let [major, minor] = DTLS12.to_be_bytes();
+    let [high, low] = (text_length as u16).to_be_bytes();
+    [
+        a,
+        b,
+        c,
+        d,
+        e,
+        f,
+        g,
+        h,
+        content_type.into(),
+        major,
+        minor,
+        high,
+        low,
+    ]
 }
 
-impl Aad12 {
-    fn push(&mut self, bytes: &[u8]) {
-        if let Some(room) = self.bytes.get_mut(self.length..self.length + bytes.len()) {
+/// Calls `use_it` with the additional data of a 1.2 record that may have a
+/// connection ID (RFC 9146 §5.3); nothing is put on the heap.
+fn with_aad12<T>(
+    content_type: ContentType,
+    number: RecordNumber,
+    cid: &[u8],
+    text_length: usize,
+    use_it: impl FnOnce(&[u8]) -> T,
+) -> T {
+    if content_type != ContentType::Tls12Cid {
+        return use_it(&aad12(content_type, number, text_length));
+    }
+    let mut aad = [0; 23 + MAX_CID];
+    let mut length = 0;
+    let mut push = |bytes: &[u8]| {
+        if let Some(room) = aad.get_mut(length..length + bytes.len()) {
             room.copy_from_slice(bytes);
-            self.length += bytes.len();
+            length += bytes.len();
         }
-    }
-
-    /// RFC 5246 §6.2.3.3, or with a connection ID RFC 9146 §5.3.
-    fn new(
-        content_type: ContentType,
-        number: RecordNumber,
-        cid: &[u8],
-        text_length: usize,
-    ) -> Self {
-        let mut aad = Self {
-            bytes: [0; 23 + MAX_CID],
-            length: 0,
-        };
-        let [version_high, version_low] = DTLS12.to_be_bytes();
-        if content_type == ContentType::Tls12Cid {
-            aad.push(&[0xff; 8]);
-            aad.push(&[content_type.into(), cid.len() as u8, content_type.into()]);
-            aad.push(&[version_high, version_low]);
-            aad.push(&number.packed());
-            aad.push(cid);
-        } else {
-            aad.push(&number.packed());
-            aad.push(&[content_type.into(), version_high, version_low]);
-        }
-        aad.push(&(text_length as u16).to_be_bytes());
-        aad
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
-    }
+    };
+    let [major, minor] = DTLS12.to_be_bytes();
+    let own: u8 = content_type.into();
+    push(&[0xff; 8]);
+    push(&[own, cid.len() as u8, own, major, minor]);
+    push(&number.packed());
+    push(cid);
+    push(&(text_length as u16).to_be_bytes());
+    use_it(aad.get(..length).unwrap_or_default())
 }
 
 #[derive(Debug)]
@@ -436,10 +443,11 @@ impl RecordLayer {
                 if explicit_length == 8 {
                     *head.last_chunk_mut::<8>().ok_or(CannotSeal)? = explicit;
                 }
-                let aad = Aad12::new(outer, number, cid, text_length);
-                let tag = aead
-                    .seal(nonce12(*algorithm, iv, explicit), aad.bytes(), text)
-                    .map_err(|_| CannotSeal)?;
+                let nonce = nonce12(*algorithm, iv, explicit);
+                let tag = with_aad12(outer, number, cid, text_length, |aad| {
+                    aead.seal(nonce, aad, text)
+                })
+                .map_err(|_| CannotSeal)?;
                 out.extend_from_slice(&tag);
             }
             Protection::Tls13 { aead, iv, mask, .. } => {
@@ -713,8 +721,10 @@ fn open12(
         (number.packed(), body)
     };
     let text_length = body.len().checked_sub(TAG).ok_or(CryptoError)?;
-    let aad = Aad12::new(content_type, number, cid, text_length);
-    aead.open(nonce12(algorithm, iv, explicit), aad.bytes(), body)
+    let nonce = nonce12(algorithm, iv, explicit);
+    with_aad12(content_type, number, cid, text_length, |aad| {
+        aead.open(nonce, aad, body)
+    })
 }
 
 /// The full sequence number nearest to `expected` (RFC 9147 §4.2.2).

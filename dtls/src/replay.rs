@@ -39,13 +39,17 @@ impl ReplayWindow {
     }
 
     /// Notes a number; only after the record proved authentic.
+    #[inline]
     pub(crate) fn mark(&mut self, sequence: u64) {
-        if sequence >= self.next {
+        if sequence == self.next {
+            // In order, as nearly always.
+            self.next = sequence + 1;
+        } else if sequence > self.next {
             let skipped = sequence - self.next;
             if skipped >= WINDOW {
                 self.seen = [0; WORDS];
             } else {
-                for passed in self.next..=sequence {
+                for passed in self.next..sequence {
                     let (word, bit) = Self::slot(passed);
                     if let Some(seen) = self.seen.get_mut(word) {
                         *seen &= !bit;

@@ -4,14 +4,14 @@
 mod common;
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::BytesMut;
 use common::{Conditions, Net, connected, events, open, pair, seal, settle};
 use rand::{SeedableRng, rngs::StdRng};
 use tincan_dtls::{
-    ClientAuth, CloseReason, Connection, Event, Failure, Gate, Role, SealError, SrtpProfile,
-    Verdict, Verification, Version, limits, rustls,
+    Certificate, ClientAuth, CloseReason, Connection, Event, Failure, Gate, HashAlgorithm, Role,
+    Roots, SealError, SrtpProfile, Verdict, Verification, VerifyPeer as _, Version, limits, rustls,
 };
 
 const VERSIONS: [Version; 2] = [Version::Dtls12, Version::Dtls13];
@@ -117,6 +117,50 @@ fn the_first_common_profile_of_the_server_is_chosen() {
     );
     assert_eq!(client.srtp_profile(), Some(SrtpProfile::AeadAes256Gcm));
     assert_eq!(server.srtp_profile(), Some(SrtpProfile::AeadAes256Gcm));
+}
+
+#[test]
+fn roots_judge_chains_names_and_times() {
+    let now = SystemTime::now();
+    let trusted = Certificate::generate(now).unwrap();
+    let other = Certificate::generate(now).unwrap();
+    let provider = tincan_dtls::provider::default_provider();
+    let root = vec![trusted.chain().next().unwrap().to_vec()];
+    let chain = |certificate: &Certificate| vec![certificate.chain().next().unwrap().to_vec()];
+    let judge = Roots::for_clients(&root, &provider, SystemTime::now).unwrap();
+    assert_eq!(judge.verify(&chain(&trusted)), Ok(()));
+    assert!(judge.verify(&chain(&other)).is_err());
+    assert!(judge.verify(&[]).is_err());
+    let late = || SystemTime::now() + 2 * tincan_dtls::DEFAULT_LIFETIME;
+    let judge = Roots::for_clients(&root, &provider, late).unwrap();
+    let expired = rustls::AlertDescription::CertificateExpired;
+    assert_eq!(judge.verify(&chain(&trusted)), Err(expired));
+    let judge = Roots::for_server(&root, "example.org", &provider, SystemTime::now).unwrap();
+    assert!(judge.verify(&chain(&trusted)).is_err(), "another name");
+}
+
+#[test]
+fn a_certificate_is_stored_and_used_again() {
+    let made = Certificate::generate(SystemTime::now()).unwrap();
+    let chain = made.chain().map(<[u8]>::to_vec).collect();
+    let key = made.private_key_pkcs8().unwrap();
+    let provider = tincan_dtls::provider::default_provider();
+    let again = Certificate::from_der(chain, key, &provider).unwrap();
+    let print = made.fingerprint(HashAlgorithm::Sha512);
+    assert_eq!(print, again.fingerprint(HashAlgorithm::Sha512));
+    assert_eq!(print.to_string().parse(), Ok(print));
+    let left = made
+        .expires()
+        .unwrap()
+        .duration_since(SystemTime::now())
+        .unwrap();
+    assert!(left <= tincan_dtls::DEFAULT_LIFETIME);
+    assert!(left + Duration::from_secs(60) > tincan_dtls::DEFAULT_LIFETIME);
+    let sha1 = made.fingerprint(HashAlgorithm::Sha1);
+    assert!(
+        !sha1.matches(made.chain().next().unwrap()),
+        "SHA-1 proves nothing"
+    );
 }
 
 #[derive(Debug, Default)]
