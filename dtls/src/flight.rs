@@ -110,8 +110,9 @@ impl Flight {
 
     /// Forgets the messages: the peer has them all. Numbering goes on.
     pub(crate) fn clear(&mut self) {
-        self.items.clear();
-        self.sent.clear();
+        // With their room: flights are rare once established.
+        self.items = Vec::new();
+        self.sent = VecDeque::new();
         self.cursor = None;
     }
 

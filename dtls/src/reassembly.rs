@@ -156,6 +156,9 @@ impl Reassembly {
         self.next += 1;
         let partial = self.slots.pop_front()??;
         self.held -= partial.body.len();
+        if self.slots.iter().all(Option::is_none) {
+            self.slots = VecDeque::new();
+        }
         Some(Message {
             kind: partial.kind,
             sequence,

@@ -66,6 +66,7 @@ impl Protection {
 }
 
 /// The nonce of 1.3 and of ChaCha20-Poly1305 in 1.2 (RFC 8446 §5.3, RFC 7905 §2).
+#[inline]
 fn xor_nonce(iv: &[u8; 12], number: [u8; 8]) -> [u8; 12] {
     let mut nonce = *iv;
     for (octet, number) in nonce.iter_mut().skip(4).zip(number) {
@@ -74,6 +75,7 @@ fn xor_nonce(iv: &[u8; 12], number: [u8; 8]) -> [u8; 12] {
     nonce
 }
 
+#[inline]
 fn nonce12(algorithm: Algorithm, iv: &[u8; 12], explicit: [u8; 8]) -> [u8; 12] {
     if algorithm.explicit_nonce_length() == 0 {
         xor_nonce(iv, explicit)
@@ -87,6 +89,7 @@ fn nonce12(algorithm: Algorithm, iv: &[u8; 12], explicit: [u8; 8]) -> [u8; 12] {
 }
 
 /// Additional data of a 1.2 record without a connection ID (RFC 5246 §6.2.3.3).
+#[inline]
 fn aad12(content_type: ContentType, number: RecordNumber, text_length: usize) -> [u8; 13] {
     let [a, b, c, d, e, f, g, h] = number.packed();
     let [major, minor] = DTLS12.to_be_bytes();
@@ -304,9 +307,18 @@ impl RecordLayer {
         self.read.retain(|read| read.epoch != 0);
     }
 
+    #[inline]
     pub(crate) fn expire(&mut self, now: Instant) {
-        self.read
-            .retain(|read| read.expires.is_none_or(|expires| expires > now));
+        let expired = |read: &ReadEpoch| read.expires.is_some_and(|expires| expires <= now);
+        if self.read.iter().any(expired) {
+            self.read.retain(|read| !expired(read));
+        }
+    }
+
+    /// Gives back what the handshake took.
+    pub(crate) fn shrink(&mut self) {
+        self.read.shrink_to_fit();
+        self.write.shrink_to_fit();
     }
 
     /// Adds keys to write with; they are current at once, and those of epochs
@@ -333,6 +345,7 @@ impl RecordLayer {
             .retain(|write| write.epoch <= epoch || write.next_sequence > 0);
     }
 
+    #[inline]
     pub(crate) fn write_current(&self) -> u64 {
         self.write.last().map_or(0, |write| write.epoch)
     }
@@ -361,11 +374,13 @@ impl RecordLayer {
         })
     }
 
+    #[inline]
     fn write_epoch(&self, epoch: u64) -> Option<&WriteEpoch> {
         self.write.iter().find(|write| write.epoch == epoch)
     }
 
     /// Octets before the payload of a record of `epoch`.
+    #[inline]
     pub(crate) fn headroom(&self, epoch: u64) -> usize {
         match self.write_epoch(epoch).map(|write| &write.protection) {
             Some(Protection::Tls13 { .. }) => UNIFIED_HEADER + self.cid_out.len(),
@@ -679,6 +694,7 @@ impl RecordLayer {
 }
 
 /// Takes padding and content type off (RFC 8446 §5.4).
+#[inline]
 fn finish_inner(number: RecordNumber, mut inner: BytesMut, limit: usize) -> Opened {
     if inner.len() > limit {
         return Opened::Overflow;
@@ -695,6 +711,7 @@ fn finish_inner(number: RecordNumber, mut inner: BytesMut, limit: usize) -> Open
     }
 }
 
+#[inline]
 fn open12(
     (aead, iv, algorithm): (&AeadKey, &[u8; 12], Algorithm),
     content_type: ContentType,
@@ -728,6 +745,7 @@ fn open12(
 }
 
 /// The full sequence number nearest to `expected` (RFC 9147 §4.2.2).
+#[inline]
 fn reconstruct(expected: u64, truncated: u64, bits: u32) -> u64 {
     let window = 1_u64 << bits;
     let candidate = expected & !(window - 1) | truncated;
@@ -740,6 +758,7 @@ fn reconstruct(expected: u64, truncated: u64, bits: u32) -> u64 {
     }
 }
 
+#[inline]
 fn write_plain_header(
     record: &mut [u8],
     content_type: ContentType,

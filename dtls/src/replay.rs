@@ -15,10 +15,12 @@ pub(crate) struct ReplayWindow {
 
 impl ReplayWindow {
     /// The number after the highest seen: the reference for reconstruction.
+    #[inline]
     pub(crate) fn next(&self) -> u64 {
         self.next
     }
 
+    #[inline]
     fn slot(sequence: u64) -> (usize, u64) {
         (
             (sequence / 64 % WORDS as u64) as usize,
@@ -27,6 +29,7 @@ impl ReplayWindow {
     }
 
     /// Whether a record with this number may be new.
+    #[inline]
     pub(crate) fn is_new(&self, sequence: u64) -> bool {
         if sequence >= self.next {
             return true;

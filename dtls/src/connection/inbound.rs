@@ -184,6 +184,7 @@ impl Connection {
             return;
         }
         self.parts.records.drop_plain_read();
+        self.parts.records.shrink();
         if self.parts.session.trust == PeerTrust::AwaitsFingerprint {
             if self.events.back() != Some(&Event::FingerprintNeeded) {
                 self.events.push_back(Event::FingerprintNeeded);

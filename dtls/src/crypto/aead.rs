@@ -36,6 +36,7 @@ impl Algorithm {
     }
 
     /// Octets of the nonce that every 1.2 record carries.
+    #[inline]
     pub(crate) const fn explicit_nonce_length(self) -> usize {
         match self {
             Self::Aes128Gcm | Self::Aes256Gcm => 8,
@@ -45,6 +46,7 @@ impl Algorithm {
 
     /// Records that one key may seal (RFC 9147 §4.5.3: 2^24.5 for AES-GCM with
     /// full records; nothing but the sequence number limits ChaCha20-Poly1305).
+    #[inline]
     pub(crate) const fn confidentiality_limit(self) -> u64 {
         match self {
             Self::Aes128Gcm | Self::Aes256Gcm => 23_726_566,
@@ -53,6 +55,7 @@ impl Algorithm {
     }
 
     /// Forgeries that one key may refuse (RFC 9147 §4.5.3).
+    #[inline]
     pub(crate) const fn integrity_limit(self) -> u64 {
         1 << 36
     }
@@ -98,6 +101,7 @@ impl AeadKey {
     }
 
     /// Encrypts `text` where it lies and returns the tag to put after it.
+    #[inline]
     pub(crate) fn seal(
         &self,
         nonce: [u8; 12],
@@ -113,6 +117,7 @@ impl AeadKey {
     }
 
     /// Decrypts text and tag where they lie; returns the text's length.
+    #[inline]
     pub(crate) fn open(
         &self,
         nonce: [u8; 12],
@@ -148,6 +153,7 @@ impl MaskKey {
 
     /// The two octets to XOR on the sequence number of a record with this
     /// ciphertext (tag included).
+    #[inline]
     pub(crate) fn mask(&self, ciphertext: &[u8]) -> Result<[u8; 2], CryptoError> {
         let sample = ciphertext.get(..SAMPLE).ok_or(CryptoError)?;
         let [a, b, ..] = self.key.new_mask(sample).map_err(|_| CryptoError)?;

@@ -23,6 +23,7 @@ pub(crate) enum ContentType {
 }
 
 impl From<u8> for ContentType {
+    #[inline]
     fn from(value: u8) -> Self {
         match value {
             20 => Self::ChangeCipherSpec,
@@ -59,6 +60,7 @@ pub(crate) struct RecordNumber {
 
 impl RecordNumber {
     /// The 64-bit form of 1.2: epoch in the high 16 bits.
+    #[inline]
     pub(crate) fn packed(self) -> [u8; 8] {
         (self.epoch << 48 | self.sequence & 0xffff_ffff_ffff).to_be_bytes()
     }
@@ -93,6 +95,7 @@ pub(crate) struct Framed {
 impl Framed {
     /// Reads the header at the start of `datagram`. `cid_length` is the length
     /// of the connection ID that we told the peer to put in.
+    #[inline]
     pub(crate) fn parse(datagram: &[u8], cid_length: usize) -> Result<Self, Malformed> {
         let mut reader = Reader::new(datagram);
         let first = reader.u8()?;
