@@ -35,6 +35,7 @@
 
 pub mod attributes;
 pub mod credentials;
+pub mod discovery;
 pub mod error;
 pub mod framing;
 pub mod integrity;
@@ -42,3 +43,4 @@ pub mod limits;
 pub mod message;
 pub mod transaction;
 pub mod turn;
+pub mod uri;
