@@ -62,3 +62,8 @@ pub use lines::{
 pub use media::{MediaDescription, MediaLine};
 pub use section::{Line, LineKind, RawAttribute, Section};
 pub use view::{DescriptionView, MediaView, SectionView};
+
+/// The README's program runs as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

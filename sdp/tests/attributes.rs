@@ -376,6 +376,11 @@ fn values_mean_what_they_say() {
     assert_eq!(init.chunk.len(), 20);
     assert_eq!(init.chunk[..4], [1, 0, 0, 20]);
 
+    // draft-hancke-tsvwg-snap §4.1.
+    let init: SctpInit = "AQAAHols3R0AUAAA/////+B5ZR3AAAAEgAgABoLA".parse().unwrap();
+    assert_eq!(init.chunk.len(), 30);
+    assert_eq!(init.chunk[..8], [1, 0, 0, 30, 0x89, 0x6c, 0xdd, 0x1d]);
+
     let semantic: MsidSemantic = " WMS a b".parse().unwrap();
     assert_eq!(semantic.streams, ["a", "b"]);
     let Attribute::RtcpFb(feedback) = tolerant("a=rtcp-fb:96 nack pli").unwrap() else {

@@ -156,7 +156,7 @@ macro_rules! attributes {
             }
         )+
 
-        /// All attributes that have a type, sorted when [`known`] is first compiled: by name.
+        /// What strict reading knows of the attribute called `name`.
         pub(crate) fn known(name: &str) -> Option<Known> {
             match name {
                 $($name => Some(Known {
