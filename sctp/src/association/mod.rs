@@ -263,6 +263,8 @@ pub struct Association {
     heartbeat: Option<(u64, Instant)>,
     /// The application had less to send than the window allowed.
     app_limited: bool,
+    /// The last chunk sent asks to be acknowledged at once.
+    tail_immediate: bool,
     /// Delivered octets until which rate samples count as limited by the application.
     app_limited_until: u64,
     /// The last FORWARD-TSN, and when.
@@ -323,6 +325,7 @@ impl Association {
             errors: 0,
             heartbeat: None,
             app_limited: true,
+            tail_immediate: false,
             app_limited_until: 0,
             forwarded: None,
             ecn_until: 0,
@@ -518,10 +521,7 @@ impl Association {
             });
             return Ok(());
         }
-        // What is queued goes first: a stream that is held back would never be empty.
-        if self.send.is_empty(stream) {
-            self.send.pause(stream);
-        }
+        self.send.pause(stream);
         self.reset.want(stream);
         self.request_reset(now);
         Ok(())

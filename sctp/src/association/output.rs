@@ -332,6 +332,7 @@ impl Association {
         let full = mtu - COMMON_HEADER_LEN - header;
         self.send.start_packet();
         let mut sent = 0;
+        let mut last_chunk = out.len();
         loop {
             if !exempt && self.outstanding.in_flight() >= self.congestion.window() {
                 self.app_limited = false;
@@ -354,6 +355,7 @@ impl Association {
                     if unacked == 0 && fragment.data.len() > self.peer_window {
                         self.due.window_probe = true;
                     }
+                    last_chunk = out.len();
                     self.outstanding.send_new(fragment, packet, flags, out);
                     sent += 1;
                 }
@@ -381,6 +383,17 @@ impl Association {
                 }
             }
         }
+        if sent > 0 {
+            // The end of a burst is acknowledged at once (RFC 7053 §4): nothing follows that
+            // would make the receiver speak, and a lost tail shows a delay earlier.
+            let burst = self.outstanding.in_flight() > mtu;
+            self.tail_immediate = burst && !self.send.has_sendable();
+            if self.tail_immediate
+                && let Some(flags) = out.get_mut(last_chunk + 1)
+            {
+                *flags |= FLAG_IMMEDIATE;
+            }
+        }
         self.counters.data_chunks_sent += sent;
         self.tell_drained();
         if sent > 0 {
@@ -389,7 +402,7 @@ impl Association {
     }
 
     pub(super) fn arm_tail_probe(&mut self, now: Instant) {
-        let single = self.outstanding.in_flight() <= self.path.current();
+        let single = !self.tail_immediate && self.outstanding.in_flight() <= self.path.current();
         let timeout = self
             .loss
             .probe_timeout(&self.rtt, single, self.config.ack_delay);

@@ -7,11 +7,13 @@ mod channel;
 mod dcep;
 mod endpoint;
 mod ids;
+mod types;
 
 pub use channel::{ChannelConfig, ChannelState};
 pub use dcep::{ChannelType, DcepError, DcepMessage};
-pub use endpoint::{Config, Endpoint, Event, Message, MessageKind, OpenError};
+pub use endpoint::Endpoint;
 pub use ids::{ChannelId, Role};
+pub use types::{Config, Event, Message, MessageKind, OpenError};
 
 /// Payload protocol identifiers (RFC 8831 §8).
 pub mod ppid {

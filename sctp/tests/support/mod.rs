@@ -3,6 +3,7 @@
 
 pub mod mixed;
 pub mod proto;
+pub mod raw;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,0 +1,346 @@
+//! Hostile input: bounded, counted, typed; legitimate data is not lost.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use support::raw::{PLAIN, Raw, init};
+use support::{Pair, config, pattern};
+use tincan_sctp::association::{Event, SendOptions, State};
+use tincan_sctp::data_channel::{ChannelConfig, Message, Role};
+use tincan_sctp::wire::{ChunkWriter, DataHeader, chunk_type, parameter_type};
+use tincan_sctp::{Association, CloseReason, Config, Violation};
+
+const MS: Duration = Duration::from_millis(1);
+const B: u8 = 2;
+const E: u8 = 1;
+
+#[test]
+fn sacks_for_what_was_never_sent_change_nothing() {
+    let mut raw = Raw::new(Config::default());
+    raw.association
+        .send(raw.now, 0, pattern(3_000, 1), SendOptions::default())
+        .unwrap();
+    let tsns = raw.sent_tsns();
+    let before = raw.association.stats();
+    raw.sack(tsns.last().unwrap().wrapping_add(1), 100_000, &[]);
+    raw.sack(tsns[0].wrapping_add(1 << 31), 100_000, &[]);
+    raw.sack(tsns[0].wrapping_sub(1), 100_000, &[(100, 60_000)]);
+    let after = raw.association.stats();
+    assert_eq!(after.bytes_in_flight, before.bytes_in_flight);
+    assert_eq!(after.counters.bogus_sacks, 2);
+    assert_eq!(after.counters.stale_sacks + after.counters.bogus_sacks, 3);
+    raw.sack(*tsns.last().unwrap(), 100_000, &[]);
+    assert_eq!(raw.association.stats().bytes_in_flight, 0);
+}
+
+#[test]
+fn gap_blocks_by_the_thousand_overlapping_and_backwards_are_harmless() {
+    let mut raw = Raw::with(
+        Config {
+            pacing: false,
+            ..Config::default()
+        },
+        1,
+        64 << 20,
+        PLAIN,
+    );
+    let mut rng = StdRng::seed_from_u64(11);
+    raw.association
+        .send(raw.now, 0, pattern(250_000, 1), SendOptions::default())
+        .unwrap();
+    for _ in 0..300 {
+        raw.now += MS;
+        let _ = raw.packets();
+        let gaps: Vec<(u16, u16)> = (0..4_000)
+            .map(|_| ((rng.next_u32() % 300) as u16, (rng.next_u32() % 300) as u16))
+            .collect();
+        raw.sack(raw.first_tsn.wrapping_sub(1), 64 << 20, &gaps);
+    }
+    // The honest acknowledgements of a receiver that has it all.
+    for _ in 0..400 {
+        raw.now += MS;
+        let _ = raw.packets();
+        let stats = raw.association.stats();
+        if stats.bytes_queued == 0 && stats.chunks_outstanding > 0 {
+            let last = raw
+                .first_tsn
+                .wrapping_add(stats.counters.data_chunks_sent as u32 - 1);
+            raw.sack(last, 64 << 20, &[]);
+        }
+        raw.pass(100 * MS);
+    }
+    let stats = raw.association.stats();
+    assert_eq!(
+        (
+            stats.chunks_outstanding,
+            stats.bytes_in_flight,
+            stats.bytes_queued
+        ),
+        (0, 0, 0)
+    );
+}
+
+#[test]
+fn a_flood_of_inits_costs_no_state() {
+    let now = Instant::now();
+    let mut rng = StdRng::seed_from_u64(1);
+    let mut b = Association::new(Config::default(), now, &mut rng);
+    let mut out = Vec::new();
+    for i in 0..10_000u32 {
+        let mut packet = vec![0x13, 0x88, 0x13, 0x88, 0, 0, 0, 0, 0, 0, 0, 0];
+        packet.extend_from_slice(&init(i + 1, i, 10_000, PLAIN));
+        tincan_sctp::wire::finish_packet(&mut packet, 0);
+        b.handle_input(now, packet.into());
+        if i % 100 == 0 {
+            out.clear();
+            while b.poll_transmit(now, &mut out).is_some() {}
+        }
+    }
+    assert_eq!(b.state(), State::Idle);
+    assert_eq!(b.poll_timeout(), None, "nothing is waited for");
+    assert!(
+        b.stats().counters.replies_dropped > 0,
+        "the answers are bounded too"
+    );
+}
+
+#[test]
+fn contradictory_fragments_end_the_association_with_a_reason() {
+    let cases: [&[(u32, u32, u8)]; 4] = [
+        // A message begins within another one.
+        &[(0, 0, B), (1, 0, B)],
+        // Another stream sequence number within a message.
+        &[(0, 0, B), (1, 1, E)],
+        // A whole message within another one.
+        &[(0, 0, B), (1, 1, B | E)],
+        // The same, the other way round.
+        &[(1, 1, E), (0, 0, B)],
+    ];
+    for case in cases {
+        let mut raw = Raw::new(Config::default());
+        for (offset, ssn, flags) in case {
+            raw.data_at(1_000 + offset, 0, *ssn, *flags, b"x");
+        }
+        let reason = CloseReason::ProtocolViolation(Violation::Fragments);
+        assert_eq!(
+            raw.events().last(),
+            Some(&Event::Closed { reason }),
+            "{case:?}"
+        );
+    }
+}
+
+#[test]
+fn a_forward_tsn_by_half_the_space_is_not_believed() {
+    let mut raw = Raw::new(Config::default());
+    raw.data(0, 0, B | E, b"a");
+    for jump in [1u32 << 31, (1 << 31) - 1, 1 << 20] {
+        raw.send(|out| {
+            ChunkWriter::new(out, chunk_type::FORWARD_TSN, 0)
+                .u32(1_000u32.wrapping_add(jump))
+                .finish();
+        });
+    }
+    assert_eq!(raw.association.stats().counters.bogus_forwards, 2);
+    raw.data(0, 1, B | E, b"b");
+    assert_eq!(raw.messages(), [b"a", b"b"]);
+}
+
+#[test]
+fn an_application_that_never_reads_closes_the_window_and_loses_nothing() {
+    let mut pair = Pair::connected(4, 5 * MS);
+    let id = pair.a.open(pair.now, ChannelConfig::default()).unwrap();
+    pair.run_for(Duration::from_secs(1));
+    pair.b_reads = false;
+    let message = pattern(60_000, 3);
+    let mut sent = 0usize;
+    for _ in 0..200 {
+        while pair.a.buffered_amount(id) < 1 << 20 {
+            pair.a
+                .send(pair.now, id, Message::Binary(message.clone()))
+                .unwrap();
+            sent += 1;
+        }
+        pair.run_for(50 * MS);
+    }
+    let held = pair.b.stats();
+    assert!(held.bytes_unread + held.bytes_waiting <= held.receive_window * 3 / 2);
+    assert!(held.receive_window <= 64 << 20);
+    assert!(pair.a.stats().bytes_queued > 0, "the sender was held back");
+    pair.b_reads = true;
+    let mut got = 0;
+    pair.run(Duration::from_secs(600), |p| {
+        got += p
+            .take_messages_b()
+            .iter()
+            .filter(|m| **m == message)
+            .count();
+        got == sent
+    });
+    assert_eq!(got, sent);
+}
+
+#[test]
+fn a_sender_that_ignores_the_window_is_refused_at_the_bound() {
+    let config = Config {
+        receive_window: 100_000,
+        max_receive_window: 600_000,
+        max_message_size: 60_000,
+        ..Config::default()
+    };
+    let mut raw = Raw::new(config);
+    for i in 0..20_000 {
+        // One octet each: their bookkeeping counts.
+        raw.data(0, i, B | E, b"x");
+    }
+    let stats = raw.association.stats();
+    assert!(stats.bytes_unread <= 900_100, "{}", stats.bytes_unread);
+    assert!(stats.counters.data_refused > 0);
+    // Out of order, and the missing one at last: it is taken although the buffer is full.
+    let config = Config {
+        receive_window: 100_000,
+        max_receive_window: 600_000,
+        max_message_size: 60_000,
+        ..Config::default()
+    };
+    let mut raw = Raw::new(config);
+    for i in 1..2_000 {
+        raw.data_at(1_000 + i, 0, i, B | E, &[1; 1_000]);
+    }
+    assert!(raw.association.stats().bytes_waiting <= 1_000_000);
+    raw.data_at(1_000, 0, 0, B | E, b"x");
+    assert!(raw.messages().len() > 100);
+}
+
+#[test]
+fn storms_of_reconfigurations_are_answered_in_bounds() {
+    let mut raw = Raw::new(Config::default());
+    for i in 0..10_000u32 {
+        raw.send(|out| {
+            ChunkWriter::new(out, chunk_type::RE_CONFIG, 0)
+                .parameter(parameter_type::OUTGOING_RESET, &{
+                    let mut value = (1_000 + i).to_be_bytes().to_vec();
+                    value.extend_from_slice(&0u32.to_be_bytes());
+                    value.extend_from_slice(
+                        &(if i % 2 == 0 { 999u32 } else { 5_000 }).to_be_bytes(),
+                    );
+                    value.extend_from_slice(&[0, 1, 0, 2]);
+                    value
+                })
+                .finish();
+        });
+    }
+    assert!(raw.packets().len() <= 2);
+    raw.data(1, 0, B | E, b"still here");
+    assert_eq!(raw.messages(), [b"still here"]);
+}
+
+#[test]
+fn floods_that_ask_for_replies_are_bounded() {
+    let mut raw = Raw::new(Config::default());
+    for _ in 0..1_000 {
+        raw.send(|out| {
+            for _ in 0..20 {
+                ChunkWriter::new(out, chunk_type::HEARTBEAT, 0)
+                    .parameter(1, &[7; 40])
+                    .finish();
+            }
+            ChunkWriter::new(out, 0xc9, 0).bytes(b"unknown").finish();
+        });
+    }
+    assert!(raw.packets().len() <= 16);
+    assert!(raw.association.stats().counters.replies_dropped > 10_000);
+}
+
+#[test]
+fn too_large_messages_are_refused_and_others_delivered() {
+    let mut raw = Raw::new(Config {
+        max_message_size: 5_000,
+        ..Config::default()
+    });
+    raw.data(0, 0, B | E, b"before");
+    for i in 0..10 {
+        let flags = if i == 0 {
+            B
+        } else if i == 9 {
+            E
+        } else {
+            0
+        };
+        raw.data(0, 1, flags, &[1; 1_000]);
+    }
+    raw.data(0, 2, B | E, b"after");
+    let events = raw.events();
+    assert!(events.contains(&Event::MessageRefused { stream: 0 }));
+    let messages = events
+        .iter()
+        .filter(|e| matches!(e, Event::Message { .. }))
+        .count();
+    assert_eq!(messages, 2);
+    assert_eq!(raw.association.stats().bytes_waiting, 0);
+}
+
+#[test]
+fn a_tiny_fragment_does_not_keep_its_datagram() {
+    let mut raw = Raw::new(Config::default());
+    let header = DataHeader {
+        interleaved: false,
+        flags: B,
+        tsn: 1_000,
+        stream: 0,
+        message: 0,
+        fragment: 0,
+        ppid: 53,
+    };
+    raw.send(|out| {
+        header.write(out, b"x");
+        ChunkWriter::new(out, chunk_type::PAD, 0)
+            .bytes(&[0; 1_000])
+            .finish();
+    });
+    raw.data_at(1_001, 0, 0, E, b"y");
+    let payload = raw.events().into_iter().find_map(|event| match event {
+        Event::Message { payload, .. } => Some(payload),
+        _ => None,
+    });
+    let payload = payload.expect("the message");
+    // A slice of its own is unique; one of a datagram of which other parts live is not.
+    assert!(payload.fragments().iter().all(Bytes::is_unique));
+}
+
+/// Two of ours behind a path that flips bits, drops, repeats and reorders: it never panics, and
+/// with checksums on nothing wrong is delivered.
+#[test]
+fn corrupted_packets_are_dropped() {
+    let (mut first, mut second) = (config(Role::Client), config(Role::Server));
+    first.association.zero_checksum = false;
+    second.association.zero_checksum = false;
+    let mut pair = Pair::with(9, 10 * MS, first, second).lossy(30);
+    pair.connect();
+    let id = pair.a.open(pair.now, ChannelConfig::default()).unwrap();
+    let data = pattern(100_000, 1);
+    pair.a
+        .send(pair.now, id, Message::Binary(data.clone()))
+        .unwrap();
+    let mut rng = StdRng::seed_from_u64(2);
+    for _ in 0..2_000 {
+        pair.exchange();
+        for queue in [&mut pair.to_a.queue, &mut pair.to_b.queue] {
+            for (_, packet) in queue.iter_mut() {
+                if rng.next_u32() % 10 == 0 {
+                    let mut bytes = packet.to_vec();
+                    let at = rng.next_u32() as usize % bytes.len();
+                    bytes[at] ^= 1 << (rng.next_u32() % 8);
+                    *packet = Bytes::from(bytes);
+                }
+            }
+        }
+        pair.run_for(5 * MS);
+    }
+    assert_eq!(pair.take_messages_b(), [data]);
+    assert!(pair.b.stats().counters.packets_rejected > 0);
+}
