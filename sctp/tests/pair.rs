@@ -210,7 +210,7 @@ fn closing_with_messages_queued_loses_none() {
     let id = pair.a.open(pair.now, chat()).unwrap();
     for number in 0..200 {
         pair.a
-            .send(pair.now, id, Message::Binary(pattern(5_000, number).into()))
+            .send(pair.now, id, Message::Binary(pattern(5_000, number)))
             .unwrap();
     }
     // Closed before the far side has even heard of the channel.
