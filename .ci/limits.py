@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Keeps the table of limits in ARCHITECTURE.md as the crates' limits.rs have it.
+
+limits.py          rewrites the table
+limits.py --check  fails when it is out of date
+"""
+import re
+import sys
+from pathlib import Path
+
+CRATES = ["sdp", "stun", "ice", "dtls", "srtp", "rtp", "sctp", "peer"]
+CONSTANT = re.compile(r"pub(?:\(crate\))? const (\w+): [^=]+ = (.*);$")
+BEGIN = "<!-- limits: made by .ci/limits.py -->\n"
+END = "<!-- end of limits -->\n"
+
+
+def rows(root):
+    for crate in CRATES:
+        doc = []
+        for line in (root / crate / "src" / "limits.rs").read_text().splitlines():
+            line = line.strip()
+            if line.startswith("///"):
+                doc.append(line[3:].strip())
+            elif match := CONSTANT.match(line):
+                why = re.sub(r"\[`([^`]*)`\](\([^)]*\))?", r"`\1`", " ".join(doc)).replace("|", "\\|")
+                yield f"| {crate} | `{match[1]}` | `{match[2]}` | {why} |"
+                doc = []
+            elif line and not line.startswith("#"):
+                doc = []
+
+
+def main():
+    root = Path(__file__).resolve().parent.parent
+    page = root / "ARCHITECTURE.md"
+    text = page.read_text()
+    head, rest = text.split(BEGIN)
+    _, tail = rest.split(END)
+    table = "| crate | constant | value | what and why |\n|---|---|---|---|\n" + "\n".join(rows(root)) + "\n"
+    new = head + BEGIN + table + END + tail
+    if "--check" in sys.argv:
+        if new != text:
+            sys.exit("ARCHITECTURE.md: the table of limits is out of date; run .ci/limits.py")
+    else:
+        page.write_text(new)
+
+
+main()
