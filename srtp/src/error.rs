@@ -60,6 +60,10 @@ pub enum Malformed {
     /// The header extension is longer than the packet.
     #[error("header extension beyond the packet")]
     Extension,
+    /// A packet to be protected says that its header extension is encrypted already (RFC 9335):
+    /// the receiver would decrypt what is not.
+    #[error("header extension is encrypted already")]
+    EncryptedExtension,
 }
 
 /// Why a packet was not protected. Nothing has changed: neither the context nor the packet.

@@ -55,6 +55,10 @@ mod tag;
 mod testing;
 mod wire;
 
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;
+
 pub use batch::Slot;
 pub use config::Config;
 pub use error::{KeyError, Malformed, OutOfRange, ProtectError, UnprotectError};

@@ -93,6 +93,11 @@ impl Profile {
         matches!(self, Self::AeadAes128Gcm | Self::AeadAes256Gcm)
     }
 
+    /// How many packets of a batch are worked on together: an AEAD's gain nothing by company.
+    pub(crate) const fn batch(self) -> usize {
+        if self.is_aead() { 1 } else { 2 }
+    }
+
     /// Length of the master key, in bytes.
     pub const fn key_len(self) -> usize {
         match self {

@@ -16,7 +16,7 @@ use crate::stats::SenderStats;
 use crate::stream::Stream;
 use crate::suite::ENCRYPTED;
 use crate::table::{StreamTable, WhenFull};
-use crate::wire::{EXTENSION_HEADER_LEN, RTCP_INDEX_LEN, RtpHeader, rtcp_ssrc};
+use crate::wire::{EXTENSION_HEADER_LEN, RTCP_INDEX_LEN, RTP_FIXED_LEN, RtpHeader, rtcp_ssrc};
 
 /// Protects RTP and RTCP packets of any number of streams with one master key.
 ///
@@ -151,7 +151,7 @@ impl Sender {
     /// third less time than one call a packet.
     pub fn protect_rtp_batch(&mut self, packets: &mut [Slot<'_, ProtectError>]) -> usize {
         let mut done = 0;
-        for pair in packets.chunks_mut(2) {
+        for pair in packets.chunks_mut(self.profile.batch()) {
             match pair {
                 [a, b] => {
                     let plans = (self.plan(a.buffer, a.len), self.plan(b.buffer, b.len));
@@ -198,7 +198,10 @@ impl Sender {
         let mut header = RtpHeader::parse(packet)?;
         let mut cover = Cover::Payload;
         let mut grown = len;
-        if header.len > crate::wire::RTP_FIXED_LEN {
+        if header.len > RTP_FIXED_LEN {
+            if Cover::of_received(&header, false) == Cover::Cryptex {
+                return Err(Malformed::EncryptedExtension.into());
+            }
             cover = Cover::of_sent(
                 &header,
                 self.config.cryptex != Cryptex::Accept,

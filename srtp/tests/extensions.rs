@@ -4,7 +4,7 @@ mod support;
 
 use proptest::prelude::*;
 use support::{pair, pair_with, protected, rtp};
-use tincan_srtp::{Config, Cryptex, Profile, ProtectError, UnprotectError};
+use tincan_srtp::{Config, Cryptex, Malformed, Profile, ProtectError, UnprotectError};
 
 /// An RTP packet with CSRCs, an extension and padding.
 fn shaped(
@@ -148,6 +148,22 @@ fn where_cryptex_is_required_bare_headers_are_refused() {
     }
     let mut packet = protected(&mut bare, rtp(7, 3, b"neither"));
     assert!(receiver.unprotect_rtp(&mut packet).is_ok());
+}
+
+#[test]
+fn a_packet_that_says_it_is_encrypted_already_is_not_sent() {
+    for config in [Config::new(), Config::new().cryptex(Cryptex::Use)] {
+        let (mut sender, _) = pair_with(Profile::AesCm128HmacSha1_80, &config);
+        for profile in [0xc0de, 0xc2de] {
+            let plain = shaped(1, &[], Some((profile, vec![0x10, 1, 0, 0])), b"x", 0);
+            let mut packet = plain.clone();
+            assert_eq!(
+                sender.protect_rtp(&mut packet, 0),
+                Err(ProtectError::Malformed(Malformed::EncryptedExtension))
+            );
+            assert_eq!(packet, plain);
+        }
+    }
 }
 
 #[test]
