@@ -78,7 +78,7 @@ pub use config::{
     BundlePolicy, Configuration, DtlsVersions, IceServer, IceServerScheme, IceServerUrl,
     IceTransportPolicy, RtcpMuxPolicy,
 };
-pub use connection::{PeerConnection, Transceiver};
+pub use connection::{PeerConnection, SynchronizationSource, Transceiver};
 pub use error::{DescriptionFault, Error, ErrorKind, Side};
 pub use event::{Event, IceCandidateError};
 pub use packet::RtpPacket;

@@ -741,3 +741,87 @@ fn bulk_data_survives_loss() {
         .collect();
     assert_eq!(messages, (0..40).collect::<Vec<u8>>());
 }
+
+#[test]
+fn dtmf_goes_out_as_telephone_events_between_audio() {
+    let mut pair = Pair::new();
+    let audio = sending(&mut pair, Kind::Audio, Vec::new());
+    assert!(pair.a().pc.can_insert_dtmf(audio));
+    let now = pair.now;
+    let ms = Duration::from_millis;
+    assert_eq!(
+        pair.a().pc.insert_dtmf(now, audio, "1x", ms(100), ms(70)),
+        Err(Error::DtmfTone('x'))
+    );
+    for n in 0..60u16 {
+        let now = pair.now;
+        if n == 10 {
+            pair.a()
+                .pc
+                .insert_dtmf(now, audio, "5#", ms(100), ms(70))
+                .unwrap();
+        }
+        let packet = RtpPacket::new(111, n, u32::from(n) * 960, false, vec![n as u8]);
+        pair.a().pc.send_rtp(now, audio, packet).unwrap();
+        pair.run(ms(20));
+    }
+    let tones: Vec<_> = pair.ends[0]
+        .events
+        .iter()
+        .filter_map(|e| match e {
+            Event::ToneChange { tone, .. } => Some(*tone),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(tones, [Some('5'), Some('#'), None]);
+    let packets: Vec<&RtpPacket> = pair.ends[1]
+        .events
+        .iter()
+        .filter_map(|e| match e {
+            Event::Rtp { packet, .. } => Some(packet),
+            _ => None,
+        })
+        .collect();
+    // One sequence space without gaps, whatever came between.
+    for pair in packets.windows(2) {
+        assert_eq!(
+            pair[1].sequence_number,
+            pair[0].sequence_number.wrapping_add(1)
+        );
+    }
+    let events: Vec<u8> = packets
+        .iter()
+        .filter(|p| p.payload_type == 110 && p.payload[1] & 0x80 != 0)
+        .map(|p| p.payload[0])
+        .collect();
+    assert_eq!(
+        events,
+        [5, 5, 5, 11, 11, 11],
+        "each event's end three times"
+    );
+    let first = packets.iter().find(|p| p.payload_type == 110).unwrap();
+    assert!(first.marker && first.payload[0] == 5);
+    assert!(!pair.ends[1].pc.can_insert_dtmf(audio));
+    let now = pair.now;
+    let theirs = pair.b().pc.transceivers().next().unwrap().id;
+    assert_eq!(pair.b().pc.synchronization_sources(now, theirs).len(), 1);
+}
+
+#[test]
+fn identity_assertions_are_carried() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    pair.a()
+        .pc
+        .set_identity_assertion(Some("eyJpZHAiOiJleGFtcGxlIn0=".into()));
+    pair.a()
+        .pc
+        .create_data_channel(now, "x", DataChannelInit::default())
+        .unwrap();
+    pair.negotiate(0);
+    assert_eq!(
+        pair.b().pc.peer_identity_assertion(),
+        Some("eyJpZHAiOiJleGFtcGxlIn0=")
+    );
+    assert_eq!(pair.a().pc.peer_identity_assertion(), None);
+}

@@ -116,6 +116,9 @@ impl PeerConnection {
             .or_else(|| self.poll_rtcp(now, out))
             .or_else(|| self.poll_run(now, out, max_datagrams, Source::Rtp))
             .or_else(|| self.poll_run(now, out, max_datagrams, Source::Data));
+        if let Some(media) = &mut self.media {
+            media.poll_tones(&mut self.events);
+        }
         if transmit.is_some() && self.transport.dtls().is_some_and(|d| !d.is_connected()) {
             // Our last flight may have been what the handshake waited for.
             self.after_dtls(now);
@@ -180,7 +183,7 @@ impl PeerConnection {
                 let media = self
                     .media
                     .as_mut()
-                    .filter(|m| m.has_queued() && self.transport.has_srtp())?;
+                    .filter(|m| m.has_queued(now) && self.transport.has_srtp())?;
                 let head = self.transport.headroom();
                 out.resize(start + head, 0);
                 if !media.poll_rtp(now, out) {
@@ -255,6 +258,9 @@ impl PeerConnection {
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.jsep.state() == SignalingState::Closed {
             return;
+        }
+        if let Some(media) = &mut self.media {
+            media.poll_tones(&mut self.events);
         }
         self.transport.handle_timeout(now);
         self.channels.handle_timeout(now);

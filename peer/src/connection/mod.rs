@@ -32,7 +32,7 @@ use crate::jsep::{Jsep, JsepConfig};
 use crate::media::Media;
 use crate::types::*;
 
-pub use tracks::Transceiver;
+pub use tracks::{SynchronizationSource, Transceiver};
 
 use channels::Channels;
 use io::Held;

@@ -1,6 +1,6 @@
 //! Transceivers with their senders and receivers (W3C §5), and RTP in and out.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::PeerConnection;
 use crate::codec::Codec;
@@ -196,4 +196,88 @@ impl PeerConnection {
         }
         Ok(())
     }
+
+    /// `canInsertDTMF`: audio that is sent, with telephone events of its clock agreed on.
+    pub fn can_insert_dtmf(&self, id: TransceiverId) -> bool {
+        self.media.as_ref().is_some_and(|m| m.can_insert_dtmf(id))
+    }
+
+    /// `insertDTMF`: replaces the tones that wait by `tones` (`0`–`9`, `*`, `#`, `A`–`D`, and `,` for two seconds of
+    /// pause). Tones last 40 ms to 6 s, gaps 30 ms to 6 s; other values are brought into these bounds. While a tone
+    /// sounds, audio packets of the transceiver are left out.
+    ///
+    /// # Errors
+    /// The transceiver can't send tones now, or a character is none.
+    pub fn insert_dtmf(
+        &mut self,
+        now: Instant,
+        id: TransceiverId,
+        tones: &str,
+        duration: Duration,
+        gap: Duration,
+    ) -> Result<(), Error> {
+        self.check_open()?;
+        match &mut self.media {
+            Some(media) => media.insert_dtmf(now, id, tones, duration, gap),
+            None => Err(Error::CannotSendDtmf(id)),
+        }
+    }
+
+    /// `toneBuffer`: the tones that wait.
+    pub fn tone_buffer(&self, id: TransceiverId) -> String {
+        self.media
+            .as_ref()
+            .map(|m| m.tone_buffer(id))
+            .unwrap_or_default()
+    }
+
+    /// `getSynchronizationSources` of a transceiver's receiver: SSRCs whose last packet is at most ten seconds old.
+    pub fn synchronization_sources(
+        &self,
+        now: Instant,
+        id: TransceiverId,
+    ) -> Vec<SynchronizationSource> {
+        let receivers = self
+            .media
+            .as_ref()
+            .map(|m| m.receivers())
+            .unwrap_or_default();
+        receivers
+            .iter()
+            .filter(|r| r.transceiver == id && r.repairs.is_none())
+            .filter_map(|r| {
+                let age = now.saturating_duration_since(r.last_packet?);
+                (age <= Duration::from_secs(10)).then_some(SynchronizationSource {
+                    ssrc: r.ssrc,
+                    age,
+                    rtp_timestamp: r.last_timestamp,
+                    audio_level: r.audio_level,
+                })
+            })
+            .collect()
+    }
+
+    /// `a=identity` of ours in descriptions from now on (RFC 8827 §5): an assertion that an identity provider made over
+    /// the fingerprints of [`certificates`](Self::certificates). Made and checked outside: this stack carries it.
+    pub fn set_identity_assertion(&mut self, assertion: Option<String>) {
+        self.jsep.set_identity(assertion);
+    }
+
+    /// The far side's `a=identity`, for an identity provider to validate against the fingerprints of its description.
+    pub fn peer_identity_assertion(&self) -> Option<&str> {
+        self.jsep.remote()?.identity.as_deref()
+    }
+}
+
+/// `RTCRtpSynchronizationSource` (W3C §5.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SynchronizationSource {
+    /// The SSRC.
+    pub ssrc: u32,
+    /// How long ago its last packet came.
+    pub age: Duration,
+    /// That packet's timestamp.
+    pub rtp_timestamp: u32,
+    /// Its audio level in -dBov, 0 to 127, where the packet told.
+    pub audio_level: Option<u8>,
 }

@@ -4,8 +4,10 @@
 //! - `router`: SSRC, mid, rid and payload type → stream (RFC 9143 §9.2);
 //! - `sender`: one sent stream with its history and counters;
 //! - `receiver`: one received stream with its statistics and what it lacks;
-//! - `reports`: RTCP in and out.
+//! - `reports`: RTCP in and out;
+//! - `dtmf`: tones between the packets of an audio stream.
 
+mod dtmf;
 mod receiver;
 mod reports;
 mod router;
@@ -71,6 +73,8 @@ pub(crate) struct Track {
     pub(crate) senders: Vec<SendStream>,
     /// The first packet has been told of.
     unmuted: bool,
+    /// Made with the first tones.
+    dtmf: Option<Box<tincan_rtp::send::DtmfSender>>,
 }
 
 #[derive(Debug)]
@@ -130,12 +134,16 @@ impl Media {
                         // The ids of one section are unique by verification.
                         let _ = extensions.insert(e.id, &e.uri);
                     }
+                    let (unmuted, senders, dtmf) = before
+                        .map(|b| (b.unmuted, b.senders, b.dtmf))
+                        .unwrap_or_default();
                     Track {
                         id: t.id(),
                         parameters: parameters.clone(),
                         extensions: Arc::new(extensions),
-                        unmuted: before.as_ref().is_some_and(|b| b.unmuted),
-                        senders: before.map(|b| b.senders).unwrap_or_default(),
+                        senders,
+                        unmuted,
+                        dtmf,
                     }
                 }
             };
@@ -226,6 +234,9 @@ impl Media {
     /// Appends the next RTP packet, unencrypted; `false` if there is none.
     pub(crate) fn poll_rtp(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
         let start = out.len();
+        if self.poll_dtmf(now, out) {
+            return true;
+        }
         while let Some(queued) = self.queue.pop_front() {
             let (started, epoch) = (self.started, self.epoch);
             let ntp = epoch.plus(now.saturating_duration_since(started));
@@ -239,10 +250,16 @@ impl Media {
             }
             let extensions = track.extensions.clone();
             let parameters = track.parameters.clone();
+            let tone = track.dtmf.as_ref().is_some_and(|d| !d.is_idle());
             let Some(sender) = track.senders.get_mut(usize::from(queued.encoding)) else {
                 continue;
             };
             let written = match queued.what {
+                // RFC 4733 §2.1: while a tone sounds, the voice is silent.
+                What::Packet(_) if tone => {
+                    sender.skip();
+                    false
+                }
                 What::Packet(packet) => {
                     sender.write(now, ntp, &extensions, &parameters, sequence, &packet, out)
                 }
@@ -263,8 +280,8 @@ impl Media {
     }
 
     /// Whether RTP waits to be sent.
-    pub(crate) fn has_queued(&self) -> bool {
-        !self.queue.is_empty()
+    pub(crate) fn has_queued(&self, now: Instant) -> bool {
+        !self.queue.is_empty() || self.dtmf_timeout().is_some_and(|due| due <= now)
     }
 
     /// Takes a decrypted RTP packet; what the application gets is pushed to `events`.

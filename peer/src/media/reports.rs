@@ -291,10 +291,14 @@ impl Media {
         if self.tracks.is_empty() {
             return None;
         }
-        let mut next = [self.reports_due, self.feedback.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .min();
+        let mut next = [
+            self.reports_due,
+            self.feedback.poll_timeout(),
+            self.dtmf_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
         for receiver in &self.receivers {
             let key_frame = receiver
                 .key_frame_wanted

@@ -36,6 +36,9 @@ pub(crate) struct SendStream {
     last_fir: Option<u8>,
     /// Payload type of the last packet.
     pub(crate) payload_type: Option<u8>,
+    /// Packets that we put between the caller's, as DTMF: what its sequence numbers are shifted by.
+    shift: u16,
+    last_sequence: Option<SequenceNumber>,
     /// Timestamp of the last packet, its clock and when it was sent: for sender reports.
     last: Option<(u32, u32, Instant)>,
     pub(crate) remote: Option<RemoteReport>,
@@ -95,6 +98,8 @@ impl SendStream {
             firs: 0,
             last_fir: None,
             payload_type: None,
+            shift: 0,
+            last_sequence: None,
             last: None,
             remote: None,
         }
@@ -117,6 +122,7 @@ impl SendStream {
         }
     }
 
+    /// Writes the caller's packet; its sequence number is shifted past what was put in between.
     #[expect(
         clippy::too_many_arguments,
         reason = "what the connection knows, once a packet"
@@ -131,15 +137,75 @@ impl SendStream {
         packet: &RtpPacket,
         out: &mut Vec<u8>,
     ) -> bool {
+        let sequence = SequenceNumber(packet.sequence_number.wrapping_add(self.shift));
+        self.write_as(
+            now,
+            ntp,
+            extensions,
+            parameters,
+            transport_sequence,
+            packet,
+            sequence,
+            out,
+        )
+    }
+
+    /// Writes a packet of our own after the last one; the caller's next ones move on by one.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what the connection knows, once a packet"
+    )]
+    pub(crate) fn write_between(
+        &mut self,
+        now: Instant,
+        ntp: NtpTime,
+        extensions: &ExtensionMap,
+        parameters: &MediaParameters,
+        transport_sequence: SequenceNumber,
+        packet: &RtpPacket,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let sequence = self
+            .last_sequence
+            .map_or(SequenceNumber(packet.sequence_number), SequenceNumber::next);
+        let written = self.write_as(
+            now,
+            ntp,
+            extensions,
+            parameters,
+            transport_sequence,
+            packet,
+            sequence,
+            out,
+        );
+        self.shift = self.shift.wrapping_add(u16::from(written));
+        written
+    }
+
+    /// A packet of the caller's is left out: its next ones move up.
+    pub(crate) fn skip(&mut self) {
+        self.shift = self.shift.wrapping_sub(1);
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what the connection knows, once a packet"
+    )]
+    fn write_as(
+        &mut self,
+        now: Instant,
+        ntp: NtpTime,
+        extensions: &ExtensionMap,
+        parameters: &MediaParameters,
+        transport_sequence: SequenceNumber,
+        packet: &RtpPacket,
+        sequence: SequenceNumber,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let Some(payload_type) = PayloadType::new(packet.payload_type) else {
             return false;
         };
-        let mut header = Header::new(
-            payload_type,
-            SequenceNumber(packet.sequence_number),
-            packet.timestamp,
-            Ssrc(self.ssrc),
-        );
+        let mut header = Header::new(payload_type, sequence, packet.timestamp, Ssrc(self.ssrc));
         header.marker = packet.marker;
         if !packet.head.csrcs.is_empty() {
             let mut list = [Ssrc(0); 15];
@@ -178,6 +244,7 @@ impl SendStream {
         writer.finish();
         let len = out.len() - start;
         self.packets += 1;
+        self.last_sequence = Some(sequence);
         self.payload_type = Some(packet.payload_type);
         self.octets += packet.payload.len() as u64;
         self.header_octets += (len - packet.payload.len()) as u64;
@@ -194,11 +261,7 @@ impl SendStream {
                     ..Default::default()
                 }))
             });
-            history.insert(
-                now,
-                SequenceNumber(packet.sequence_number),
-                out.get(start..).unwrap_or_default(),
-            );
+            history.insert(now, sequence, out.get(start..).unwrap_or_default());
         }
         true
     }

@@ -140,7 +140,7 @@ impl Pair {
                 for datagram in out.chunks(size) {
                     self.sent += 1;
                     let stun = datagram[0] < 4;
-                    if self.lose_every > 0 && !stun && self.sent % self.lose_every == 0 {
+                    if self.lose_every > 0 && !stun && self.sent.is_multiple_of(self.lose_every) {
                         continue;
                     }
                     self.datagrams += 1;
