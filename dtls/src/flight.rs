@@ -329,8 +329,9 @@ mod tests {
             let mut receiver = RecordLayer::new();
             for datagram in datagrams(&mut flight, &mut records, mtu) {
                 let mut datagram = BytesMut::from(datagram.as_slice());
-                while let Some(opened) = receiver.open_next(&mut datagram) {
-                    let Opened::Record { payload, .. } = opened else {
+                let mut payload = BytesMut::new();
+                while let Some(opened) = receiver.open_next(&mut datagram, &mut payload) {
+                    let Opened::Record { .. } = opened else {
                         panic!("{opened:?}")
                     };
                     let mut reader = Reader::new(&payload);

@@ -149,11 +149,11 @@ impl Gate {
         datagram: &mut BytesMut,
     ) -> Option<(Message, RecordNumber)> {
         let mut records = RecordLayer::new();
-        while let Some(opened) = records.open_next(datagram) {
+        let mut payload = BytesMut::new();
+        while let Some(opened) = records.open_next(datagram, &mut payload) {
             let Opened::Record {
                 number,
                 content_type: ContentType::Handshake,
-                payload,
             } = opened
             else {
                 continue;

@@ -18,12 +18,12 @@ use crate::wire::record::{ContentType, RecordNumber};
 
 impl Connection {
     pub(super) fn receive(&mut self, mut datagram: BytesMut) {
+        let mut record = BytesMut::new();
         while !self.closed {
-            let Some(opened) = self.parts.records.open_next(&mut datagram) else {
-                break;
-            };
+            let opened = self.parts.records.open_next(&mut datagram, &mut record);
+            let Some(opened) = opened else { break };
             let read_epoch = self.parts.records.read_current();
-            self.on_opened(opened);
+            self.on_opened(opened, &mut record);
             if read_epoch != self.parts.records.read_current() {
                 self.retry_early();
             }
@@ -32,25 +32,25 @@ impl Connection {
 
     /// New keys: perhaps they open what came before them.
     fn retry_early(&mut self) {
-        for mut record in std::mem::take(&mut self.early) {
+        let mut record = BytesMut::new();
+        for mut early in std::mem::take(&mut self.early) {
             while !self.closed
-                && let Some(opened) = self.parts.records.open_next(&mut record)
+                && let Some(opened) = self.parts.records.open_next(&mut early, &mut record)
             {
-                self.on_opened(opened);
+                self.on_opened(opened, &mut record);
             }
         }
     }
 
-    fn on_opened(&mut self, opened: Opened) {
+    fn on_opened(&mut self, opened: Opened, record: &mut BytesMut) {
         let result = match opened {
             Opened::Record {
                 number,
                 content_type,
-                payload,
-            } => self.on_record(number, content_type, payload),
-            Opened::Early(record) => {
+            } => self.on_record(number, content_type, record),
+            Opened::Early => {
                 if self.early.len() < MAX_EARLY_RECORDS {
-                    self.early.push_back(record);
+                    self.early.push_back(std::mem::take(record));
                 }
                 Ok(())
             }
@@ -68,13 +68,13 @@ impl Connection {
         &mut self,
         number: RecordNumber,
         content_type: ContentType,
-        payload: BytesMut,
+        payload: &mut BytesMut,
     ) -> Result<(), Failure> {
         match content_type {
             ContentType::ApplicationData => self.on_data(number, payload),
-            ContentType::Handshake => self.on_handshake(number, &payload),
-            ContentType::Alert => self.on_alert(number, &payload),
-            ContentType::Ack => self.on_ack(number, &payload),
+            ContentType::Handshake => self.on_handshake(number, payload),
+            ContentType::Alert => self.on_alert(number, payload),
+            ContentType::Ack => self.on_ack(number, payload),
             // The keys of 1.2 change with the message that needs them.
             ContentType::ChangeCipherSpec if number.epoch == 0 => Ok(()),
             // Anyone can send plaintext: no reason to stop.
@@ -83,7 +83,7 @@ impl Connection {
         }
     }
 
-    fn on_data(&mut self, number: RecordNumber, payload: BytesMut) -> Result<(), Failure> {
+    fn on_data(&mut self, number: RecordNumber, payload: &mut BytesMut) -> Result<(), Failure> {
         match (self.parts.session.version, number.epoch) {
             (_, 0) => return Ok(()),
             (Some(Version::Dtls13), 1..=2) => {
@@ -103,7 +103,7 @@ impl Connection {
             (&mut self.held, MAX_HELD_DATA)
         };
         if queue.len() < most {
-            queue.push_back(payload);
+            queue.push_back(std::mem::take(payload));
         } else {
             self.data_dropped += 1;
         }
