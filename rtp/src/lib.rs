@@ -1,4 +1,4 @@
-//! RTP and RTCP packets, header extensions, feedback and payload formats, sans-IO
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
