@@ -14,7 +14,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sha1::Sha1;
 use stun_types::message::{IntegrityAlgorithm, MessageWriteExt};
-use stun_types::prelude::{MessageWrite, MessageWriteExt as _};
+use stun_types::prelude::MessageWrite;
 use tincan_benches::{Better, Comparison, counts_allocations};
 use tincan_stun::attributes::{
     ChannelNumber, ErrorCode, Nonce, Realm, RequestedTransport, Username, XorMappedAddress,
@@ -40,20 +40,30 @@ const REQUEST: [u8; 108] = [
 /// Where MESSAGE-INTEGRITY begins in it.
 const COVERED: usize = 76;
 
-stun_codec::define_attribute_enums!(
-    CodecAttribute,
-    CodecAttributeDecoder,
-    CodecAttributeEncoder,
-    [
-        stun_codec::rfc5389::attributes::Software,
-        stun_codec::rfc5389::attributes::Username,
-        stun_codec::rfc5389::attributes::MessageIntegrity,
-        stun_codec::rfc5389::attributes::Fingerprint,
-        stun_codec::rfc5389::attributes::XorMappedAddress,
-        stun_codec::rfc5245::attributes::Priority,
-        stun_codec::rfc5245::attributes::IceControlled
-    ]
-);
+/// What a connectivity check and its answer hold, in the words of stun_codec.
+mod codec {
+    use stun_codec::rfc5245::attributes::{IceControlled, Priority};
+    use stun_codec::rfc5389::attributes::{
+        Fingerprint, MessageIntegrity, Software, Username, XorMappedAddress,
+    };
+
+    stun_codec::define_attribute_enums!(
+        CodecAttribute,
+        CodecAttributeDecoder,
+        CodecAttributeEncoder,
+        [
+            Software,
+            Username,
+            MessageIntegrity,
+            Fingerprint,
+            XorMappedAddress,
+            Priority,
+            IceControlled
+        ]
+    );
+}
+
+use codec::CodecAttribute;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
