@@ -72,3 +72,7 @@ pub use error::{CloseReason, SendError, SnapError, Violation};
 pub use payload::Payload;
 pub use scheduler::Scheduler;
 pub use stats::{Counters, Stats};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
