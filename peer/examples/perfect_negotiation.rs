@@ -9,7 +9,8 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tincan_peer::{
-    Configuration, Error, Event, Kind, PeerConnection, SdpType, SessionDescription, SignalingState, TransceiverInit,
+    Configuration, Error, Event, Kind, PeerConnection, SdpType, SessionDescription, SignalingState,
+    TransceiverInit,
 };
 
 /// One side: the connection, and who gives way when two offers meet.
@@ -22,9 +23,15 @@ struct Side {
 
 impl Side {
     /// `onnegotiationneeded`: make an offer and send it.
-    fn handle_events(&mut self, now: Instant, outbox: &mut VecDeque<SessionDescription>) -> Result<(), Error> {
+    fn handle_events(
+        &mut self,
+        now: Instant,
+        outbox: &mut VecDeque<SessionDescription>,
+    ) -> Result<(), Error> {
         while let Some(event) = self.pc.poll_event() {
-            if event == Event::NegotiationNeeded && self.pc.signaling_state() == SignalingState::Stable {
+            if event == Event::NegotiationNeeded
+                && self.pc.signaling_state() == SignalingState::Stable
+            {
                 self.pc.set_local_description(now, None)?;
                 outbox.extend(self.pc.local_description());
                 println!("{}: offers", self.name);
@@ -34,8 +41,14 @@ impl Side {
     }
 
     /// A description came from the far side.
-    fn handle_message(&mut self, now: Instant, outbox: &mut VecDeque<SessionDescription>) -> Result<(), Error> {
-        let Some(description) = self.inbox.pop_front() else { return Ok(()) };
+    fn handle_message(
+        &mut self,
+        now: Instant,
+        outbox: &mut VecDeque<SessionDescription>,
+    ) -> Result<(), Error> {
+        let Some(description) = self.inbox.pop_front() else {
+            return Ok(());
+        };
         let offer = description.type_ == SdpType::Offer;
         let collision = offer && self.pc.signaling_state() != SignalingState::Stable;
         if collision && !self.polite {
@@ -60,13 +73,22 @@ fn main() -> Result<(), Error> {
     let mut rng = StdRng::seed_from_u64(1);
     let mut side = |name, polite| {
         let pc = PeerConnection::new(Configuration::default(), now, &mut rng)?;
-        Ok::<_, Error>(Side { name, polite, pc, inbox: VecDeque::new() })
+        Ok::<_, Error>(Side {
+            name,
+            polite,
+            pc,
+            inbox: VecDeque::new(),
+        })
     };
     let mut sides = [side("polite", true)?, side("impolite", false)?];
 
     // Both at once.
-    sides[0].pc.add_transceiver(Kind::Audio, TransceiverInit::default())?;
-    sides[1].pc.add_transceiver(Kind::Video, TransceiverInit::default())?;
+    sides[0]
+        .pc
+        .add_transceiver(Kind::Audio, TransceiverInit::default())?;
+    sides[1]
+        .pc
+        .add_transceiver(Kind::Video, TransceiverInit::default())?;
 
     for _ in 0..10 {
         for n in [0, 1] {
@@ -83,7 +105,12 @@ fn main() -> Result<(), Error> {
     for side in &sides {
         for t in side.pc.transceivers() {
             let direction = t.current_direction.map_or("-", |d| d.as_str());
-            println!("{}: {} mid {} {direction}", side.name, t.kind, t.mid.unwrap_or_default());
+            println!(
+                "{}: {} mid {} {direction}",
+                side.name,
+                t.kind,
+                t.mid.unwrap_or_default()
+            );
         }
     }
     Ok(())

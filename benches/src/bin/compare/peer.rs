@@ -67,6 +67,7 @@ pub(crate) fn run() {
             .figure("tincan", heap::<ours::Ours>)
             .figure("str0m", heap::<theirs::Theirs>)
             .run();
+        ours::heap_by_stage();
         let mut pair = ours::Ours::connected();
         pair.transfer(1_024, 1 << 20);
         let before = pair.datagrams;

@@ -110,6 +110,41 @@ impl Ours {
     }
 }
 
+/// Heap of a peer at the stages of its life, in octets: made, described, connected.
+pub(crate) fn heap_by_stage() {
+    const PAIRS: usize = 20;
+    let per_peer =
+        |h: Option<tincan_benches::Heap>| h.map_or(0, |h| h.held_bytes) / (2 * PAIRS as i64);
+    let (mut pairs, made) =
+        tincan_benches::measure_heap(|| (0..PAIRS).map(|_| Ours::new()).collect::<Vec<_>>());
+    let ((), described) = tincan_benches::measure_heap(|| {
+        for pair in &mut pairs {
+            pair.ends[0]
+                .create_data_channel(pair.now, "bench", DataChannelInit::default())
+                .expect("a channel");
+            pair.negotiate();
+        }
+    });
+    let ((), connected) = tincan_benches::measure_heap(|| {
+        for pair in &mut pairs {
+            while pair.key.is_none() {
+                pair.step();
+            }
+            for _ in 0..20 {
+                pair.step();
+            }
+            pair.out = Vec::new();
+        }
+    });
+    println!(
+        "peer heap-by-stage made {} described {} connected {} struct {}",
+        per_peer(made),
+        per_peer(described),
+        per_peer(connected),
+        size_of::<PeerConnection>()
+    );
+}
+
 impl super::Pair for Ours {
     fn connected() -> Self {
         let mut pair = Self::new();
