@@ -95,6 +95,24 @@ fn values_mean_what_they_say() {
     assert!(TelephoneEvent::read("").unwrap().contains(11));
 }
 
+/// Empty parameters around a list once made it unknown when read and known when read again.
+#[test]
+fn lists_are_read_alike_with_and_without_separators() {
+    for text in [
+        "0-15,66",
+        " 0-15,66 ;",
+        ";0-15,66",
+        "events=0-15,66",
+        "events = 0-15, 66;;",
+    ] {
+        let read = CodecParameters::read("telephone-event", text);
+        assert_eq!(read.to_string(), "0-15,66", "{text}");
+        assert!(matches!(read, CodecParameters::TelephoneEvent(_)), "{text}");
+    }
+    assert_eq!(CodecParameters::read("red", "; 1/2;").to_string(), "1/2");
+    assert!(Red::read("1/2;3").is_none());
+}
+
 #[test]
 fn what_makes_no_sense_is_kept() {
     for text in [

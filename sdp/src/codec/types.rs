@@ -347,10 +347,12 @@ pub struct Red {
 impl Red {
     /// Reads the list; none if it is not one.
     pub fn read(text: &str) -> Option<Self> {
-        let text = text.trim_ascii();
-        if text.is_empty() {
-            return Some(Self::default());
-        }
+        let parameters = Parameters::read(text);
+        let text = match parameters.iter().next() {
+            None => return Some(Self::default()),
+            Some((text, None)) if parameters.len() == 1 => text,
+            Some(_) => return None,
+        };
         let payload_types: Option<Vec<_>> = text
             .split('/')
             .take(MAX_LIST)
@@ -389,11 +391,13 @@ impl TelephoneEvent {
 
     /// Reads the list; none if it is not one.
     pub fn read(text: &str) -> Option<Self> {
-        let text = text.trim_ascii();
-        if text.is_empty() {
-            return Some(Self::default());
-        }
-        let text = text.strip_prefix("events=").unwrap_or(text);
+        // RFC 4733 wants `events=` in front; nobody writes it.
+        let parameters = Parameters::read(text);
+        let text = match parameters.iter().next() {
+            None => return Some(Self::default()),
+            Some(("events", Some(text)) | (text, None)) if parameters.len() == 1 => text,
+            Some(_) => return None,
+        };
         let events: Option<Vec<_>> = text
             .split(',')
             .take(MAX_LIST)
