@@ -5,6 +5,7 @@ use core::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 use sha1::Sha1;
+use sha1::block_api::compress;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
@@ -14,7 +15,7 @@ use zeroize::Zeroize;
 /// only the hashing of its own octets. Wiped when dropped; `Debug` shows nothing.
 #[derive(Clone)]
 pub struct Key {
-    sha1: Hmac<Sha1>,
+    sha1: HmacSha1,
     sha256: Hmac<Sha256>,
 }
 
@@ -34,7 +35,7 @@ impl Key {
             block256[..32].copy_from_slice(&Sha256::digest(key));
         }
         let key = Key {
-            sha1: Hmac::new((&block1).into()),
+            sha1: HmacSha1::new(&block1),
             sha256: Hmac::new((&block256).into()),
         };
         block1.zeroize();
@@ -72,20 +73,14 @@ impl Key {
     /// HMAC-SHA1 over `message` as it stands.
     #[inline]
     pub(crate) fn sha1_whole(&self, message: &[u8]) -> [u8; 20] {
-        self.sha1
-            .clone()
-            .chain_update(message)
-            .finalize()
-            .into_bytes()
-            .into()
+        self.sha1.mac(message, None)
     }
 
     /// HMAC-SHA1 over `head` with its length field replaced.
     #[inline]
     pub(crate) fn sha1_of(&self, head: &[u8], length: usize) -> [u8; 20] {
-        let mut mac = self.sha1.clone();
-        update_with_length(&mut mac, head, length);
-        mac.finalize().into_bytes().into()
+        let [a, b] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
+        self.sha1.mac(head, Some([a, b]))
     }
 
     /// HMAC-SHA256 over `message` as it stands.
@@ -106,6 +101,97 @@ impl Key {
     }
 }
 
+/// HMAC (RFC 2104) on SHA-1's compression function: two states of five words,
+/// and a message hashed where it lies. Checks carry three or four blocks; the
+/// buffers of a general hasher cost as much as one of them.
+#[derive(Clone)]
+struct HmacSha1 {
+    inner: [u32; 5],
+    outer: [u32; 5],
+}
+
+impl HmacSha1 {
+    /// FIPS 180-4 §5.3.1.
+    const START: [u32; 5] = [
+        0x6745_2301,
+        0xEFCD_AB89,
+        0x98BA_DCFE,
+        0x1032_5476,
+        0xC3D2_E1F0,
+    ];
+
+    fn new(key: &[u8; 64]) -> HmacSha1 {
+        let keyed = |pad: u8| {
+            let mut block = key.map(|b| b ^ pad);
+            let mut state = Self::START;
+            compress(&mut state, &[block]);
+            block.zeroize();
+            state
+        };
+        HmacSha1 {
+            inner: keyed(0x36),
+            outer: keyed(0x5C),
+        }
+    }
+
+    /// The MAC of `message`, octets 2 and 3 replaced if so asked.
+    #[inline]
+    fn mac(&self, message: &[u8], length: Option<[u8; 2]>) -> [u8; 20] {
+        let mut state = self.inner;
+        let (blocks, tail) = message.as_chunks::<64>();
+        let patch = |block: &mut [u8; 64]| {
+            if let Some([a, b]) = length {
+                (block[2], block[3]) = (a, b);
+            }
+        };
+        let mut last = [[0; 64]; 2];
+        if let Some((first, rest)) = blocks.split_first() {
+            let mut first = *first;
+            patch(&mut first);
+            compress(&mut state, &[first]);
+            if !rest.is_empty() {
+                compress(&mut state, rest);
+            }
+        }
+        // FIPS 180-4 §5.1.1: a one bit, zeros, the length in bits; the key's
+        // block counts.
+        let bits = (message.len() as u64 + 64) * 8;
+        for (to, from) in last.as_flattened_mut().iter_mut().zip(tail) {
+            *to = *from;
+        }
+        if blocks.is_empty() && tail.len() >= 4 {
+            patch(&mut last[0]);
+        }
+        if let Some(end) = last.as_flattened_mut().get_mut(tail.len()) {
+            *end = 0x80;
+        }
+        let count = if tail.len() < 56 { 1 } else { 2 };
+        last[count - 1][56..].copy_from_slice(&bits.to_be_bytes());
+        compress(&mut state, &last[..count]);
+
+        let mut block = [0; 64];
+        for (to, word) in block.as_chunks_mut::<4>().0.iter_mut().zip(state) {
+            *to = word.to_be_bytes();
+        }
+        block[20] = 0x80;
+        block[56..].copy_from_slice(&((64u64 + 20) * 8).to_be_bytes());
+        let mut state = self.outer;
+        compress(&mut state, &[block]);
+        let mut mac = [0; 20];
+        for (to, word) in mac.as_chunks_mut::<4>().0.iter_mut().zip(state) {
+            *to = word.to_be_bytes();
+        }
+        mac
+    }
+}
+
+impl Drop for HmacSha1 {
+    fn drop(&mut self) {
+        self.inner.zeroize();
+        self.outer.zeroize();
+    }
+}
+
 /// The length field counts up to the end of the integrity attribute itself,
 /// whatever follows it in the message (RFC 8489 §14.5).
 #[inline]
@@ -120,5 +206,39 @@ fn update_with_length(mac: &mut impl Mac, head: &[u8], length: usize) {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Against the general implementation, for every length around the ends of
+    /// blocks, with and without another length field.
+    #[test]
+    fn sha1_agrees_with_the_general_implementation() {
+        for key_len in [0, 1, 20, 63, 64, 65, 200] {
+            let key: Vec<u8> = (0..key_len).map(|i| i as u8).collect();
+            let ours = Key::from_bytes(&key);
+            let theirs = Hmac::<Sha1>::new_from_slice(&key).unwrap();
+            for len in 0..300 {
+                let mut message: Vec<u8> = (0..len).map(|i| (i * 7) as u8).collect();
+                let expected = theirs
+                    .clone()
+                    .chain_update(&message)
+                    .finalize()
+                    .into_bytes();
+                assert_eq!(
+                    ours.sha1_whole(&message)[..],
+                    expected[..],
+                    "{key_len} {len}"
+                );
+                if len >= 4 {
+                    let patched = ours.sha1_of(&message, 0x1234);
+                    message[2..4].copy_from_slice(&[0x12, 0x34]);
+                    assert_eq!(patched, ours.sha1_whole(&message), "{key_len} {len}");
+                }
+            }
+        }
     }
 }
