@@ -249,7 +249,10 @@ impl Reset {
                 // It may answer an incoming-reset request; we make none, so `response` says
                 // nothing to us.
                 let _ = response;
-                if self.is_next(request) {
+                if self.deferred.is_some() && request == self.expected {
+                    // One at a time (§5.2.1): the one that waits for data is not to be lost.
+                    self.respond(request, ReconfigResult::AlreadyInProgress);
+                } else if self.is_next(request) {
                     self.expected = self.expected.wrapping_add(1);
                     let streams: Vec<u16> = Reconfig::stream_ids(streams).collect();
                     let last_tsn = unwrap(last_tsn);

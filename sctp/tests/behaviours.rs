@@ -1,5 +1,7 @@
 //! Rules of the RFCs one by one; the peer is the test itself.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use std::time::{Duration, Instant};
@@ -515,7 +517,7 @@ fn stale_and_forged_cookies_are_refused() {
             tag = init.initiate_tag;
         }
     });
-    let mut echo = |b: &mut Association, at: Instant, cookie: &[u8]| {
+    let echo = |b: &mut Association, at: Instant, cookie: &[u8]| {
         let mut packet = Vec::new();
         let header = tincan_sctp::wire::Header {
             source_port: 5000,

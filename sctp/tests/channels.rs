@@ -1,5 +1,7 @@
 //! Data channels as an application uses them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use std::time::{Duration, Instant};

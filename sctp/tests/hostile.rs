@@ -1,5 +1,7 @@
 //! Hostile input: bounded, counted, typed; legitimate data is not lost.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! sctp-proto as the independent other end, in both roles.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use std::collections::VecDeque;

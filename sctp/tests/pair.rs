@@ -1,5 +1,7 @@
 //! Two endpoints of ours.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use std::time::Duration;
