@@ -67,6 +67,8 @@ mod gathering;
 mod generation;
 pub mod limits;
 mod locals;
+#[cfg(feature = "mdns")]
+pub mod mdns;
 mod mdns_name;
 mod pacing;
 mod pair;

@@ -68,6 +68,12 @@ pub const MAX_SERVER_ERRORS: usize = 2 * MAX_SERVERS;
 /// asks for a bound so that a peer can't make us flood the local network.
 pub const MAX_UNRESOLVED_NAMES: usize = 32;
 
+/// Host addresses with an mDNS name: every address of a host, several times over.
+pub const MAX_MDNS_NAMES: usize = 256;
+
+/// mDNS answers waiting to be polled.
+pub const MAX_MDNS_ANSWERS: usize = 512;
+
 /// Role switches accepted in one generation.
 ///
 /// Two honest agents need one; a third party's interference a few. A peer
