@@ -261,6 +261,7 @@ impl Agent {
         self.role_switches += 1;
         self.counters.role_switches += 1;
         self.role = self.role.opposite();
+        tracing::debug!(role = %self.role, "ice.role");
         self.current.list.set_role(self.role);
         self.current.role_switched();
         self.push_event(Event::RoleChanged(self.role));

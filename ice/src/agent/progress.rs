@@ -121,9 +121,10 @@ impl Agent {
         if self.with_current(now, |generation, cx| generation.settle(cx)) {
             self.selection_changed();
         }
+        // One that never worked is kept for `cancel_restart`.
         let old_is_dead = |previous: &Generation| {
             let pair = previous.selected.and_then(|id| previous.list.get(id));
-            !pair.is_some_and(Pair::is_valid)
+            pair.is_some_and(|pair| !pair.is_valid())
         };
         if self.current.selected.is_some() || self.previous.as_deref().is_some_and(old_is_dead) {
             self.previous = None;
@@ -138,6 +139,7 @@ impl Agent {
         self.selected_pair_changes += 1;
         self.bind_selected();
         if let Some(pair) = self.selected_pair() {
+            tracing::debug!(local = %pair.local, remote = %pair.remote, nominated = pair.nominated, "ice.selected");
             self.push_event(Event::SelectedPair(pair));
         }
     }
@@ -165,6 +167,7 @@ impl Agent {
     }
 
     pub(super) fn set_state(&mut self, state: ConnectionState) {
+        tracing::debug!(%state, ufrag = %self.current.local.ufrag, "ice.state");
         self.state = state;
         self.push_event(Event::ConnectionState(state));
     }
