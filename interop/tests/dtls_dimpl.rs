@@ -106,13 +106,22 @@ fn shake(version: Version, we_are: Role, seed: u64, conditions: Conditions) {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut ours = Connection::new(config, we_are, net.now, &mut rng).unwrap();
     ours.set_remote_fingerprints(vec![print]);
-    net.run([&mut ours, &mut theirs], Duration::from_secs(600), both_done);
+    net.run(
+        [&mut ours, &mut theirs],
+        Duration::from_secs(600),
+        both_done,
+    );
     let told = (version, we_are, seed);
-    assert!(ours.is_connected() && theirs.connected, "{told:?} {ours:?} {:?}", common::events(&mut ours));
+    assert!(
+        ours.is_connected() && theirs.connected,
+        "{told:?} {ours:?} {:?}",
+        common::events(&mut ours)
+    );
     assert_eq!(ours.version(), Some(version), "{told:?}");
     let keying = theirs.keying.clone().unwrap();
     let mut exported = vec![0; keying.len()];
-    ours.export_keying_material("EXTRACTOR-dtls_srtp", None, &mut exported).unwrap();
+    ours.export_keying_material("EXTRACTOR-dtls_srtp", None, &mut exported)
+        .unwrap();
     assert_eq!(exported, keying, "{told:?}");
     assert!(theirs.peer.is_some());
 
@@ -147,8 +156,16 @@ fn shakes_hands_with_dimpl_over_a_lossy_network() {
             min_delay: Duration::from_millis(5),
             max_delay: Duration::from_millis(20),
         };
-        let version = if seed % 2 == 0 { Version::Dtls12 } else { Version::Dtls13 };
-        let role = if seed % 4 < 2 { Role::Client } else { Role::Server };
+        let version = if seed % 2 == 0 {
+            Version::Dtls12
+        } else {
+            Version::Dtls13
+        };
+        let role = if seed % 4 < 2 {
+            Role::Client
+        } else {
+            Role::Server
+        };
         shake(version, role, seed, conditions);
     }
 }

@@ -82,10 +82,8 @@ fn relay(from: &mut Dtls, to: &mut Dtls, buffer: &mut [u8]) -> bool {
     let mut connected = false;
     loop {
         match from.poll_output(buffer) {
-            Output::Packet(packet) => {
-                if to.handle_packet(packet).is_err() {
-                    return false;
-                }
+            Output::Packet(packet) if to.handle_packet(packet).is_err() => {
+                return false;
             }
             Output::Connected => connected = true,
             Output::Timeout(_) => return connected,

@@ -26,14 +26,23 @@ pub(crate) fn run() {
         .time("is", || theirs::Pair::connected().rounds)
         .run();
     // The same in virtual time on a network without delay: what pacing costs.
-    let elapsed = [ours::Pair::connected().elapsed(), theirs::Pair::connected().elapsed()];
+    let elapsed = [
+        ours::Pair::connected().elapsed(),
+        theirs::Pair::connected().elapsed(),
+    ];
     println!(
         "ice connect-4x4-virtual-time {} is {} us (no delay on the network)",
         elapsed[0].as_micros(),
         elapsed[1].as_micros()
     );
-    let datagrams = [ours::Pair::connected().datagrams, theirs::Pair::connected().datagrams];
-    println!("ice connect-4x4-datagrams {} is {} datagrams", datagrams[0], datagrams[1]);
+    let datagrams = [
+        ours::Pair::connected().datagrams,
+        theirs::Pair::connected().datagrams,
+    ];
+    println!(
+        "ice connect-4x4-datagrams {} is {} datagrams",
+        datagrams[0], datagrams[1]
+    );
     // Two idle connected agents for a minute of virtual time.
     let mut our_pair = ours::Pair::connected();
     let mut their_pair = theirs::Pair::connected();
@@ -72,7 +81,14 @@ mod ours {
             let mut new = |role| Agent::new(Config::new().with_role(role), start, &mut rng);
             let agents = [new(Role::Controlling), new(Role::Controlled)];
             let out = Vec::with_capacity(2048);
-            let mut pair = Self { agents, start, now: start, out, rounds: 0, datagrams: 0 };
+            let mut pair = Self {
+                agents,
+                start,
+                now: start,
+                out,
+                rounds: 0,
+                datagrams: 0,
+            };
             for end in 0..2u8 {
                 let (here, there) = (usize::from(end), usize::from(1 - end));
                 let credentials = pair.agents[there].local_credentials().clone();
@@ -154,8 +170,14 @@ mod theirs {
         pub(super) fn connected() -> Self {
             let start = Instant::now();
             let agents = [0, 1].map(|_| IceAgent::new(IceCreds::new()));
-            let mut pair =
-                Self { agents, nominated: [false; 2], start, now: start, rounds: 0, datagrams: 0 };
+            let mut pair = Self {
+                agents,
+                nominated: [false; 2],
+                start,
+                now: start,
+                rounds: 0,
+                datagrams: 0,
+            };
             for end in 0..2u8 {
                 let (here, there) = (usize::from(end), usize::from(1 - end));
                 let credentials = pair.agents[there].local_credentials().clone();
@@ -189,7 +211,9 @@ mod theirs {
                     while let Some(t) = self.agents[here].poll_transmit() {
                         quiet = false;
                         self.datagrams += 1;
-                        let Ok(message) = StunMessage::parse(&t.contents) else { continue };
+                        let Ok(message) = StunMessage::parse(&t.contents) else {
+                            continue;
+                        };
                         let packet = StunPacket {
                             proto: t.proto,
                             source: t.source,
@@ -207,7 +231,11 @@ mod theirs {
                     }
                 }
             }
-            let next = self.agents.iter_mut().filter_map(IceAgent::poll_timeout).min();
+            let next = self
+                .agents
+                .iter_mut()
+                .filter_map(IceAgent::poll_timeout)
+                .min();
             if let Some(next) = next {
                 self.now = self.now.max(next);
             }

@@ -1,5 +1,11 @@
 //! `compare`: ours and the others in turn, one line a case.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a benchmark that cannot set up its case has nothing to measure"
+)]
 
 #[cfg(feature = "driver")]
 mod driver;
