@@ -51,13 +51,16 @@ fuzz_target!(|inputs: Vec<(u8, Vec<u8>)>| {
         };
         let mut out = Vec::new();
         for end in [&mut client, &mut server] {
-            end.handle_input(now, BytesMut::from(&datagram[..])).unwrap();
+            end.handle_input(now, BytesMut::from(&datagram[..]))
+                .unwrap();
             while end.poll_transmit(now, &mut out).is_some() {
                 out.clear();
             }
         }
         let input = BytesMut::from(&datagram[..]);
-        let verdict = gate.handle_input(now, &[*kind], input, &mut out, &mut rng).unwrap();
+        let verdict = gate
+            .handle_input(now, &[*kind], input, &mut out, &mut rng)
+            .unwrap();
         if let Verdict::Reply(length) = verdict {
             assert!(length <= datagram.len());
         }

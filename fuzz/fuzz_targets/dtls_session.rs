@@ -29,7 +29,11 @@ fuzz_target!(|input: &[u8]| {
     let Some((&first, script)) = input.split_first() else {
         return;
     };
-    let newest = if first & 1 == 0 { Version::Dtls13 } else { Version::Dtls12 };
+    let newest = if first & 1 == 0 {
+        Version::Dtls13
+    } else {
+        Version::Dtls12
+    };
     let config = config(newest, first & 2 != 0);
     let mut now = Instant::now();
     let mut rng = StdRng::seed_from_u64(u64::from(first));
@@ -94,7 +98,9 @@ fuzz_target!(|input: &[u8]| {
             }
             _ => {
                 if let Some(datagram) = queues[to].pop_front() {
-                    ends[to].handle_input(now, BytesMut::from(&datagram[..])).unwrap();
+                    ends[to]
+                        .handle_input(now, BytesMut::from(&datagram[..]))
+                        .unwrap();
                 }
             }
         }

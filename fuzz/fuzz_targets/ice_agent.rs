@@ -20,28 +20,81 @@ use tincan_ice::{
 #[derive(Debug, Arbitrary)]
 enum Op {
     /// Lets time pass, up to about a minute, with all timeouts on the way.
-    Pass { agent: bool, ms: u16 },
+    Pass {
+        agent: bool,
+        ms: u16,
+    },
     /// Takes what an agent sends; `fate` decides what the network does with it.
-    Send { agent: bool, fate: u8, bit: u16, port: u8 },
+    Send {
+        agent: bool,
+        fate: u8,
+        bit: u16,
+        port: u8,
+    },
     /// Delivers an old datagram again.
-    Replay { agent: bool, which: u8, port: u8 },
+    Replay {
+        agent: bool,
+        which: u8,
+        port: u8,
+    },
     /// An intruder's bytes.
-    Inject { agent: bool, bytes: Vec<u8>, port: u8 },
+    Inject {
+        agent: bool,
+        bytes: Vec<u8>,
+        port: u8,
+    },
     /// Signals a candidate line of the fuzzer's.
-    Line { agent: bool, line: String },
+    Line {
+        agent: bool,
+        line: String,
+    },
     /// Signals what the other end reported.
-    Signal { agent: bool },
-    Credentials { agent: bool },
-    Options { agent: bool, lite: bool, renomination: bool, pacing: u8 },
-    AddHost { agent: bool, n: u8, tcp: u8 },
-    RemoveHost { agent: bool, n: u8 },
-    EndOfHosts { agent: bool },
-    EndOfRemote { agent: bool },
-    PathFailed { agent: bool, n: u8, port: u8 },
-    SetRole { agent: bool, controlling: bool },
-    Restart { agent: bool },
-    Data { agent: bool, len: u16 },
-    Close { agent: bool },
+    Signal {
+        agent: bool,
+    },
+    Credentials {
+        agent: bool,
+    },
+    Options {
+        agent: bool,
+        lite: bool,
+        renomination: bool,
+        pacing: u8,
+    },
+    AddHost {
+        agent: bool,
+        n: u8,
+        tcp: u8,
+    },
+    RemoveHost {
+        agent: bool,
+        n: u8,
+    },
+    EndOfHosts {
+        agent: bool,
+    },
+    EndOfRemote {
+        agent: bool,
+    },
+    PathFailed {
+        agent: bool,
+        n: u8,
+        port: u8,
+    },
+    SetRole {
+        agent: bool,
+        controlling: bool,
+    },
+    Restart {
+        agent: bool,
+    },
+    Data {
+        agent: bool,
+        len: u16,
+    },
+    Close {
+        agent: bool,
+    },
 }
 
 #[derive(Debug, Arbitrary)]
@@ -111,24 +164,46 @@ fuzz_target!(|input: Input| {
     let now = Instant::now();
     let mut rng = StdRng::seed_from_u64(input.seed);
     let agents = [0, 1].map(|n| {
-        let role = if input.controlling[n] { Role::Controlling } else { Role::Controlled };
+        let role = if input.controlling[n] {
+            Role::Controlling
+        } else {
+            Role::Controlled
+        };
         let config = Config::new().with_role(role).with_lite(input.lite[n]);
         Agent::new(config, now, &mut rng)
     });
-    let mut world = World { agents, now, reported: [vec![], vec![]], old: vec![] };
+    let mut world = World {
+        agents,
+        now,
+        reported: [vec![], vec![]],
+        old: vec![],
+    };
     for op in input.ops.into_iter().take(256) {
         let now = world.now;
         match op {
-            Op::Pass { agent, ms } => world.pass(usize::from(agent), Duration::from_millis(ms.into())),
-            Op::Send { agent, fate, bit, port } => {
+            Op::Pass { agent, ms } => {
+                world.pass(usize::from(agent), Duration::from_millis(ms.into()))
+            }
+            Op::Send {
+                agent,
+                fate,
+                bit,
+                port,
+            } => {
                 let n = usize::from(agent);
                 let mut out = Vec::new();
-                let Some(t) = world.agents[n].poll_transmit(now, &mut out) else { continue };
+                let Some(t) = world.agents[n].poll_transmit(now, &mut out) else {
+                    continue;
+                };
                 assert_eq!(t.len, out.len());
                 if fate & 1 != 0 {
                     continue;
                 }
-                let from = if fate & 2 != 0 { stranger(port) } else { t.local };
+                let from = if fate & 2 != 0 {
+                    stranger(port)
+                } else {
+                    t.local
+                };
                 if fate & 4 != 0 && !out.is_empty() {
                     let at = usize::from(bit) % (out.len() * 8);
                     out[at / 8] ^= 1 << (at % 8);
@@ -146,7 +221,9 @@ fuzz_target!(|input: Input| {
                 }
             }
             Op::Replay { agent, which, port } => {
-                let Some((to, from, bytes)) = world.old.get(usize::from(which)).cloned() else { continue };
+                let Some((to, from, bytes)) = world.old.get(usize::from(which)).cloned() else {
+                    continue;
+                };
                 let from = if port & 1 != 0 { stranger(port) } else { from };
                 world.deliver(usize::from(agent), to, from, &bytes);
             }
@@ -177,9 +254,18 @@ fuzz_target!(|input: Input| {
                 let credentials: Credentials = world.agents[1 - n].local_credentials().clone();
                 world.agents[n].set_remote_credentials(now, credentials);
             }
-            Op::Options { agent, lite, renomination, pacing } => {
+            Op::Options {
+                agent,
+                lite,
+                renomination,
+                pacing,
+            } => {
                 let pacing = Some(Duration::from_millis(pacing.into()));
-                let options = RemoteOptions { lite, renomination, pacing };
+                let options = RemoteOptions {
+                    lite,
+                    renomination,
+                    pacing,
+                };
                 world.agents[usize::from(agent)].set_remote_options(options);
             }
             Op::AddHost { agent, n, tcp } => {
@@ -206,7 +292,11 @@ fuzz_target!(|input: Input| {
                 world.agents[at].path_failed(now, source, FailureReason::Unreachable);
             }
             Op::SetRole { agent, controlling } => {
-                let role = if controlling { Role::Controlling } else { Role::Controlled };
+                let role = if controlling {
+                    Role::Controlling
+                } else {
+                    Role::Controlled
+                };
                 world.agents[usize::from(agent)].set_role(role);
             }
             Op::Restart { agent } => world.agents[usize::from(agent)].restart(now),
@@ -220,7 +310,11 @@ fuzz_target!(|input: Input| {
             Op::Close { agent } => {
                 let n = usize::from(agent);
                 world.agents[n].close();
-                assert!(world.agents[n].poll_transmit(now, &mut Vec::new()).is_none());
+                assert!(
+                    world.agents[n]
+                        .poll_transmit(now, &mut Vec::new())
+                        .is_none()
+                );
                 assert_eq!(world.agents[n].poll_timeout(), None);
             }
         }

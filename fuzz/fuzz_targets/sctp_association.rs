@@ -19,7 +19,12 @@ enum Step {
     Packet(Vec<(u8, u8, i16, Vec<u8>)>),
     Raw(Vec<u8>),
     Pass(u16),
-    Send { stream: u8, len: u16, unordered: bool, retransmissions: Option<u8> },
+    Send {
+        stream: u8,
+        len: u16,
+        unordered: bool,
+        retransmissions: Option<u8>,
+    },
     Reset(u8),
     Read,
     Close,
@@ -50,19 +55,33 @@ fuzz_target!(|input: Input| {
     let own = association.local_init();
     let mut init = peer.local_init();
     init[16..20].copy_from_slice(&FIRST.to_be_bytes());
-    association.connect_with_init(now, &init).expect("a valid INIT");
-    let word = |at: usize| own[at..at + 4].iter().fold(0u32, |w, b| w << 8 | u32::from(*b));
+    association
+        .connect_with_init(now, &init)
+        .expect("a valid INIT");
+    let word = |at: usize| {
+        own[at..at + 4]
+            .iter()
+            .fold(0u32, |w, b| w << 8 | u32::from(*b))
+    };
     let (verification_tag, our_first) = (word(4), word(16));
     let mut out = Vec::new();
     for step in input.steps {
         match step {
             Step::Packet(chunks) => {
                 let mut packet = Vec::new();
-                let header = Header { source_port: 5000, destination_port: 5000, verification_tag };
+                let header = Header {
+                    source_port: 5000,
+                    destination_port: 5000,
+                    verification_tag,
+                };
                 start_packet(&mut packet, &header);
                 for (kind, flags, offset, rest) in chunks {
                     // Chunks about our TSNs and about the peer's.
-                    let base = if matches!(kind, 3 | 7 | 12) { our_first } else { FIRST };
+                    let base = if matches!(kind, 3 | 7 | 12) {
+                        our_first
+                    } else {
+                        FIRST
+                    };
                     ChunkWriter::new(&mut packet, kind, flags)
                         .u32(base.wrapping_add_signed(i32::from(offset)))
                         .bytes(&rest)
@@ -73,10 +92,20 @@ fuzz_target!(|input: Input| {
             }
             Step::Raw(bytes) => association.handle_input(now, Bytes::from(bytes)),
             Step::Pass(ms) => now += Duration::from_millis(u64::from(ms)),
-            Step::Send { stream, len, unordered, retransmissions } => {
-                let reliability = retransmissions
-                    .map_or(Reliability::Reliable, |n| Reliability::MaxRetransmits(n.into()));
-                let options = SendOptions { ppid: 53, unordered, reliability };
+            Step::Send {
+                stream,
+                len,
+                unordered,
+                retransmissions,
+            } => {
+                let reliability = retransmissions.map_or(Reliability::Reliable, |n| {
+                    Reliability::MaxRetransmits(n.into())
+                });
+                let options = SendOptions {
+                    ppid: 53,
+                    unordered,
+                    reliability,
+                };
                 let data = Bytes::from(vec![1; usize::from(len)]);
                 let _ = association.send(now, stream.into(), data, options);
             }
@@ -88,7 +117,10 @@ fuzz_target!(|input: Input| {
         }
         if association.poll_timeout().is_some_and(|at| at <= now) {
             association.handle_timeout(now);
-            assert!(association.poll_timeout().is_none_or(|at| at > now), "a stuck timer");
+            assert!(
+                association.poll_timeout().is_none_or(|at| at > now),
+                "a stuck timer"
+            );
         }
         let mut packets = 0;
         while association.poll_transmit(now, &mut out).is_some() {
@@ -97,7 +129,10 @@ fuzz_target!(|input: Input| {
             out.clear();
         }
         let stats = association.stats();
-        assert!(stats.bytes_waiting + stats.bytes_unread <= 700_000, "{stats:?}");
+        assert!(
+            stats.bytes_waiting + stats.bytes_unread <= 700_000,
+            "{stats:?}"
+        );
         if association.state() == State::Closed {
             assert_eq!(association.poll_timeout(), None);
         }

@@ -30,7 +30,10 @@ struct Input {
 fuzz_target!(|input: Input| {
     let mut now = Instant::now();
     let mut rng = StdRng::seed_from_u64(1);
-    let mut config = Config { role: Role::Client, ..Config::default() };
+    let mut config = Config {
+        role: Role::Client,
+        ..Config::default()
+    };
     config.association.max_retransmissions = None;
     config.association.max_init_retransmissions = None;
     let mut ours = Endpoint::new(config, now, &mut rng);
@@ -41,7 +44,9 @@ fuzz_target!(|input: Input| {
         Proto::client(now)
     };
     let mut fates = input.fates.into_iter().take(120);
-    let Ok(id) = ours.open(now, ChannelConfig::default()) else { return };
+    let Ok(id) = ours.open(now, ChannelConfig::default()) else {
+        return;
+    };
     let mut sent = Vec::new();
     for (index, len) in input.ours.iter().take(12).enumerate() {
         let data = Bytes::from(vec![index as u8; usize::from(*len).max(1)]);
@@ -75,8 +80,12 @@ fuzz_target!(|input: Input| {
             });
             wire.extend(late);
         }
-        to_them.drain(..).for_each(|packet| theirs.handle_input(now, packet));
-        to_us.drain(..).for_each(|packet| ours.handle_input(now, packet));
+        to_them
+            .drain(..)
+            .for_each(|packet| theirs.handle_input(now, packet));
+        to_us
+            .drain(..)
+            .for_each(|packet| ours.handle_input(now, packet));
         while let Some((_, ppid, data)) = theirs.messages.pop_front() {
             if ppid != 50 {
                 got_by_them.push(data);
@@ -101,7 +110,10 @@ fuzz_target!(|input: Input| {
         if theirs.lost || (answered && got.len() == expected.len() && got_by_them == sent) {
             break;
         }
-        let next = [ours.poll_timeout(), theirs.poll_timeout()].into_iter().flatten().min();
+        let next = [ours.poll_timeout(), theirs.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min();
         if let Some(next) = next.filter(|at| *at > now) {
             now = next;
         }
@@ -110,6 +122,11 @@ fuzz_target!(|input: Input| {
     }
     if !theirs.lost {
         assert!(got == expected, "{} of {}", got.len(), expected.len());
-        assert!(got_by_them == sent, "{} of {}", got_by_them.len(), sent.len());
+        assert!(
+            got_by_them == sent,
+            "{} of {}",
+            got_by_them.len(),
+            sent.len()
+        );
     }
 });

@@ -14,7 +14,9 @@ fuzz_target!(|data: &[u8]| {
     let mut bytes = data.to_vec();
     let _ = Packet::parse(&bytes, false);
     finish_packet(&mut bytes, 0);
-    let Ok(packet) = Packet::parse(&bytes, false) else { return };
+    let Ok(packet) = Packet::parse(&bytes, false) else {
+        return;
+    };
     for chunk in packet.chunks() {
         match chunk {
             Chunk::Sack(sack) => {

@@ -33,7 +33,10 @@ fuzz_target!(|input: Input| {
     let mut now = Instant::now();
     let mut rng = StdRng::seed_from_u64(1);
     let mut end = |role, interleaving| {
-        let mut config = Config { role, ..Config::default() };
+        let mut config = Config {
+            role,
+            ..Config::default()
+        };
         config.association.interleaving = interleaving;
         // Corruption is found by the checksum.
         config.association.zero_checksum = false;
@@ -41,7 +44,10 @@ fuzz_target!(|input: Input| {
         config.association.max_init_retransmissions = None;
         Endpoint::new(config, now, &mut rng)
     };
-    let mut ends = [end(Role::Client, input.interleaving.0), end(Role::Server, input.interleaving.1)];
+    let mut ends = [
+        end(Role::Client, input.interleaving.0),
+        end(Role::Server, input.interleaving.1),
+    ];
     ends[0].connect(now);
     if input.both_connect {
         ends[1].connect(now);
@@ -55,7 +61,9 @@ fuzz_target!(|input: Input| {
         let side = usize::from(*side);
         let data = vec![index as u8; usize::from(*len)];
         if let Some(id) = channel[side]
-            && ends[side].send(now, id, Message::Binary(data.clone().into())).is_ok()
+            && ends[side]
+                .send(now, id, Message::Binary(data.clone().into()))
+                .is_ok()
         {
             sent[side].push(data);
         }
@@ -108,8 +116,16 @@ fuzz_target!(|input: Input| {
         }
         for end in &mut ends {
             end.handle_timeout(now);
-            assert!(end.poll_timeout().is_none_or(|at| at > now), "a stuck timer");
+            assert!(
+                end.poll_timeout().is_none_or(|at| at > now),
+                "a stuck timer"
+            );
         }
     }
-    assert!(got == sent, "{:?} of {:?}", got.map(|g| g.len()), sent.map(|s| s.len()));
+    assert!(
+        got == sent,
+        "{:?} of {:?}",
+        got.map(|g| g.len()),
+        sent.map(|s| s.len())
+    );
 });

@@ -21,7 +21,11 @@ fn packets(framing: Framing, pieces: &[&[u8]]) -> (Vec<Vec<u8>>, bool) {
 }
 
 fuzz_target!(|input: (bool, Vec<Vec<u8>>)| {
-    let framing = if input.0 { Framing::Turn } else { Framing::Rfc4571 };
+    let framing = if input.0 {
+        Framing::Turn
+    } else {
+        Framing::Rfc4571
+    };
     let pieces: Vec<&[u8]> = input.1.iter().map(Vec::as_slice).collect();
     let whole = pieces.concat();
     assert_eq!(packets(framing, &pieces), packets(framing, &[&whole]));

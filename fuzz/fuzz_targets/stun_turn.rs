@@ -73,7 +73,8 @@ impl World {
                     self.relays.push(relay);
                     let port = 50_000 + 2 * (relay.index() as u16 % 1000);
                     let at = |port| SocketAddr::from(([203, 0, 113, 1], port));
-                    self.server.relay_opened(self.now, relay, at(port), Some(at(port + 1)));
+                    self.server
+                        .relay_opened(self.now, relay, at(port), Some(at(port + 1)));
                 }
                 Event::CloseRelay(relay) => self.relays.retain(|r| *r != relay),
                 _ => {}
@@ -86,11 +87,15 @@ impl World {
     }
 
     fn deliver(&mut self) {
-        let Some((to_server, octets)) = self.wire.pop_front() else { return };
+        let Some((to_server, octets)) = self.wire.pop_front() else {
+            return;
+        };
         if to_server {
-            self.server.handle_input(self.now, self.tuple, &octets, &mut self.users);
+            self.server
+                .handle_input(self.now, self.tuple, &octets, &mut self.users);
         } else {
-            self.client.handle_input(self.now, self.tuple.local, &octets);
+            self.client
+                .handle_input(self.now, self.tuple.local, &octets);
         }
     }
 
@@ -160,7 +165,9 @@ fuzz_target!(|case: Case| {
     } else if case.even {
         config = config.port(Port::EvenAndReserveNext);
     }
-    let settings = server::Config::new("fuzz").families(true, true).mobility(true);
+    let settings = server::Config::new("fuzz")
+        .families(true, true)
+        .mobility(true);
     let mut world = World {
         now,
         client: Client::new(config, now, &mut StdRng::seed_from_u64(1)),
@@ -183,7 +190,9 @@ fuzz_target!(|case: Case| {
     world.wire.clear();
     for _ in 0..20_000 {
         let next = [world.client.poll_timeout(), world.server.poll_timeout()];
-        let Some(next) = next.into_iter().flatten().min() else { break };
+        let Some(next) = next.into_iter().flatten().min() else {
+            break;
+        };
         world.now = world.now.max(next);
         world.settle();
         world.wire.clear();
