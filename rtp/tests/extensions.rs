@@ -203,6 +203,10 @@ fn layer_allocations_follow_the_drawing() {
     want.extend_from_slice(&[0x01, 0x3f, 0, 159, 30, 0xff, 0xff, 0x7f, 0xff, 30]);
     check(&allocation, &want);
     check(&VideoLayersAllocation::new(0, 1, &[]).unwrap(), &[0]);
+    // However the absence of layers is written, it is the same nothing.
+    let nothing = VideoLayersAllocation::new(0, 1, &[]);
+    assert_eq!(VideoLayersAllocation::new(2, 3, &[]), nothing);
+    assert_eq!(VideoLayersAllocation::parse(&[0x40, 0]).ok(), nothing.ok());
     let unordered = [layer(0, 1, &[1], None), layer(0, 0, &[1], None)];
     assert!(VideoLayersAllocation::new(0, 1, &unordered).is_err());
 }

@@ -40,7 +40,7 @@ pub struct VideoLayersAllocation {
 
 impl VideoLayersAllocation {
     /// An allocation sent on the stream `stream_index` of `streams`, with layers in ascending order
-    /// of stream and spatial layer. No layers at all: nothing is sent.
+    /// of stream and spatial layer. No layers at all: nothing is sent, on stream 0 of 1.
     ///
     /// # Errors
     /// [`WriteError`] when an index or count is out of range, the order is wrong, or only some of
@@ -69,11 +69,22 @@ impl VideoLayersAllocation {
         if resolutions != 0 && resolutions != layers.len() {
             return Err(WriteError::Field("resolution"));
         }
+        if layers.is_empty() {
+            return Ok(Self::nothing());
+        }
         Ok(Self {
             stream_index,
             streams,
             layers: ShortList::from_slice(layers)?,
         })
+    }
+
+    /// Nothing is sent: the one octet that says so has no place for streams.
+    fn nothing() -> Self {
+        Self {
+            streams: 1,
+            ..Self::default()
+        }
     }
 
     /// Index of the stream that this was sent on.
@@ -119,10 +130,7 @@ impl Extension<'_> for VideoLayersAllocation {
         require(value.len(), 1)?;
         // A single zero octet: nothing is sent on this stream.
         if value == [0] {
-            return Ok(Self {
-                streams: 1,
-                ..Self::default()
-            });
+            return Ok(Self::nothing());
         }
         let first = u8_at(value, 0);
         let streams = ((first >> 4) & 3) + 1;
@@ -167,6 +175,9 @@ impl Extension<'_> for VideoLayersAllocation {
             out.push(layer).map_err(|_| ParseError::Count(16))?;
         }
         let mut layers = out;
+        if layers.is_empty() {
+            return Ok(Self::nothing());
+        }
         if at < value.len() {
             let mut with_sizes = ShortList::new();
             require(value.len(), at + layers.len() * 5)?;
