@@ -6,7 +6,9 @@ if ! command -v chromium >/dev/null; then
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq && apt-get install -y -qq chromium >/dev/null
 fi
-(cd interop/browser && [ -d node_modules/playwright-core ] || npm install --no-audit --no-fund --no-save --silent --prefix interop/browser)
+if [ ! -d interop/browser/node_modules/playwright-core ]; then
+  npm install --prefix interop/browser --no-audit --no-fund --no-save --no-package-lock --silent
+fi
 cargo build --release --quiet -p tincan-peer --examples
 export TINCAN_EXAMPLES="${CARGO_TARGET_DIR:-target}/release/examples"
 exec node interop/browser/run.mjs "$@"
