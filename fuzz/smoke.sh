@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds all fuzz targets and runs each on its corpus for a few seconds, or for as long as one likes:
 #   bash fuzz/smoke.sh [SECONDS] [TARGET...]
+# The seed is 1 unless TINCAN_FUZZ_SEED says otherwise, so that a short run is the same run everywhere.
 # Prints executions a second and coverage for each; ends with an error when something was found.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -24,7 +25,7 @@ for target in "${targets[@]}"; do
   [ -f "dictionaries/$target.dict" ] && dictionary=("-dict=dictionaries/$target.dict")
   log=$(mktemp)
   if cargo +nightly fuzz run "$target" "corpus/$target" "${seeds[@]}" -- -max_total_time="$seconds" \
-    -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 "${dictionary[@]}" >"$log" 2>&1; then
+    -seed="${TINCAN_FUZZ_SEED:-1}" -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 "${dictionary[@]}" >"$log" 2>&1; then
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
     coverage=$(grep -o 'cov: [0-9]*' "$log" | tail -1)

@@ -178,3 +178,14 @@ fn browsers_parameters_are_written_as_they_were() {
     }
     assert!(seen > 500);
 }
+
+/// Found by fuzzing: nothing but white space after the name is no attributes, and reads back as it was written.
+#[test]
+fn an_extmap_with_trailing_white_space_has_no_attributes() {
+    let read: tincan_sdp::ExtMap = "5 urn:x\t\t".parse().unwrap();
+    assert_eq!(read.attributes, None);
+    assert_eq!(
+        read.to_string().parse::<tincan_sdp::ExtMap>().unwrap(),
+        read
+    );
+}

@@ -467,7 +467,8 @@ impl Grammar for ExtMap {
             Some(scan.rest().trim_ascii_end().to_owned())
         } else {
             None
-        };
+        }
+        .filter(|attributes: &String| !attributes.is_empty());
         Ok(Self {
             id,
             direction,
