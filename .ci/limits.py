@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-CRATES = ["sdp", "stun", "ice", "dtls", "srtp", "rtp", "sctp", "peer"]
+CRATES = ["sdp", "stun", "ice", "dtls", "srtp", "rtp", "sctp", "peer", "capture"]
 CONSTANT = re.compile(r"pub(?:\(crate\))? const (\w+): [^=]+ = (.*);$")
 BEGIN = "<!-- limits: made by .ci/limits.py -->\n"
 END = "<!-- end of limits -->\n"
