@@ -83,5 +83,7 @@ pub use error::{DescriptionFault, Error, ErrorKind, Side};
 pub use event::{Event, IceCandidateError};
 pub use packet::RtpPacket;
 pub use stats::StatsReport;
+#[cfg(feature = "capture")]
+pub use tincan_capture as capture;
 pub use tincan_rtp::extension::ExtensionKind;
 pub use types::*;

@@ -67,3 +67,12 @@ pub const MAX_QUEUED_EVENTS: usize = 8_192;
 
 /// Peers in one demultiplexer: the ufrag table costs about 100 bytes each.
 pub const MAX_DEMUX_ROUTES: usize = 1 << 20;
+
+/// Bytes of DTLS secrets that wait to be written into a recording: a handshake logs about 900.
+pub const MAX_LOGGED_SECRETS: usize = 16_384;
+
+/// Bytes of a log of events, 1 GiB: the far side can make events.
+pub const MAX_LOG_BYTES: u64 = 1 << 30;
+
+/// How often a log of events has statistics.
+pub const LOG_STATS_INTERVAL: Duration = Duration::from_secs(1);

@@ -39,6 +39,13 @@ pub(super) struct Path {
 }
 
 impl Agent {
+    /// Whether this is the connection or path to one of the agent's TURN servers.
+    #[must_use]
+    pub fn is_server(&self, source: Source) -> bool {
+        let (local, remote) = (normalise(source.local), normalise(source.remote));
+        self.relays.find(source.transport, local, remote).is_some()
+    }
+
     /// Takes a datagram, or one message of a TCP connection without its
     /// length (RFC 4571). Never fails: what is wrong is counted and dropped.
     pub fn handle_input(&mut self, now: Instant, source: Source, datagram: &[u8]) -> Input {

@@ -1,6 +1,7 @@
 //! What the far side does: everything comes back.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tincan_peer::driver::{DataChannel, Events, Peer, PeerEvent, RemoteTrack};
 use tincan_peer::{
@@ -59,6 +60,14 @@ impl FarSide {
             )
         })?;
         let (peer, events) = app.driver.peer(app.configuration.clone()).await?;
+        if let Some(folder) = &app.record {
+            let number = app.recorded.fetch_add(1, Ordering::Relaxed);
+            if let Err(error) =
+                crate::recording::record(&peer, folder, &format!("demo-{number}")).await
+            {
+                eprintln!("can't record into {}: {error}", folder.display());
+            }
+        }
         Ok(Self {
             peer,
             events,

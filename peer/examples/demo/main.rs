@@ -14,6 +14,8 @@
 
 mod echo;
 mod offer;
+#[path = "../shared/recording.rs"]
+mod recording;
 mod reply;
 #[path = "../shared/mod.rs"]
 mod shared;
@@ -22,7 +24,9 @@ mod whip;
 mod ws;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -47,11 +51,15 @@ struct App {
     sessions: Arc<Semaphore>,
     studio: Arc<studio::Studio>,
     resources: Arc<whip::Resources>,
+    /// Where connections are recorded.
+    record: Option<Arc<Path>>,
+    recorded: Arc<AtomicUsize>,
 }
 
 struct Arguments {
     listen: SocketAddr,
     udp: Vec<SocketAddr>,
+    record: Option<PathBuf>,
 }
 
 fn arguments() -> Result<Arguments, lexopt::Error> {
@@ -59,17 +67,21 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
     let mut arguments = Arguments {
         listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
         udp: Vec::new(),
+        record: None,
     };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("listen") => arguments.listen = parser.value()?.parse()?,
             Long("udp") => arguments.udp.push(parser.value()?.parse()?),
+            Long("record") => arguments.record = Some(parser.value()?.into()),
             Short('h') | Long("help") => {
                 println!(
-                    "demo [--listen ADDR:PORT] [--udp ADDR:PORT]...\n\n\
+                    "demo [--listen ADDR:PORT] [--udp ADDR:PORT]... [--record FOLDER]\n\n\
                      --listen  where the page and the signalling are served (default 127.0.0.1:8080)\n\
-                     --udp     a UDP address for media and data (default: all interfaces, any port)"
+                     --udp     a UDP address for media and data (default: all interfaces, any port)\n\
+                     --record  write a recording for Wireshark (secrets inside) and a log of events of each\n\
+                     \x20         connection there"
                 );
                 std::process::exit(0);
             }
@@ -100,6 +112,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         sessions: Arc::new(Semaphore::new(MAX_SESSIONS)),
         studio: Arc::default(),
         resources: Arc::default(),
+        record: arguments.record.map(Arc::from),
+        recorded: Arc::default(),
     };
     let driver = tokio::spawn(driver.run());
     let stop = async move {

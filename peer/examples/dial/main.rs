@@ -10,7 +10,10 @@
 //! exit code is 0 when everything was as it should be; what was not stands in `"failed"`.
 
 mod media;
+#[path = "../shared/recording.rs"]
+mod recording;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rand::{Rng, RngExt, SeedableRng};
@@ -39,6 +42,7 @@ struct Arguments {
     bulk: usize,
     seconds: u64,
     patience: Duration,
+    record: Option<PathBuf>,
 }
 
 fn arguments() -> Result<Arguments, lexopt::Error> {
@@ -49,6 +53,7 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
         bulk: 16 << 20,
         seconds: 5,
         patience: Duration::from_secs(30),
+        record: None,
     };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
@@ -60,14 +65,16 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
             Long("patience") => {
                 arguments.patience = Duration::from_secs(parser.value()?.parse()?);
             }
+            Long("record") => arguments.record = Some(parser.value()?.into()),
             Short('h') | Long("help") => {
                 println!(
                     "dial --url http://HOST:PORT/offer [--messages N] [--bulk BYTES] [--seconds N] \
-                     [--patience SECONDS]\n\n\
+                     [--patience SECONDS] [--record FOLDER]\n\n\
                      --messages  text and binary messages, of each so many (default 100)\n\
                      --bulk      bytes of bulk data (default 16777216)\n\
                      --seconds   how long sound and pictures are sent (default 5)\n\
-                     --patience  how long any one step may take (default 30)"
+                     --patience  how long any one step may take (default 30)\n\
+                     --record    write dial.pcapng (for Wireshark, secrets inside) and dial.sqlog there"
                 );
                 std::process::exit(0);
             }
@@ -114,6 +121,9 @@ async fn run(
     let handle: DriverHandle = driver.handle();
     let driver = tokio::spawn(driver.run());
     let (peer, mut events) = handle.peer(Configuration::default()).await?;
+    if let Some(folder) = &arguments.record {
+        recording::record(&peer, folder, "dial").await?;
+    }
 
     let reliable = peer
         .create_data_channel("ordered", DataChannelInit::default())

@@ -47,6 +47,16 @@ impl PeerConnection {
         if self.jsep.state() == SignalingState::Closed {
             return;
         }
+        let _entered = self.taps.enter(now);
+        if self.taps.records() {
+            let framed = self.transport.is_framed(&received);
+            self.taps.arriving(&received, &datagram, framed);
+        }
+        self.take_datagram(now, received, datagram);
+        self.taps.arrived();
+    }
+
+    fn take_datagram(&mut self, now: Instant, received: Received, datagram: BytesMut) {
         match self
             .transport
             .handle_input(now, received, datagram, &mut self.rng)
@@ -97,6 +107,20 @@ impl PeerConnection {
     /// Appends up to `max_datagrams` datagrams for one destination to `out`; `None` when there is nothing to send now.
     /// All but the last have the same length, the last none longer.
     pub fn poll_transmit(
+        &mut self,
+        now: Instant,
+        out: &mut Vec<u8>,
+        max_datagrams: usize,
+    ) -> Option<Transmit> {
+        let _entered = self.taps.enter(now);
+        let start = out.len();
+        let transmit = self.poll_any(now, out, max_datagrams)?;
+        self.taps
+            .leaving(&transmit, out.get(start..).unwrap_or_default());
+        Some(transmit)
+    }
+
+    fn poll_any(
         &mut self,
         now: Instant,
         out: &mut Vec<u8>,
@@ -259,12 +283,21 @@ impl PeerConnection {
         if self.jsep.state() == SignalingState::Closed {
             return;
         }
+        let _entered = self.taps.enter(now);
         if let Some(media) = &mut self.media {
             media.poll_tones(&mut self.events);
         }
         self.transport.handle_timeout(now);
         self.channels.handle_timeout(now);
         self.after_input(now);
+        self.log_stats_when_due();
+    }
+
+    fn log_stats_when_due(&mut self) {
+        #[cfg(feature = "qlog")]
+        if self.taps.wants_stats(crate::limits::LOG_STATS_INTERVAL) {
+            self.log_stats();
+        }
     }
 
     /// Bytes of one SCTP packet so that the datagram around it has at most `max_datagram`.

@@ -5,13 +5,19 @@
 //! - `channels`: data channels over SCTP;
 //! - `io`: datagrams and time, in and out;
 //! - `states`: the W3C's aggregate states; `report`: statistics;
+//! - `taps`: what watches; `recording`: pcapng; `log`: events as JSON;
 //! - `tracks`: transceivers, RTP in and out.
 
 mod channels;
 mod io;
+#[cfg(feature = "qlog")]
+mod log;
 mod negotiation;
+#[cfg(feature = "capture")]
+mod recording;
 mod report;
 mod states;
+mod taps;
 mod tracks;
 mod transport;
 
@@ -38,6 +44,7 @@ use channels::Channels;
 use io::Held;
 use negotiation::Signalling;
 use states::States;
+use taps::Taps;
 use transport::Transport;
 
 /// One end of a connection (`RTCPeerConnection`), without I/O.
@@ -53,6 +60,7 @@ pub struct PeerConnection {
     /// Made with the first negotiated transceiver: many connections carry data only.
     media: Option<Box<Media>>,
     held: Held,
+    taps: Taps,
     started: Instant,
     addresses: Vec<LocalAddress>,
 }
@@ -94,7 +102,7 @@ impl PeerConnection {
             &mut rng,
         );
         let agent = ice::Agent::new(ice_config(&config), now, &mut rng);
-        let dtls = dtls_config(&config)?;
+        let dtls = dtls_config(&config, None)?;
         let signalling = Signalling::new(&mut rng);
         let channels = Channels::new(config.max_buffered_amount);
         Ok(PeerConnection {
@@ -107,6 +115,7 @@ impl PeerConnection {
             channels,
             media: None,
             held: Held::default(),
+            taps: Taps::new(now),
             started: now,
             addresses: Vec::new(),
             config,
@@ -154,7 +163,14 @@ impl PeerConnection {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front()?;
+        self.taps.event(&event, &self.transport);
+        Some(event)
+    }
+
+    /// Puts everything that this connection tells `tracing` into a span of the caller's; without one it is told without.
+    pub fn set_span(&mut self, span: tracing::Span) {
+        self.taps.set_span(span);
     }
 
     /// `createDataChannel`.
@@ -261,7 +277,10 @@ fn ice_config(config: &Configuration) -> ice::Config {
     out
 }
 
-fn dtls_config(config: &Configuration) -> Result<Arc<dtls::Config>, Error> {
+fn dtls_config(
+    config: &Configuration,
+    key_log: Option<Arc<dyn dtls::rustls::KeyLog>>,
+) -> Result<Arc<dtls::Config>, Error> {
     let layer = |e: dtls::Error| Error::Layer {
         layer: "dtls",
         reason: e.to_string(),
@@ -281,6 +300,9 @@ fn dtls_config(config: &Configuration) -> Result<Arc<dtls::Config>, Error> {
     };
     if let Some(certificate) = config.certificates.first() {
         builder = builder.certificate(certificate.inner.certificate.clone());
+    }
+    if let Some(key_log) = key_log {
+        builder = builder.key_log(key_log);
     }
     builder.build().map_err(layer)
 }

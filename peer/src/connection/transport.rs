@@ -154,6 +154,22 @@ impl Transport {
         self.plan.as_ref().map(|p| p.role)
     }
 
+    /// Another configuration for DTLS connections to come.
+    #[cfg(feature = "capture")]
+    pub(super) fn set_config(&mut self, config: Arc<dtls::Config>) {
+        self.config = config;
+    }
+
+    /// Whether what comes this way had a length in front (RFC 4571): TCP, but not from a TURN server.
+    pub(super) fn is_framed(&self, received: &Received) -> bool {
+        received.transport == Protocol::Tcp
+            && !self.agent.is_server(ice::Source {
+                local: received.local,
+                remote: received.remote,
+                transport: ice::Transport::Tcp,
+            })
+    }
+
     pub(super) fn dtls(&self) -> Option<&dtls::Connection> {
         self.dtls.as_deref()
     }
