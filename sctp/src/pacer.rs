@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// absorbed by any queue worth the name.
 const BURST_TIME: Duration = Duration::from_millis(2);
 
+/// But never more than this part of a round trip: on a short path 2 ms are several of them.
+const BURST_SHARE: u32 = 4;
+
 /// The least burst in packets.
 const BURST_PACKETS: usize = 10;
 
@@ -38,7 +41,7 @@ impl Pacer {
         let Some(rate) = rate.filter(|rate| *rate > 0.0 && rtt >= MIN_RTT) else {
             return Ok(());
         };
-        let burst = (rate * BURST_TIME.as_secs_f64()).max((BURST_PACKETS * mtu) as f64);
+        let burst = (rate * BURST_TIME.min(rtt / BURST_SHARE).as_secs_f64()).max((BURST_PACKETS * mtu) as f64);
         let passed = now.saturating_duration_since(self.filled_at).as_secs_f64();
         self.octets = (self.octets + passed * rate).min(burst);
         self.filled_at = now;

@@ -4,6 +4,12 @@ use std::time::{Duration, Instant};
 
 use crate::limits::{MIN_RTT_WINDOW, RTO_MAX_BACKOFF};
 
+/// What the timeout is at least above the smoothed round-trip time: the peer may hold an
+/// acknowledgement back for 200 ms (RFC 9260 §6.2), and behind a queue that stays full the
+/// variance falls to nothing, so that a retransmission would time out just before it is
+/// acknowledged.
+const LEAST_MARGIN: Duration = Duration::from_millis(200);
+
 #[derive(Clone, Debug)]
 pub(crate) struct RttEstimator {
     smoothed: Option<Duration>,
@@ -68,7 +74,7 @@ impl RttEstimator {
     pub(crate) fn timeout(&self) -> Duration {
         let base = match self.smoothed {
             None => self.initial,
-            Some(srtt) => srtt + self.variance * 4,
+            Some(srtt) => srtt + (self.variance * 4).max(LEAST_MARGIN),
         };
         let base = base.clamp(self.floor, self.ceiling);
         (base * (1 << self.backoff.min(RTO_MAX_BACKOFF))).min(self.ceiling)
@@ -96,6 +102,16 @@ mod tests {
         assert_eq!(rtt.smoothed(), Some(MS * 110));
         // RTTVAR = 3/4 · 50 + 1/4 · 80
         assert_eq!(rtt.variance, Duration::from_micros(57_500));
+    }
+
+    #[test]
+    fn a_steady_round_trip_leaves_room_for_a_delayed_acknowledgement() {
+        let now = Instant::now();
+        let mut rtt = RttEstimator::new(MS * 1000, MS * 250, MS * 60_000);
+        for _ in 0..100 {
+            rtt.sample(now, MS * 450);
+        }
+        assert_eq!(rtt.timeout(), MS * 650);
     }
 
     #[test]

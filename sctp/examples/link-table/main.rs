@@ -84,6 +84,24 @@ impl Link {
         simulation.add_peer(a, Node::new(kind, Work::Send, SEED, now, from, to));
         simulation.add_peer(b, Node::new(kind, Work::Receive, SEED + 1, now, to, from));
         let (start, measured) = self.times();
+        if std::env::args().any(|a| a == "trace") {
+            let step = Duration::from_secs_f64(self.rtt_ms / 1e3).max(Duration::from_millis(100));
+            let mut last = 0;
+            let mut at = Duration::ZERO;
+            while at < start + measured {
+                simulation.run_for(step);
+                at += step;
+                let received = simulation.peers()[1].received();
+                let rate = (received - last) as f64 * 8.0 / step.as_secs_f64() / 1e6;
+                last = received;
+                println!(
+                    "{:7.2} s {rate:8.1} Mbit/s {}",
+                    at.as_secs_f64(),
+                    simulation.peers()[0].line()
+                );
+            }
+            return 0.0;
+        }
         simulation.run_for(start);
         let before = simulation.peers()[1].received();
         simulation.run_for(measured);

@@ -106,6 +106,27 @@ impl Node {
         }
     }
 
+    /// The sender's state in a line.
+    pub(crate) fn line(&self) -> String {
+        let Machine::Ours { endpoint, .. } = &self.machine else {
+            return String::new();
+        };
+        let s = endpoint.stats();
+        format!(
+            "window {:6.2} MB, in flight {:6.2} MB, {:5} chunks, peer window {:6.2} MB, rtt {:5.1} ms, \
+             {} sent again, {} events, {} timeouts, {} spurious",
+            s.congestion_window as f64 / 1e6,
+            s.bytes_in_flight as f64 / 1e6,
+            s.chunks_outstanding,
+            s.peer_window as f64 / 1e6,
+            s.smoothed_rtt.unwrap_or_default().as_secs_f64() * 1e3,
+            s.counters.retransmissions,
+            s.counters.congestion_events,
+            s.counters.timeouts,
+            s.counters.spurious_losses,
+        )
+    }
+
     fn go_on(&mut self, now: Instant) {
         match &mut self.machine {
             Machine::Ours { endpoint, channel } => {

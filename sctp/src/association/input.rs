@@ -321,6 +321,8 @@ impl Association {
         self.counters.spurious_losses += u64::from(acked.spurious);
         if let Some(rtt) = acked.rtt {
             self.rtt.sample(now, rtt);
+            self.outstanding
+                .set_least_rtt(self.rtt.minimum().unwrap_or_default());
         }
         let progress = acked.octets > 0 || acked.advanced;
         if progress {

@@ -219,7 +219,7 @@ impl Association {
             return true;
         }
         let lost = self.outstanding.has_lost();
-        if !lost && !self.send.has_sendable() {
+        if !lost && !self.send.has_sendable() && self.outstanding.next_unsure().is_none() {
             self.note_app_limited();
             return false;
         }
@@ -261,6 +261,7 @@ impl Association {
         let flags = if probe { FLAG_IMMEDIATE } else { 0 };
         self.write_retransmissions(now, start, packet, exempt, out);
         self.write_new(now, start, packet, exempt, flags, out);
+        self.write_unsure(now, start, packet, out);
         if probe && out.len() == before {
             let fits = self
                 .outstanding
@@ -307,6 +308,24 @@ impl Association {
                 self.counters.retransmissions += 1;
             } else {
                 // Its time was over: it was given up instead.
+                self.drop_cut_short();
+                self.due.forward |= self.outstanding.forward_point().is_some();
+            }
+        }
+    }
+
+    /// What the SACKs cannot tell of goes again when nothing better may: the receiver's window
+    /// is full, or there is nothing new.
+    fn write_unsure(&mut self, now: Instant, start: usize, packet: u64, out: &mut Vec<u8>) {
+        while let Some(size) = self.outstanding.next_unsure() {
+            if self.outstanding.in_flight() >= self.congestion.window()
+                || (size > self.room(start, out) && out.len() > start + COMMON_HEADER_LEN)
+            {
+                break;
+            }
+            if self.outstanding.send_unsure(now, packet, out) {
+                self.counters.retransmissions += 1;
+            } else {
                 self.drop_cut_short();
                 self.due.forward |= self.outstanding.forward_point().is_some();
             }
@@ -372,12 +391,12 @@ impl Association {
                     self.due.forward = true;
                 }
                 Taken::Nothing => {
-                    // The receiver's window, not the application, may have stopped it; either
-                    // way it is not the congestion window that limits.
-                    if !self.send.has_sendable() || window < full {
+                    // When the receiver's window stopped it, the congestion window is not what
+                    // limits; but what arrives still says what the path carries.
+                    if !self.send.has_sendable() {
                         self.note_app_limited();
                     } else {
-                        self.app_limited = false;
+                        self.app_limited = window < full;
                     }
                     break;
                 }

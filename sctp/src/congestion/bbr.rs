@@ -32,6 +32,10 @@ const MIN_RTT_AGE: Duration = Duration::from_secs(10);
 const PROBE_RTT_TIME: Duration = Duration::from_millis(200);
 /// The share of the bandwidth-delay product that stays in flight meanwhile.
 const PROBE_RTT_SHARE: f64 = 0.5;
+/// A measurement this close to the least one (one part in so many) shows that the queue is empty
+/// from time to time: the least one is as good as measured again. It saves most of the pauses
+/// that would cost a long path its rate.
+const MIN_RTT_SLACK: u32 = 32;
 /// Packets always allowed.
 const LEAST_PACKETS: f64 = 4.0;
 
@@ -93,6 +97,7 @@ pub struct Bbr {
     mode: Mode,
     window: f64,
     rate: MaxFilter,
+    /// Rounds while the rate was looked for: it is not forgotten while it is held down.
     round: u64,
     round_end: u64,
     round_began: bool,
@@ -101,6 +106,8 @@ pub struct Bbr {
     filled: bool,
     /// Octets delivered and lost when the round began.
     at_round: (u64, u64),
+    /// The window before the least round-trip time was looked for.
+    prior_window: f64,
     min_rtt: Option<(Duration, Instant)>,
 }
 
@@ -119,6 +126,7 @@ impl Bbr {
             full_rounds: 0,
             filled: false,
             at_round: (0, 0),
+            prior_window: 0.0,
             min_rtt: None,
         }
     }
@@ -140,24 +148,27 @@ impl Bbr {
 
     fn measure(&mut self, ack: &Ack) {
         self.round_began = false;
+        let held_down = matches!(self.mode, Mode::ProbeRtt { .. });
         if let Some(sample) = ack.rate {
             if sample.prior_delivered >= self.round_end {
                 self.round_end = ack.delivered;
-                self.round += 1;
+                self.round += u64::from(!held_down);
                 self.round_began = true;
             }
             // Acknowledgements in a bunch would show more than the path carries.
             let interval = sample.interval.max(ack.min_rtt).as_secs_f64();
             if interval > 0.0 {
                 let rate = sample.delivered as f64 / interval;
-                if !sample.inflated && (!sample.app_limited || rate >= self.rate.get()) {
+                let low = held_down || sample.app_limited;
+                if !sample.inflated && (!low || rate >= self.rate.get()) {
                     self.rate.update(self.round, rate);
                 }
             }
         }
         if let Some(rtt) = ack.rtt {
             match self.min_rtt {
-                Some((least, _)) if rtt > least => {}
+                Some((least, _)) if rtt > least + least / MIN_RTT_SLACK => {}
+                Some((least, _)) if rtt > least => self.min_rtt = Some((least, ack.now)),
                 _ => self.min_rtt = Some((rtt, ack.now)),
             }
         }
@@ -170,11 +181,15 @@ impl Bbr {
         let (delivered, lost) = self.at_round;
         let (delivered, lost) = ((ack.delivered - delivered) as f64, (ack.lost - lost) as f64);
         self.at_round = (ack.delivered, ack.lost);
-        if self.filled || ack.rate.is_some_and(|r| r.app_limited) {
+        if self.filled {
             return;
         }
+        // Also when the receiver's window has stopped the sender, as it does after such a loss.
         if lost > STARTUP_LOSS * (lost + delivered) {
             self.filled = true;
+            return;
+        }
+        if ack.rate.is_some_and(|r| r.app_limited) {
             return;
         }
         let rate = self.rate.get();
@@ -233,9 +248,7 @@ impl Bbr {
             Mode::ProbeRtt {
                 until: None,
                 was_starting,
-            } if (ack.in_flight as f64)
-                <= (product * PROBE_RTT_SHARE).max(LEAST_PACKETS * self.mtu) =>
-            {
+            } if (ack.in_flight as f64) <= self.window => {
                 let until = Some(ack.now + PROBE_RTT_TIME.max(ack.min_rtt));
                 self.mode = Mode::ProbeRtt {
                     until,
@@ -251,6 +264,7 @@ impl Bbr {
                 if let Some((_, at)) = &mut self.min_rtt {
                     *at = ack.now;
                 }
+                self.window = self.window.max(self.prior_window);
                 self.mode = if was_starting {
                     Mode::Startup
                 } else {
@@ -262,6 +276,8 @@ impl Bbr {
             }
             Mode::ProbeRtt { .. } => {}
             _ if old => {
+                self.prior_window = self.window;
+                self.window = self.window.min(self.held_down(product));
                 self.mode = Mode::ProbeRtt {
                     until: None,
                     was_starting: !self.filled,
@@ -269,6 +285,11 @@ impl Bbr {
             }
             _ => {}
         }
+    }
+
+    /// The window while the least round-trip time is looked for.
+    fn held_down(&self, product: f64) -> f64 {
+        (product * PROBE_RTT_SHARE).max(LEAST_PACKETS * self.mtu)
     }
 
     fn set_window(&mut self, ack: &Ack) {
@@ -280,7 +301,10 @@ impl Bbr {
         let target = match self.mode {
             Mode::Startup | Mode::Drain => product * STARTUP_WINDOW_GAIN,
             Mode::ProbeBandwidth { .. } => product * WINDOW_GAIN,
-            Mode::ProbeRtt { .. } => product * PROBE_RTT_SHARE,
+            Mode::ProbeRtt { .. } => {
+                self.window = self.window.min(self.held_down(product));
+                return;
+            }
         };
         // Small products need room for what acknowledgements hold back.
         let target = (target + 3.0 * self.mtu).max(least);
@@ -289,7 +313,6 @@ impl Bbr {
             // It never shrinks while starting, and grows as long as it is the limit.
             Mode::Startup if self.window < target => grown,
             Mode::Startup => self.window,
-            Mode::ProbeRtt { .. } => target.min(self.window).max(least),
             _ => grown.min(target).max(least),
         };
     }

@@ -148,6 +148,8 @@ pub(crate) struct Outstanding {
     order: VecDeque<(u64, u64)>,
     /// The same of chunks in [`State::Untold`].
     untold: VecDeque<(u64, u64)>,
+    /// Those of them that were sent once only.
+    unsure: VecDeque<(u64, u64)>,
     /// The front of the ring was sent again.
     front_sent_again: bool,
     packets: VecDeque<SentPacket>,
@@ -167,6 +169,9 @@ pub(crate) struct Outstanding {
     unacked_payload: usize,
     delivered: u64,
     delivered_at: Instant,
+    /// When the SACK came that is being taken in, and the least round-trip time before it.
+    sack_at: Instant,
+    least_rtt: Duration,
     lost_octets: u64,
     /// RFC 3758's Advanced.Peer.Ack.Point.
     advanced: u64,
@@ -188,6 +193,7 @@ impl Outstanding {
             lost: BinaryHeap::new(),
             order: VecDeque::new(),
             untold: VecDeque::new(),
+            unsure: VecDeque::new(),
             front_sent_again: false,
             packets: VecDeque::new(),
             packet_base: 1,
@@ -199,6 +205,8 @@ impl Outstanding {
             unacked_payload: 0,
             delivered: 0,
             delivered_at: now,
+            sack_at: now,
+            least_rtt: Duration::ZERO,
             lost_octets: 0,
             advanced: base - 1,
             abandoned_chunks: 0,
@@ -354,6 +362,44 @@ impl Outstanding {
         self.send_again(tsn, packet, out)
     }
 
+    /// Octets that the next chunk takes of which the SACKs have no room to tell whether it
+    /// arrived, and which was sent once only.
+    pub(crate) fn next_unsure(&mut self) -> Option<usize> {
+        while let Some(&(number, tsn)) = self.unsure.front() {
+            if self.is_at(tsn, number, State::Untold) {
+                let header = self.header();
+                return self.get(tsn).map(|chunk| chunk.size(header));
+            }
+            self.unsure.pop_front();
+        }
+        None
+    }
+
+    /// Appends that chunk, if it is not out of time by now.
+    ///
+    /// A SACK holds some hundred gap blocks. Once a queue that overflowed has dropped thousands
+    /// of packets, each round trip tells of the lowest hundreds only: repairing just these leaves
+    /// the path idle for dozens of round trips while the receiver's window is full of the rest.
+    pub(crate) fn send_unsure(&mut self, now: Instant, packet: u64, out: &mut Vec<u8>) -> bool {
+        if self.next_unsure().is_none() {
+            return false;
+        }
+        let Some((_, tsn)) = self.unsure.pop_front() else {
+            return false;
+        };
+        if self.get(tsn).is_some_and(|c| c.effort.expired(now)) {
+            self.abandon(tsn);
+            return false;
+        }
+        self.send_again(tsn, packet, out)
+    }
+
+    /// The least round-trip time seen: what acknowledges a retransmission sooner acknowledges the
+    /// first sending of it.
+    pub(crate) fn set_least_rtt(&mut self, rtt: Duration) {
+        self.least_rtt = rtt;
+    }
+
     /// Appends the chunk with the highest TSN that is in flight: the probe of RFC 8985 §7.3.
     pub(crate) fn probe(&mut self, packet: u64, out: &mut Vec<u8>) -> bool {
         let position = self.ring.iter().rposition(|c| c.state == State::InFlight);
@@ -411,6 +457,7 @@ impl Outstanding {
             return Err(BadSack::NeverSent);
         }
         let mut acked = Acked::default();
+        self.sack_at = now;
         self.acknowledge_through(cumulative, &mut acked);
         self.acknowledge_gaps(cumulative, sack, &mut acked);
         if self.ring.front().is_some_and(|c| c.state == State::Acked) {
@@ -432,6 +479,7 @@ impl Outstanding {
             return Err(BadSack::NeverSent);
         }
         let mut acked = Acked::default();
+        self.sack_at = now;
         self.acknowledge_through(cumulative, &mut acked);
         self.finish_ack(now, &mut acked);
         Ok(acked)
@@ -509,6 +557,10 @@ impl Outstanding {
             }
             _ => {
                 if let Some(packet) = self.packet(chunk.packet) {
+                    let passed = self.sack_at.saturating_duration_since(packet.at);
+                    if chunk.sent_times > 1 && passed < self.least_rtt {
+                        return;
+                    }
                     acked.newest = Some((chunk.packet, packet.at));
                     acked.rtt = (chunk.sent_times == 1).then_some(Duration::ZERO);
                 }
@@ -676,8 +728,12 @@ impl Outstanding {
         };
         chunk.state = State::Untold;
         let size = chunk.size(header);
+        let once = chunk.sent_times == 1;
         self.in_flight -= size;
         self.untold.push_back((number, tsn));
+        if once {
+            self.unsure.push_back((number, tsn));
+        }
     }
 
     fn mark_lost(&mut self, tsn: u64, losses: &mut Losses) {
