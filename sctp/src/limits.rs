@@ -54,6 +54,9 @@ pub const MAX_MTU: usize = 65_000;
 /// Stale or repeated re-configuration requests are answered from memory; nothing else is kept.
 pub const RECONFIG_MEMORY: usize = 2;
 
+/// Streams whose reset is asked of the peer at once: what one request holds, about.
+pub const MAX_INCOMING_WANTED: usize = 512;
+
 /// Longest label and longest protocol of a data channel, in octets: the field has 16 bits
 /// (RFC 8832 §5.1).
 pub const MAX_LABEL: usize = 65_535;

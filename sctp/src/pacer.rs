@@ -41,7 +41,8 @@ impl Pacer {
         let Some(rate) = rate.filter(|rate| *rate > 0.0 && rtt >= MIN_RTT) else {
             return Ok(());
         };
-        let burst = (rate * BURST_TIME.min(rtt / BURST_SHARE).as_secs_f64()).max((BURST_PACKETS * mtu) as f64);
+        let burst = (rate * BURST_TIME.min(rtt / BURST_SHARE).as_secs_f64())
+            .max((BURST_PACKETS * mtu) as f64);
         let passed = now.saturating_duration_since(self.filled_at).as_secs_f64();
         self.octets = (self.octets + passed * rate).min(burst);
         self.filled_at = now;

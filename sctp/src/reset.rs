@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::limits::RECONFIG_MEMORY;
+use crate::limits::{MAX_INCOMING_WANTED, RECONFIG_MEMORY};
 use crate::wire::{ChunkWriter, Reconfig, ReconfigResult, chunk_type, padded, parameter_type};
 
 /// A request of ours that waits for its response.
@@ -19,9 +19,27 @@ enum RequestKind {
         last_tsn: u32,
         response: u32,
     },
+    Incoming {
+        streams: Vec<u16>,
+    },
     AddOutgoing {
         count: u16,
     },
+}
+
+/// A TSN reset's answer (§4.4): the TSN with which its sender goes on, and its receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FreshTsns {
+    pub(crate) sender: u32,
+    pub(crate) receiver: u32,
+}
+
+/// What a request came to.
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    number: u32,
+    result: ReconfigResult,
+    tsns: Option<FreshTsns>,
 }
 
 /// A peer's request to reset its outgoing streams that waits for data (§5.2.2 E2).
@@ -45,8 +63,10 @@ pub(crate) enum Action {
     IncomingAdded(u16),
     /// We may send on this many more streams.
     OutgoingAdded(u16),
-    /// Our request to add streams was refused.
-    AddRefused,
+    /// Our request to add streams, or to have the peer reset some, was refused or is settled.
+    RequestSettled,
+    /// All numbers begin anew; the peer's TSNs with this one.
+    RestartNumbers(u32),
 }
 
 #[derive(Debug)]
@@ -57,14 +77,16 @@ pub(crate) struct Reset {
     request_due: bool,
     /// Streams to be reset once what they have queued is sent.
     waiting: VecDeque<u16>,
+    /// Streams that the peer is to reset.
+    incoming: Vec<u16>,
     /// The peer's request that the next outgoing reset answers.
     answers: Option<u32>,
     add: u16,
     expected: u32,
-    last: VecDeque<(u32, ReconfigResult)>,
+    last: VecDeque<Answer>,
     deferred: Option<Deferred>,
     /// Responses to be written.
-    responses: VecDeque<(u32, ReconfigResult)>,
+    responses: VecDeque<Answer>,
 }
 
 impl Reset {
@@ -74,6 +96,7 @@ impl Reset {
             request: None,
             request_due: false,
             waiting: VecDeque::new(),
+            incoming: Vec::new(),
             answers: None,
             add: 0,
             expected: peer_initial_tsn,
@@ -88,13 +111,20 @@ impl Reset {
         self.waiting.push_back(stream);
     }
 
+    /// Asks for the reset of a stream of the peer's.
+    pub(crate) fn want_incoming(&mut self, stream: u16) {
+        if !self.incoming.contains(&stream) && self.incoming.len() < MAX_INCOMING_WANTED {
+            self.incoming.push(stream);
+        }
+    }
+
     /// Asks for more outgoing streams.
     pub(crate) fn want_streams(&mut self, count: u16) {
         self.add = self.add.saturating_add(count);
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty() || self.add > 0
+        !self.waiting.is_empty() || !self.incoming.is_empty() || self.add > 0
     }
 
     /// Makes a request of what can be asked now. `is_drained` says whether a stream has nothing
@@ -129,6 +159,11 @@ impl Reset {
                 last_tsn: next_tsn.wrapping_sub(1),
                 response,
             }
+        } else if !self.incoming.is_empty() {
+            let most = most.min(self.incoming.len());
+            RequestKind::Incoming {
+                streams: self.incoming.drain(..most).collect(),
+            }
         } else if self.add > 0 {
             RequestKind::AddOutgoing {
                 count: std::mem::take(&mut self.add),
@@ -157,10 +192,14 @@ impl Reset {
         if let Some(request) = self.request.as_ref().filter(|_| self.request_due) {
             return match &request.kind {
                 RequestKind::Outgoing { streams, .. } => padded(4 + 16 + streams.len() * 2),
+                RequestKind::Incoming { streams } => padded(4 + 8 + streams.len() * 2),
                 RequestKind::AddOutgoing { .. } => 16,
             };
         }
-        16
+        match self.responses.front() {
+            Some(Answer { tsns: Some(_), .. }) => 24,
+            _ => 16,
+        }
     }
 
     /// Appends one chunk; true when it was a request, whose timer must run.
@@ -180,6 +219,12 @@ impl Reset {
                     }
                     parameter_type::OUTGOING_RESET
                 }
+                RequestKind::Incoming { streams } => {
+                    for stream in streams {
+                        value.extend_from_slice(&stream.to_be_bytes());
+                    }
+                    parameter_type::INCOMING_RESET
+                }
                 RequestKind::AddOutgoing { count } => {
                     value.extend_from_slice(&count.to_be_bytes());
                     value.extend_from_slice(&[0, 0]);
@@ -192,9 +237,13 @@ impl Reset {
             self.request_due = false;
             return true;
         }
-        if let Some((number, result)) = self.responses.pop_front() {
-            let mut value = number.to_be_bytes().to_vec();
-            value.extend_from_slice(&result.to_wire().to_be_bytes());
+        if let Some(answer) = self.responses.pop_front() {
+            let mut value = answer.number.to_be_bytes().to_vec();
+            value.extend_from_slice(&answer.result.to_wire().to_be_bytes());
+            if let Some(tsns) = answer.tsns {
+                value.extend_from_slice(&tsns.sender.to_be_bytes());
+                value.extend_from_slice(&tsns.receiver.to_be_bytes());
+            }
             ChunkWriter::new(out, chunk_type::RE_CONFIG, 0)
                 .parameter(parameter_type::RECONFIG_RESPONSE, &value)
                 .finish();
@@ -203,25 +252,41 @@ impl Reset {
     }
 
     fn respond(&mut self, number: u32, result: ReconfigResult) {
-        self.responses.retain(|(n, _)| *n != number);
+        self.answer(Answer {
+            number,
+            result,
+            tsns: None,
+        });
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        self.responses.retain(|a| a.number != answer.number);
         if self.responses.len() < RECONFIG_MEMORY {
-            self.responses.push_back((number, result));
+            self.responses.push_back(answer);
         }
     }
 
     fn settle(&mut self, number: u32, result: ReconfigResult) {
-        self.last.retain(|(n, _)| *n != number);
+        self.settle_with(Answer {
+            number,
+            result,
+            tsns: None,
+        });
+    }
+
+    fn settle_with(&mut self, answer: Answer) {
+        self.last.retain(|a| a.number != answer.number);
         if self.last.len() >= RECONFIG_MEMORY {
             self.last.pop_front();
         }
-        self.last.push_back((number, result));
-        self.respond(number, result);
+        self.last.push_back(answer);
+        self.answer(answer);
     }
 
     /// A request's number: whether it is the next one. Others are answered here (§5.2.1).
     fn is_next(&mut self, number: u32) -> bool {
-        if let Some((_, result)) = self.last.iter().find(|(n, _)| *n == number).copied() {
-            self.respond(number, result);
+        if let Some(answer) = self.last.iter().find(|a| a.number == number).copied() {
+            self.answer(answer);
             return false;
         }
         if number != self.expected {
@@ -231,12 +296,14 @@ impl Reset {
         true
     }
 
-    /// Takes in a parameter. `cumulative` is what has been received; `unwrap` widens a TSN.
+    /// Takes in a parameter. `cumulative` is what has been received; `unwrap` widens a TSN;
+    /// `fresh` are the TSNs with which both could begin anew, unless something is on its way.
     pub(crate) fn handle(
         &mut self,
         parameter: &Reconfig<'_>,
         cumulative: u64,
         unwrap: impl Fn(u32) -> u64,
+        fresh: Option<FreshTsns>,
     ) -> Option<Action> {
         match *parameter {
             Reconfig::OutgoingReset {
@@ -246,9 +313,12 @@ impl Reset {
                 response,
             } => {
                 let mut action = None;
-                // It may answer an incoming-reset request; we make none, so `response` says
-                // nothing to us.
-                let _ = response;
+                let answered = self.request.as_ref().is_some_and(|r| {
+                    r.number == response && matches!(r.kind, RequestKind::Incoming { .. })
+                });
+                if answered {
+                    self.finish_request();
+                }
                 if self.deferred.is_some() && request == self.expected {
                     // One at a time (§5.2.1): the one that waits for data is not to be lost.
                     self.respond(request, ReconfigResult::AlreadyInProgress);
@@ -285,11 +355,25 @@ impl Reset {
                 Some(Action::ResetOutgoing(streams))
             }
             Reconfig::TsnReset { request } => {
-                if self.is_next(request) {
-                    self.expected = self.expected.wrapping_add(1);
-                    self.settle(request, ReconfigResult::Denied);
+                if !self.is_next(request) {
+                    return None;
                 }
-                None
+                if self.request.is_some() || self.deferred.is_some() {
+                    self.respond(request, ReconfigResult::AlreadyInProgress);
+                    return None;
+                }
+                let Some(tsns) = fresh else {
+                    // Asked again with the same number, until nothing is on its way.
+                    self.respond(request, ReconfigResult::InProgress);
+                    return None;
+                };
+                self.expected = self.expected.wrapping_add(1);
+                self.settle_with(Answer {
+                    number: request,
+                    result: ReconfigResult::Performed,
+                    tsns: Some(tsns),
+                });
+                Some(Action::RestartNumbers(tsns.receiver))
             }
             Reconfig::AddOutgoing { request, count } => {
                 if !self.is_next(request) {
@@ -317,16 +401,26 @@ impl Reset {
         {
             return None;
         }
-        let request = self.request.take()?;
-        self.request_due = false;
-        self.next_request = self.next_request.wrapping_add(1);
-        match request.kind {
+        match self.finish_request()? {
             RequestKind::Outgoing { streams, .. } => Some(Action::OutgoingDone(streams, result)),
             RequestKind::AddOutgoing { count } => Some(match result {
                 ReconfigResult::Performed => Action::OutgoingAdded(count),
-                _ => Action::AddRefused,
+                _ => Action::RequestSettled,
             }),
+            RequestKind::Incoming { .. } => Some(Action::RequestSettled),
         }
+    }
+
+    fn finish_request(&mut self) -> Option<RequestKind> {
+        let request = self.request.take()?;
+        self.request_due = false;
+        self.next_request = self.next_request.wrapping_add(1);
+        Some(request.kind)
+    }
+
+    /// Whether a request of ours waits for its response.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.request.is_some()
     }
 
     /// The data that a deferred reset waited for may have come (§5.2.2 E3).

@@ -46,6 +46,8 @@ pub struct Counters {
     pub timeouts: u64,
     /// Tail-loss probes sent.
     pub tail_probes: u64,
+    /// Losses that only a tail probe's acknowledgement told of.
+    pub tail_losses: u64,
     /// Congestion events: losses and marks that reduced the window.
     pub congestion_events: u64,
     /// Losses that turned out not to be.

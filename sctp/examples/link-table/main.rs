@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release -p tincan-sctp --example link-table            # a table of 32 links
 //! cargo run --release -p tincan-sctp --example link-table -- all     # all 128
-//! cargo run --release -p tincan-sctp --example link-table -- 100 100 0.01 1   # one link (add: bbr detail)
+//! cargo run --release -p tincan-sctp --example link-table -- 100 100 0.01 1   # one link (add: bbr, detail, trace)
 //! ```
 //!
 //! Every column of a line runs on the same link with the same seed: ours with each congestion

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{Association, Ecn, Event, State};
-use crate::acknowledgement::Arrival;
+use crate::acknowledgement::{Acknowledger, Arrival};
 use crate::congestion::{Ack, CongestionControl};
 use crate::error::{CloseReason, Violation};
 use crate::limits::{MAX_FORWARD_JUMP, MAX_HEARTBEAT_INFO, MAX_QUEUED_REPLIES};
 use crate::outstanding::{Acked, BadSack};
-use crate::reset::Action;
+use crate::reset::{Action, FreshTsns};
 use crate::serial::unwrap32;
 use crate::timers::Timer;
 use crate::wire::{
@@ -81,7 +81,7 @@ impl Association {
                 let _ = self.acks.packet_received(true);
                 self.due.shutdown = true;
             }
-            self.after_cumulative(now);
+            self.after_cumulative();
         }
     }
 
@@ -141,7 +141,7 @@ impl Association {
                 }
             }
             Chunk::Reconfig(parameters) => self.on_reconfig(now, *parameters),
-            Chunk::ForwardTsn(forward) => self.on_forward(now, forward, notes),
+            Chunk::ForwardTsn(forward) => self.on_forward(forward, notes),
             Chunk::Ecne(tsn) => self.on_ecn_echo(now, *tsn),
             Chunk::Cwr(_) => self.due.ecne = None,
             Chunk::Pad => {}
@@ -264,9 +264,9 @@ impl Association {
     }
 
     /// The cumulative TSN may have moved: a deferred reset may have its turn.
-    fn after_cumulative(&mut self, now: Instant) {
+    fn after_cumulative(&mut self) {
         if let Some(action) = self.reset.on_cumulative(self.acks.cumulative()) {
-            self.act(now, action);
+            self.act(action);
         }
     }
 
@@ -357,6 +357,15 @@ impl Association {
                 self.arm_tail_probe(now);
             }
         }
+        if let Some(packet) = acked.repaired
+            && self.loss.is_new_event(packet, next_packet)
+        {
+            // RFC 8985 §7.4: the probe hid the loss, not its cause.
+            self.counters.congestion_events += 1;
+            self.counters.tail_losses += 1;
+            self.congestion
+                .on_congestion(now, self.outstanding.in_flight());
+        }
         self.detect_losses(now);
         self.after_outstanding(now);
     }
@@ -428,7 +437,7 @@ impl Association {
         }
     }
 
-    fn on_forward(&mut self, now: Instant, forward: &ForwardTsn<'_>, notes: &mut Notes) {
+    fn on_forward(&mut self, forward: &ForwardTsn<'_>, notes: &mut Notes) {
         if !self.receives_data() {
             self.counters.chunks_ignored += 1;
             return;
@@ -454,7 +463,7 @@ impl Association {
         let skipped = forward.skipped().filter(|s| s.stream < inbound);
         self.reassembly
             .forward(cumulative, skipped, &mut self.events);
-        self.after_cumulative(now);
+        self.after_cumulative();
     }
 
     fn on_heartbeat(&mut self, info: &[u8]) {
@@ -509,17 +518,27 @@ impl Association {
                 continue;
             };
             let cumulative = self.acks.cumulative();
+            let quiet =
+                self.outstanding.is_empty() && self.send.bytes() == 0 && self.writing.is_none();
+            // RFC 6525 §5.2.4: 2^31 beyond what came, and where we are.
+            let fresh = quiet.then(|| FreshTsns {
+                sender: self.outstanding.next_tsn() as u32,
+                receiver: (cumulative as u32).wrapping_add(1).wrapping_add(1 << 31),
+            });
             let acks = &self.acks;
-            let action = self
-                .reset
-                .handle(&parameter, cumulative, |tsn| acks.unwrap(tsn));
+            let unwrap = |tsn| acks.unwrap(tsn);
+            let action = self.reset.handle(&parameter, cumulative, unwrap, fresh);
             if let Some(action) = action {
-                self.act(now, action);
+                self.act(action);
+            }
+            if !self.reset.is_asking() {
+                self.timers.stop(Timer::Reconfiguration);
+                self.request_reset(now);
             }
         }
     }
 
-    fn act(&mut self, now: Instant, action: Action) {
+    fn act(&mut self, action: Action) {
         match action {
             Action::ResetIncoming(streams) => {
                 let all = streams.is_empty();
@@ -533,11 +552,7 @@ impl Association {
                     self.events.push_back(Event::IncomingReset { stream });
                 }
             }
-            Action::OutgoingDone(streams, result) => {
-                self.timers.stop(Timer::Reconfiguration);
-                self.settle_reset(streams, result);
-                self.request_reset(now);
-            }
+            Action::OutgoingDone(streams, result) => self.settle_reset(streams, result),
             Action::ResetOutgoing(streams) => {
                 for stream in streams {
                     self.events.push_back(Event::ResetRequested { stream });
@@ -551,17 +566,19 @@ impl Association {
                 });
             }
             Action::OutgoingAdded(count) => {
-                self.timers.stop(Timer::Reconfiguration);
                 self.outbound_streams = self.outbound_streams.saturating_add(count);
                 self.events.push_back(Event::StreamsAdded {
                     outbound: self.outbound_streams,
                     inbound: self.inbound_streams,
                 });
-                self.request_reset(now);
             }
-            Action::AddRefused => {
-                self.timers.stop(Timer::Reconfiguration);
-                self.request_reset(now);
+            Action::RequestSettled => {}
+            Action::RestartNumbers(peer_tsn) => {
+                self.reassembly.clear(&mut self.events);
+                self.acks = Acknowledger::new(peer_tsn);
+                self.timers.stop(Timer::Acknowledgement);
+                self.send.restart_all();
+                self.events.push_back(Event::NumbersReset);
             }
         }
     }

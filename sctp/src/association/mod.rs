@@ -84,6 +84,8 @@ pub enum Event {
         /// The stream.
         stream: u16,
     },
+    /// The peer had all numbers begin anew, TSNs too (RFC 6525 §5.2.4): nothing was on its way.
+    NumbersReset,
     /// The peer asks us to reset our outgoing stream (RFC 6525 §4.2). The answer is up to the
     /// application: [`Association::reset_stream`].
     ResetRequested {
@@ -142,6 +144,10 @@ pub struct Transmit {
     pub len: usize,
     /// How to mark it.
     pub ecn: Ecn,
+    /// It holds data that was cut before the path shrank, and a fragment cannot be cut again: IP
+    /// has to fragment this datagram (RFC 9260 §6.9), so it must leave without "don't fragment".
+    /// Happens only after a black hole, when [`Config::max_mtu`] asked for a search.
+    pub oversized: bool,
 }
 
 /// Where an association is in its life (RFC 9260 §4).
@@ -523,6 +529,20 @@ impl Association {
         }
         self.send.pause(stream);
         self.reset.want(stream);
+        self.request_reset(now);
+        Ok(())
+    }
+
+    /// Asks the peer to reset its outgoing stream (RFC 6525 §5.1.3): it may refuse.
+    /// [`Event::IncomingReset`] tells that it did it.
+    pub fn request_peer_reset(&mut self, now: Instant, stream: u16) -> Result<(), SendError> {
+        if stream >= self.inbound_streams {
+            return Err(SendError::NoSuchStream);
+        }
+        if self.state != State::Established || !self.features.reconfig {
+            return Err(SendError::Closed);
+        }
+        self.reset.want_incoming(stream);
         self.request_reset(now);
         Ok(())
     }

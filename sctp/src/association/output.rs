@@ -20,8 +20,8 @@ use crate::wire::{
 const LEAST_SACK: usize = 16;
 
 impl Association {
-    /// The most octets that one [`poll_transmit`](Self::poll_transmit) appends in its usual
-    /// course. Data that was cut for a larger path before the path shrank may exceed it.
+    /// The most octets that one [`poll_transmit`](Self::poll_transmit) appends, as long as the
+    /// path does not shrink: see [`Transmit::oversized`].
     pub fn max_packet(&self) -> usize {
         self.config.max_mtu.max(self.path.current())
     }
@@ -30,6 +30,7 @@ impl Association {
     pub fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Transmit> {
         let start = out.len();
         let mut ecn = Ecn::NotEct;
+        let mut probes = false;
         if let Some((tag, chunk)) = self.due.alone.pop_front() {
             self.begin(out, tag);
             out.extend_from_slice(&chunk);
@@ -66,11 +67,13 @@ impl Association {
                     ChunkWriter::new(out, chunk_type::COOKIE_ECHO, 0)
                         .bytes(&cookie)
                         .finish();
+                    self.write_early_data(now, start, out);
                     finish_packet(out, start);
                 }
                 _ => {
                     self.begin(out, self.peer?.tag);
                     if std::mem::take(&mut self.due.path_probe) {
+                        probes = true;
                         self.write_path_probe(now, start, out);
                     } else if self.bundle(now, start, out) && self.features.ecn {
                         ecn = Ecn::Ect0;
@@ -88,7 +91,12 @@ impl Association {
         let len = out.len() - start;
         self.counters.packets_sent += 1;
         self.counters.bytes_sent += len as u64;
-        Some(Transmit { len, ecn })
+        let oversized = !probes && len > self.path.current();
+        Some(Transmit {
+            len,
+            ecn,
+            oversized,
+        })
     }
 
     fn begin(&self, out: &mut Vec<u8>, verification_tag: u32) {
@@ -250,6 +258,19 @@ impl Association {
         }
     }
 
+    /// Data may ride with COOKIE ECHO, and with nothing else until it is answered
+    /// (RFC 9260 §5.1 C).
+    fn write_early_data(&mut self, now: Instant, start: usize, out: &mut Vec<u8>) {
+        // When this is a repetition, what rode with the last one went down with it.
+        let _ = self.outstanding.all_lost();
+        if self.outstanding.has_lost() || self.send.has_sendable() {
+            self.write_data(now, start, out);
+        }
+        // The handshake's timer repeats both.
+        self.timers.stop(Timer::Retransmission);
+        self.timers.stop(Timer::TailProbe);
+    }
+
     /// Appends retransmissions, then new data. True when anything was appended.
     #[inline]
     fn write_data(&mut self, now: Instant, start: usize, out: &mut Vec<u8>) -> bool {
@@ -267,7 +288,7 @@ impl Association {
                 .outstanding
                 .probe_size()
                 .is_some_and(|s| s <= self.room(start, out) || before == start + COMMON_HEADER_LEN);
-            if fits && self.outstanding.probe(packet, out) {
+            if fits && self.outstanding.probe(now, packet, out) {
                 self.counters.retransmissions += 1;
             }
         }

@@ -275,6 +275,11 @@ impl Association {
         if !self.features.forward_tsn {
             self.send.forget_efforts();
         }
+        for stream in self.send.streams() {
+            if stream >= self.outbound_streams {
+                self.send.remove(stream);
+            }
+        }
     }
 
     fn establish(&mut self, now: Instant) {
@@ -290,10 +295,10 @@ impl Association {
             self.schedule_path_mtu(now, true);
         }
         self.events.push_back(Event::Connected);
-        for stream in self.send.streams() {
-            if stream >= self.outbound_streams {
-                self.send.remove(stream);
-            }
+        if !self.outstanding.is_empty() {
+            // What went along with COOKIE ECHO.
+            self.timers
+                .set(Timer::Retransmission, now + self.rtt.timeout());
         }
         self.request_reset(now);
     }

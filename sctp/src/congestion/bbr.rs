@@ -32,10 +32,12 @@ const MIN_RTT_AGE: Duration = Duration::from_secs(10);
 const PROBE_RTT_TIME: Duration = Duration::from_millis(200);
 /// The share of the bandwidth-delay product that stays in flight meanwhile.
 const PROBE_RTT_SHARE: f64 = 0.5;
-/// A measurement this close to the least one (one part in so many) shows that the queue is empty
-/// from time to time: the least one is as good as measured again. It saves most of the pauses
-/// that would cost a long path its rate.
-const MIN_RTT_SLACK: u32 = 32;
+/// A measurement this close to the least one (one part in so many, and the time of the packets
+/// that are always let out) shows that the queue is empty from time to time: the least one is as
+/// good as measured again. It saves most of the pauses that would cost a long path its rate.
+const MIN_RTT_SLACK: f64 = 32.0;
+/// Packets that may be in flight beyond any bound: they serve delayed acknowledgements.
+const SPARE_PACKETS: f64 = 3.0;
 /// Packets always allowed.
 const LEAST_PACKETS: f64 = 4.0;
 
@@ -166,8 +168,14 @@ impl Bbr {
             }
         }
         if let Some(rtt) = ack.rtt {
+            let slack = match (self.min_rtt, self.rate.get()) {
+                (Some((least, _)), rate) if rate > 0.0 => {
+                    least.as_secs_f64() / MIN_RTT_SLACK + SPARE_PACKETS * self.mtu / rate
+                }
+                _ => 0.0,
+            };
             match self.min_rtt {
-                Some((least, _)) if rtt > least + least / MIN_RTT_SLACK => {}
+                Some((least, _)) if rtt.as_secs_f64() > least.as_secs_f64() + slack => {}
                 Some((least, _)) if rtt > least => self.min_rtt = Some((least, ack.now)),
                 _ => self.min_rtt = Some((rtt, ack.now)),
             }
@@ -307,7 +315,7 @@ impl Bbr {
             }
         };
         // Small products need room for what acknowledgements hold back.
-        let target = (target + 3.0 * self.mtu).max(least);
+        let target = (target + SPARE_PACKETS * self.mtu).max(least);
         let grown = self.window + ack.acked as f64;
         self.window = match self.mode {
             // It never shrinks while starting, and grows as long as it is the limit.

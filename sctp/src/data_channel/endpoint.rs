@@ -424,7 +424,7 @@ impl Endpoint {
                 }
                 self.finish_close(stream);
             }
-            association::Event::StreamsAdded { .. } => {}
+            association::Event::StreamsAdded { .. } | association::Event::NumbersReset => {}
             association::Event::BufferedAmountLow { stream } => {
                 if self.channels.get(stream).is_some() {
                     self.events.push_back(Event::BufferedAmountLow {

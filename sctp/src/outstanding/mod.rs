@@ -4,6 +4,7 @@
 //! blocks, not the chunks in flight; losses are found in the order of sending, each chunk once.
 
 mod partial;
+mod told;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -12,8 +13,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::send_queue::{Effort, OutFragment};
-use crate::serial::{first, unwrap32};
-use crate::wire::{DATA_HEADER_LEN, DataHeader, FLAG_UNORDERED, I_DATA_HEADER_LEN, Sack, padded};
+use crate::serial::first;
+use crate::wire::{DATA_HEADER_LEN, DataHeader, FLAG_UNORDERED, I_DATA_HEADER_LEN, padded};
 
 /// A SACK with fewer gap blocks tells of all that was received; one with more may have left some
 /// out: dcSCTP reports 20, others what a packet holds.
@@ -71,7 +72,19 @@ struct SentPacket {
     /// Octets that had been delivered, and when, as this one left: for the delivery rate.
     delivered: u64,
     delivered_at: Instant,
+    /// When the packet had left that was acknowledged last as this one left.
+    acked_left_at: Instant,
     app_limited: bool,
+}
+
+/// A retransmission that asks whether the last packets arrived (RFC 8985 §7.3).
+#[derive(Clone, Copy, Debug)]
+struct TailProbe {
+    tsn: u64,
+    at: Instant,
+    /// The packet that carried the chunk first, and the one that carries it now.
+    first: u64,
+    again: u64,
 }
 
 /// The rate at which data arrived, over about one round trip.
@@ -103,6 +116,8 @@ pub(crate) struct Acked {
     pub(crate) rtt: Option<Duration>,
     /// That packet's number and time of sending.
     pub(crate) newest: Option<(u64, Instant)>,
+    /// A tail probe repaired the loss of this packet: nothing else will tell of it.
+    pub(crate) repaired: Option<u64>,
     /// A chunk that had been sent once was acknowledged after chunks that were sent later.
     pub(crate) reordered: bool,
     /// Chunks marked lost arrived nevertheless before they were sent again.
@@ -169,6 +184,9 @@ pub(crate) struct Outstanding {
     unacked_payload: usize,
     delivered: u64,
     delivered_at: Instant,
+    /// When the packet had left that was acknowledged last.
+    acked_left_at: Instant,
+    tail_probe: Option<TailProbe>,
     /// When the SACK came that is being taken in, and the least round-trip time before it.
     sack_at: Instant,
     least_rtt: Duration,
@@ -205,6 +223,8 @@ impl Outstanding {
             unacked_payload: 0,
             delivered: 0,
             delivered_at: now,
+            acked_left_at: now,
+            tail_probe: None,
             sack_at: now,
             least_rtt: Duration::ZERO,
             lost_octets: 0,
@@ -288,11 +308,13 @@ impl Outstanding {
         if self.in_flight == 0 {
             // Idle time is not delivery time.
             self.delivered_at = now;
+            self.acked_left_at = now;
         }
         self.packets.push_back(SentPacket {
             at: now,
             delivered: self.delivered,
             delivered_at: self.delivered_at,
+            acked_left_at: self.acked_left_at,
             app_limited,
         });
         self.next_packet() - 1
@@ -401,7 +423,7 @@ impl Outstanding {
     }
 
     /// Appends the chunk with the highest TSN that is in flight: the probe of RFC 8985 §7.3.
-    pub(crate) fn probe(&mut self, packet: u64, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn probe(&mut self, now: Instant, packet: u64, out: &mut Vec<u8>) -> bool {
         let position = self.ring.iter().rposition(|c| c.state == State::InFlight);
         let Some(position) = position else {
             return false;
@@ -410,6 +432,12 @@ impl Outstanding {
         let header = self.header();
         if let Some(chunk) = self.ring.get(position) {
             self.in_flight -= chunk.size(header);
+            self.tail_probe = Some(TailProbe {
+                tsn,
+                at: now,
+                first: chunk.packet,
+                again: packet,
+            });
         }
         self.send_again(tsn, packet, out)
     }
@@ -447,225 +475,9 @@ impl Outstanding {
         true
     }
 
-    /// Takes in a SACK.
-    pub(crate) fn on_sack(&mut self, now: Instant, sack: &Sack<'_>) -> Result<Acked, BadSack> {
-        let cumulative = unwrap32(self.cumulative(), sack.cumulative);
-        if cumulative < self.cumulative() {
-            return Err(BadSack::Stale);
-        }
-        if cumulative >= self.next_tsn() {
-            return Err(BadSack::NeverSent);
-        }
-        let mut acked = Acked::default();
-        self.sack_at = now;
-        self.acknowledge_through(cumulative, &mut acked);
-        self.acknowledge_gaps(cumulative, sack, &mut acked);
-        if self.ring.front().is_some_and(|c| c.state == State::Acked) {
-            // The cumulative TSN stops before what was reported: it was taken back.
-            acked.reneged = true;
-            self.unacknowledge();
-        }
-        self.finish_ack(now, &mut acked);
-        Ok(acked)
-    }
-
-    /// Takes in the cumulative TSN of a SHUTDOWN (RFC 9260 §9.2).
-    pub(crate) fn on_cumulative(&mut self, now: Instant, tsn: u32) -> Result<Acked, BadSack> {
-        let cumulative = unwrap32(self.cumulative(), tsn);
-        if cumulative < self.cumulative() {
-            return Err(BadSack::Stale);
-        }
-        if cumulative >= self.next_tsn() {
-            return Err(BadSack::NeverSent);
-        }
-        let mut acked = Acked::default();
-        self.sack_at = now;
-        self.acknowledge_through(cumulative, &mut acked);
-        self.finish_ack(now, &mut acked);
-        Ok(acked)
-    }
-
-    fn finish_ack(&mut self, now: Instant, acked: &mut Acked) {
-        if acked.octets > 0 {
-            self.delivered += acked.octets as u64;
-            self.delivered_at = now;
-        }
-        if let Some((number, at)) = acked.newest {
-            if let Some(packet) = self.packet(number) {
-                acked.rtt = acked.rtt.map(|_| now.saturating_duration_since(at));
-                let interval = now.saturating_duration_since(packet.delivered_at);
-                acked.rate = Some(RateSample {
-                    delivered: self.delivered - packet.delivered,
-                    interval,
-                    app_limited: packet.app_limited,
-                    inflated: number < self.late_before,
-                    prior_delivered: packet.delivered,
-                });
-            }
-            self.newest_acked = self.newest_acked.max(number);
-        }
-        self.forget_packets();
-        self.advance();
-    }
-
     fn packet(&self, number: u64) -> Option<&SentPacket> {
         self.packets
             .get(usize::try_from(number.checked_sub(self.packet_base)?).ok()?)
-    }
-
-    fn acknowledge_through(&mut self, cumulative: u64, acked: &mut Acked) {
-        let header = self.header();
-        while self.base <= cumulative {
-            let Some(chunk) = self.ring.pop_front() else {
-                break;
-            };
-            self.base += 1;
-            acked.advanced = true;
-            match chunk.state {
-                State::Acked => {}
-                State::Abandoned => self.abandoned_chunks -= 1,
-                State::InFlight | State::Untold | State::Lost => {
-                    match chunk.state {
-                        State::InFlight => self.in_flight -= chunk.size(header),
-                        State::Lost => acked.spurious += 1,
-                        _ => {}
-                    }
-                    self.unacked_payload -= chunk.data.len();
-                    self.note_newest(&chunk, acked);
-                    acked.octets += chunk.size(header);
-                }
-            }
-        }
-        let passed = self.acked.partition_point(|(_, last)| *last <= cumulative);
-        self.acked.drain(..passed);
-        if let Some(run) = self.acked.first_mut() {
-            run.0 = run.0.max(cumulative + 1);
-        }
-    }
-
-    fn note_newest(&self, chunk: &OutChunk, acked: &mut Acked) {
-        if chunk.sent_times == 1 && chunk.packet < self.newest_acked {
-            acked.reordered = true;
-        }
-        match acked.newest {
-            Some((number, _)) if chunk.packet < number => {}
-            Some((number, at)) if chunk.packet == number => {
-                if chunk.sent_times > 1 {
-                    acked.rtt = None;
-                }
-                acked.newest = Some((number, at));
-            }
-            _ => {
-                if let Some(packet) = self.packet(chunk.packet) {
-                    let passed = self.sack_at.saturating_duration_since(packet.at);
-                    if chunk.sent_times > 1 && passed < self.least_rtt {
-                        return;
-                    }
-                    acked.newest = Some((chunk.packet, packet.at));
-                    acked.rtt = (chunk.sent_times == 1).then_some(Duration::ZERO);
-                }
-            }
-        }
-    }
-
-    /// Merges the SACK's gap blocks into the known runs; marks only what is new.
-    fn acknowledge_gaps(&mut self, cumulative: u64, sack: &Sack<'_>, acked: &mut Acked) {
-        let mut known = std::mem::take(&mut self.acked);
-        let mut merged = std::mem::take(&mut self.scratch);
-        merged.clear();
-        let mut old = known.iter().copied().peekable();
-        let mut floor = cumulative;
-        let mut blocks = 0;
-        for (from, to) in sack.gaps() {
-            blocks += 1;
-            let (from, to) = (cumulative + u64::from(from), cumulative + u64::from(to));
-            if to >= self.next_tsn() {
-                acked.never_sent = true;
-                continue;
-            }
-            if from > to || from <= floor {
-                // Out of order or overlapping: what it adds will be reported again in order.
-                continue;
-            }
-            floor = to;
-            let mut at = from;
-            while let Some(&(first, last)) = old.peek() {
-                if first > to {
-                    break;
-                }
-                if last < at {
-                    join(&mut merged, (first, last));
-                    old.next();
-                    continue;
-                }
-                for tsn in at..first.max(at) {
-                    self.acknowledge_one(tsn, acked);
-                }
-                at = at.max(last + 1);
-                if last > to {
-                    break;
-                }
-                join(&mut merged, (first, last));
-                old.next();
-            }
-            for tsn in at..=to {
-                self.acknowledge_one(tsn, acked);
-            }
-            join(&mut merged, (from, to));
-        }
-        for run in old {
-            join(&mut merged, run);
-        }
-        let may_be_cut = blocks >= FEW_BLOCKS && blocks >= self.most_blocks;
-        self.most_blocks = self.most_blocks.max(blocks);
-        self.told_through = if may_be_cut { floor } else { u64::MAX };
-        if may_be_cut {
-            self.late_before = self.next_packet();
-        }
-        known.clear();
-        self.scratch = known;
-        self.acked = merged;
-    }
-
-    fn acknowledge_one(&mut self, tsn: u64, acked: &mut Acked) {
-        let header = self.header();
-        let Some(chunk) = self.get_mut(tsn) else {
-            return;
-        };
-        let was = chunk.state;
-        let (size, payload) = (chunk.size(header), chunk.data.len());
-        match was {
-            State::InFlight => self.in_flight -= size,
-            State::Lost => acked.spurious += 1,
-            State::Untold => {}
-            State::Acked | State::Abandoned => return,
-        }
-        self.unacked_payload -= payload;
-        acked.octets += size;
-        if let Some(chunk) = self.get_mut(tsn) {
-            chunk.state = State::Acked;
-        }
-        if let Some(chunk) = self.get(tsn) {
-            self.note_newest(chunk, acked);
-        }
-    }
-
-    /// All that gap blocks reported is to be sent again.
-    fn unacknowledge(&mut self) {
-        let base = self.base;
-        for (from, to) in std::mem::take(&mut self.acked) {
-            for tsn in from.max(base)..=to {
-                let Some(chunk) = self.get_mut(tsn) else {
-                    break;
-                };
-                if chunk.state == State::Acked {
-                    chunk.state = State::Lost;
-                    let payload = chunk.data.len();
-                    self.unacked_payload += payload;
-                    self.lost.push(Reverse(tsn));
-                }
-            }
-        }
     }
 
     /// Marks the chunks as lost of which `is_lost` says so, given their packet's number and time
@@ -776,6 +588,7 @@ impl Outstanding {
             }
         }
         self.order = order;
+        self.tail_probe = None;
         self.forget_packets();
         self.advance();
         losses
@@ -808,16 +621,6 @@ impl Outstanding {
     }
 }
 
-fn join(runs: &mut Vec<(u64, u64)>, run: (u64, u64)) {
-    match runs.last_mut() {
-        Some(last) if run.0 <= last.1 + 1 => {
-            last.0 = last.0.min(run.0);
-            last.1 = last.1.max(run.1);
-        }
-        _ => runs.push(run),
-    }
-}
-
 #[inline]
 fn write(chunk: &OutChunk, tsn: u64, interleaved: bool, flags: u8, out: &mut Vec<u8>) {
     let header = DataHeader {
@@ -831,3 +634,6 @@ fn write(chunk: &OutChunk, tsn: u64, interleaved: bool, flags: u8, out: &mut Vec
     };
     header.write(out, &chunk.data);
 }
+
+#[cfg(test)]
+mod tests;

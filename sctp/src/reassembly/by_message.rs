@@ -106,6 +106,13 @@ impl ByMessage {
         }
     }
 
+    pub(super) fn clear(&mut self, ordering: &mut Ordering, to: &mut Delivery<'_>) {
+        let streams: Vec<u16> = self.streams.iter().map(|(id, _)| id).collect();
+        for stream in streams {
+            self.drop_stream(stream, ordering, to);
+        }
+    }
+
     pub(super) fn drop_stream(
         &mut self,
         stream: u16,

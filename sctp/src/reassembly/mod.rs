@@ -161,6 +161,20 @@ impl Reassembly {
         self.ordering.reset(stream);
     }
 
+    /// All streams begin anew, and nothing unfinished will be finished.
+    pub(crate) fn clear(&mut self, events: &mut VecDeque<Event>) {
+        let mut to = Delivery { events };
+        match &mut self.fragments {
+            Fragments::Consecutive(store) => {
+                store.drop_through(u64::MAX, &mut self.ordering, &mut to)
+            }
+            Fragments::Interleaved(store) => store.clear(&mut self.ordering, &mut to),
+        }
+        for stream in self.streams() {
+            self.ordering.reset(stream);
+        }
+    }
+
     /// Streams that hold any state.
     pub(crate) fn streams(&self) -> Vec<u16> {
         self.ordering.streams()

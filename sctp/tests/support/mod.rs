@@ -22,8 +22,10 @@ pub struct Path {
     pub reorder: u32,
     /// Of 1 000 packets: delivered twice.
     pub duplicate: u32,
-    /// Larger packets vanish.
+    /// Larger packets vanish, unless they may be fragmented.
     pub mtu: usize,
+    /// Larger packets that were fragmented.
+    pub fragmented: u64,
     pub queue: VecDeque<(Instant, Bytes)>,
     pub delivered: u64,
     pub bytes: u64,
@@ -37,17 +39,20 @@ impl Path {
             reorder: 0,
             duplicate: 0,
             mtu: usize::MAX,
+            fragmented: 0,
             queue: VecDeque::new(),
             delivered: 0,
             bytes: 0,
         }
     }
 
-    pub fn push(&mut self, now: Instant, packet: Bytes, rng: &mut StdRng) {
+    pub fn push(&mut self, now: Instant, packet: Bytes, may_fragment: bool, rng: &mut StdRng) {
         let mut chance = |of_1000: u32| rng.next_u32() % 1000 < of_1000;
-        if packet.len() > self.mtu || chance(self.loss) {
+        let large = packet.len() > self.mtu;
+        if large && !may_fragment || chance(self.loss) {
             return;
         }
+        self.fragmented += u64::from(large);
         let mut at = now + self.delay;
         if chance(self.reorder) {
             at += self.delay / 2;
@@ -144,14 +149,16 @@ impl Pair {
         let mut out = Vec::new();
         loop {
             let mut idle = true;
-            while self.a.poll_transmit(self.now, &mut out).is_some() {
+            while let Some(transmit) = self.a.poll_transmit(self.now, &mut out) {
                 let packet = Bytes::from(std::mem::take(&mut out));
-                self.to_b.push(self.now, packet, &mut self.rng);
+                self.to_b
+                    .push(self.now, packet, transmit.oversized, &mut self.rng);
                 idle = false;
             }
-            while self.b.poll_transmit(self.now, &mut out).is_some() {
+            while let Some(transmit) = self.b.poll_transmit(self.now, &mut out) {
                 let packet = Bytes::from(std::mem::take(&mut out));
-                self.to_a.push(self.now, packet, &mut self.rng);
+                self.to_a
+                    .push(self.now, packet, transmit.oversized, &mut self.rng);
                 idle = false;
             }
             while let Some(packet) = self.to_b.pop(self.now) {

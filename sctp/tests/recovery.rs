@@ -1,0 +1,312 @@
+//! Loss recovery where SACKs tell little: tails, and more gaps than a SACK has room for.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::raw::{PLAIN, Raw, each};
+use support::{Pair, config, pattern};
+use tincan_sctp::Config;
+use tincan_sctp::association::{SendOptions, State};
+use tincan_sctp::congestion::Algorithm;
+use tincan_sctp::data_channel::{ChannelConfig, Event, Message, Role};
+use tincan_sctp::wire::{Chunk, ChunkWriter, chunk_type};
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn no_pacing() -> Config {
+    Config {
+        pacing: false,
+        ..Config::default()
+    }
+}
+
+fn say(raw: &mut Raw, size: usize) {
+    let data = pattern(size, 1);
+    raw.association
+        .send(raw.now, 0, data, SendOptions::default())
+        .unwrap();
+}
+
+/// Sends some packets of which the last one is answered only once a tail probe has gone out.
+fn probed(answer: impl FnOnce(&mut Raw, &[u32])) -> (usize, Raw) {
+    let mut raw = Raw::with(no_pacing(), 1, 1 << 20, PLAIN);
+    // A round trip of 100 ms is known.
+    say(&mut raw, 100);
+    let first = raw.sent_tsns();
+    raw.now += 100 * MS;
+    raw.sack(first[0], 1 << 20, &[]);
+    for _ in 0..4 {
+        say(&mut raw, 1_000);
+    }
+    let tsns = raw.sent_tsns();
+    raw.now += 100 * MS;
+    raw.sack(tsns[2], 1 << 20, &[]);
+    let window = raw.association.stats().congestion_window;
+    raw.wait();
+    assert_eq!(raw.association.stats().counters.tail_probes, 1);
+    assert_eq!(raw.sent_tsns(), [tsns[3]], "the last chunk asks");
+    answer(&mut raw, &tsns);
+    (window, raw)
+}
+
+/// RFC 8985 §7.4: a probe that repaired a loss hides it; the window shrinks all the same.
+#[test]
+fn a_loss_that_a_tail_probe_repaired_shrinks_the_window() {
+    let (before, raw) = probed(|raw, tsns| {
+        raw.now += 100 * MS;
+        raw.sack(tsns[3], 1 << 20, &[]);
+    });
+    let stats = raw.association.stats();
+    assert_eq!(stats.counters.tail_losses, 1);
+    assert_eq!(stats.counters.congestion_events, 1);
+    assert!(stats.congestion_window < before, "{before}");
+}
+
+/// RFC 8985 §7.4.2: the receiver had the chunk, or its answer was under way.
+#[test]
+fn a_tail_probe_that_was_not_needed_costs_nothing() {
+    let duplicate = |raw: &mut Raw, tsns: &[u32]| {
+        raw.now += 100 * MS;
+        let tsn = tsns[3];
+        raw.send(|out| {
+            ChunkWriter::new(out, chunk_type::SACK, 0)
+                .u32(tsn)
+                .u32(1 << 20)
+                .u16(0)
+                .u16(1)
+                .u32(tsn)
+                .finish();
+        });
+    };
+    let early = |raw: &mut Raw, tsns: &[u32]| {
+        raw.now += 30 * MS;
+        raw.sack(tsns[3], 1 << 20, &[]);
+    };
+    for (name, (before, raw)) in [("duplicate", probed(duplicate)), ("early", probed(early))] {
+        let stats = raw.association.stats();
+        assert_eq!(stats.counters.tail_losses, 0, "{name}");
+        assert_eq!(stats.counters.congestion_events, 0, "{name}");
+        assert!(stats.congestion_window >= before, "{name}");
+    }
+}
+
+/// RFC 9260 §5.1 C: what was queued before the handshake rides with COOKIE ECHO, and is there
+/// one round trip and a half after the first packet.
+#[test]
+fn data_rides_with_cookie_echo_and_arrives_once_even_when_that_packet_is_lost() {
+    for lost in [0u32, 1, 2] {
+        let mut pair = Pair::new(4, 50 * MS);
+        pair.a.connect(pair.now);
+        let id = pair.a.open(pair.now, ChannelConfig::default()).unwrap();
+        let hello = Message::Text(bytes::Bytes::from_static(b"hello"));
+        pair.a.send(pair.now, id, hello).unwrap();
+        let begin = pair.now;
+        // INIT arrives, INIT ACK comes back.
+        pair.run_for(100 * MS);
+        for _ in 0..lost {
+            let (_, packet) = pair.to_b.queue.pop_back().expect("COOKIE ECHO");
+            let mut kinds = Vec::new();
+            each(&packet, |chunk| {
+                kinds.push(match chunk {
+                    Chunk::CookieEcho(_) => 'c',
+                    Chunk::Data(_) => 'd',
+                    _ => '?',
+                })
+            });
+            assert_eq!(kinds, ['c', 'd', 'd'], "the cookie, OPEN, the message");
+            assert!(
+                pair.to_b.queue.is_empty(),
+                "nothing else may go before the answer"
+            );
+            let before = pair.now;
+            pair.run(10 * SECOND, |p| !p.to_b.queue.is_empty());
+            assert!(pair.now > before);
+        }
+        pair.run(10 * SECOND, |p| {
+            p.events_b
+                .iter()
+                .any(|e| matches!(e, Event::Message { .. }))
+        });
+        if lost == 0 {
+            assert_eq!(pair.now - begin, 150 * MS);
+        }
+        pair.run_for(5 * SECOND);
+        assert_eq!(pair.take_messages_b(), [b"hello"]);
+        assert!(pair.a.is_connected() && pair.b.is_connected());
+    }
+}
+
+/// RFC 9260 §6.9: a fragment cannot be cut again when the path has shrunk. Its datagram says that
+/// IP may fragment it; new data keep to the path.
+#[test]
+fn what_was_cut_for_a_larger_path_is_marked_for_ip_fragmentation() {
+    let mut larger = config(Role::Client);
+    larger.association.max_mtu = 1_472;
+    let mut pair = Pair::with(2, 10 * MS, larger.clone(), larger);
+    pair.connect();
+    pair.run_for(5 * SECOND);
+    assert!(pair.a.stats().mtu > 1_400);
+    let id = pair.a.open(pair.now, ChannelConfig::default()).unwrap();
+    pair.run_for(SECOND);
+    // From now on the path carries 1 200 octets, unless a datagram may be fragmented.
+    let data = pattern(100_000, 1);
+    pair.a.send(pair.now, id, Message::Binary(data)).unwrap();
+    pair.to_b.mtu = 1_200;
+    pair.run(60 * SECOND, |p| {
+        p.events_b
+            .iter()
+            .any(|e| matches!(e, Event::Message { .. }))
+    });
+    assert!(pair.to_b.fragmented > 0);
+    let fragmented = pair.to_b.fragmented;
+    pair.a
+        .send(pair.now, id, Message::Binary(pattern(100_000, 2)))
+        .unwrap();
+    pair.run_for(5 * SECOND);
+    assert_eq!(
+        pair.to_b.fragmented, fragmented,
+        "new data keep to the path"
+    );
+    assert_eq!(pair.take_messages_b().len(), 2);
+    assert_eq!(pair.a.stats().mtu, 1_160, "fallen back");
+}
+
+fn reconfigure(raw: &mut Raw, kind: u16, number: u32) -> Vec<Vec<u32>> {
+    raw.send(|out| {
+        ChunkWriter::new(out, chunk_type::RE_CONFIG, 0)
+            .parameter(kind, &number.to_be_bytes())
+            .finish();
+    });
+    let mut answers = Vec::new();
+    for packet in raw.packets() {
+        each(&packet, |chunk| {
+            if let Chunk::Reconfig(parameters) = chunk {
+                for parameter in parameters {
+                    let words = parameter.value.chunks_exact(4);
+                    answers.push(
+                        words
+                            .map(|w| u32::from_be_bytes([w[0], w[1], w[2], w[3]]))
+                            .collect(),
+                    );
+                }
+            }
+        });
+    }
+    answers
+}
+
+/// RFC 6525 §5.2.4: served once nothing is on its way; a repeated request gets the same answer.
+#[test]
+fn a_request_to_reset_all_numbers_is_served() {
+    const SSN_TSN_RESET: u16 = 15;
+    const PERFORMED: u32 = 1;
+    const IN_PROGRESS: u32 = 6;
+    let mut raw = Raw::new(no_pacing());
+    raw.data(3, 0, 3, b"one");
+    assert_eq!(raw.messages(), [b"one"]);
+    say(&mut raw, 100);
+    let ours = raw.sent_tsns()[0];
+    // What was begun is dropped.
+    raw.data(4, 0, 2, b"begun");
+    let answers = reconfigure(&mut raw, SSN_TSN_RESET, 1_000);
+    assert_eq!(answers, [[1_000, IN_PROGRESS]], "ours is not acknowledged");
+    raw.sack(ours, 1 << 20, &[]);
+    let answers = reconfigure(&mut raw, SSN_TSN_RESET, 1_000);
+    let fresh = 1_002u32.wrapping_add(1 << 31);
+    let expected = vec![1_000, PERFORMED, ours.wrapping_add(1), fresh];
+    assert_eq!(answers, std::slice::from_ref(&expected));
+    assert_eq!(raw.association.stats().bytes_waiting, 0);
+    let event = tincan_sctp::association::Event::NumbersReset;
+    assert!(raw.events().contains(&event));
+    raw.data_at(fresh, 3, 0, 3, b"anew");
+    assert_eq!(raw.messages(), [b"anew"], "SSNs and TSNs begin anew");
+    assert_eq!(reconfigure(&mut raw, SSN_TSN_RESET, 1_000), [expected]);
+    say(&mut raw, 10);
+    let mut next = Vec::new();
+    for packet in raw.packets() {
+        each(&packet, |chunk| {
+            if let Chunk::Data(d) = chunk {
+                next.push((d.tsn, d.message));
+            }
+        });
+    }
+    assert_eq!(next, [(ours.wrapping_add(1), 0)]);
+    assert_eq!(raw.association.state(), State::Established);
+}
+
+/// RFC 6525 §5.1.3: the peer is asked to reset its stream, and does it.
+#[test]
+fn a_peer_resets_its_stream_when_asked() {
+    use rand::SeedableRng;
+    use tincan_sctp::Association;
+    let now = std::time::Instant::now();
+    let mut rng = rand::rngs::StdRng::seed_from_u64(3);
+    let mut a = Association::new(Config::default(), now, &mut rng);
+    let mut b = Association::new(Config::default(), now, &mut rng);
+    a.connect_with_init(now, &b.local_init()).unwrap();
+    b.connect_with_init(now, &a.local_init()).unwrap();
+    b.send(now, 5, pattern(10, 1), SendOptions::default())
+        .unwrap();
+    a.request_peer_reset(now, 5).unwrap();
+    let mut out = Vec::new();
+    let mut events = Vec::new();
+    for _ in 0..6 {
+        while a.poll_transmit(now, &mut out).is_some() {
+            b.handle_input(now, std::mem::take(&mut out).into());
+        }
+        while let Some(event) = b.poll_event() {
+            if let tincan_sctp::association::Event::ResetRequested { stream } = event {
+                b.reset_stream(now, stream).unwrap();
+            }
+        }
+        while b.poll_transmit(now, &mut out).is_some() {
+            a.handle_input(now, std::mem::take(&mut out).into());
+        }
+        events.extend(std::iter::from_fn(|| a.poll_event()));
+    }
+    let reset = tincan_sctp::association::Event::IncomingReset { stream: 5 };
+    assert_eq!(events.iter().filter(|e| **e == reset).count(), 1);
+    // Nothing is asked again.
+    let mut asked = 0;
+    for seconds in 1..10 {
+        let later = now + seconds * SECOND;
+        a.handle_timeout(later);
+        while a.poll_transmit(later, &mut out).is_some() {
+            each(&std::mem::take(&mut out), |chunk| {
+                asked += usize::from(matches!(chunk, Chunk::Reconfig(_)));
+            });
+        }
+    }
+    assert_eq!(asked, 0);
+}
+
+/// A new controller by each name: the recovery above is not of one of them alone.
+#[test]
+fn every_controller_recovers_from_a_burst_of_losses() {
+    for congestion in [Algorithm::Cubic, Algorithm::NewReno, Algorithm::Bbr] {
+        let mut ours = config(Role::Client);
+        ours.association.congestion = congestion;
+        let mut pair = Pair::with(3, 20 * MS, ours, config(Role::Server));
+        pair.connect();
+        let id = pair.a.open(pair.now, ChannelConfig::default()).unwrap();
+        let data = pattern(100_000, 1);
+        for _ in 0..20 {
+            pair.a
+                .send(pair.now, id, Message::Binary(data.clone()))
+                .unwrap();
+        }
+        pair.run_for(100 * MS);
+        pair.to_b.loss = 600;
+        pair.run_for(100 * MS);
+        pair.to_b.loss = 0;
+        pair.run_for(60 * SECOND);
+        let got = pair.take_messages_b();
+        assert_eq!(got.len(), 20, "{congestion:?}");
+        assert!(got.iter().all(|m| *m == data), "{congestion:?}");
+        assert!(pair.a.stats().counters.retransmissions > 0);
+    }
+}
