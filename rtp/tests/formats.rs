@@ -407,6 +407,16 @@ proptest! {
         prop_assert_eq!(out.len(), descriptor.encoded_len());
         out.extend_from_slice(&data);
         prop_assert_eq!(vp8::Descriptor::parse(&out), Ok((descriptor, &data[..])));
+        let view = vp8::DescriptorView::parse(&out).unwrap();
+        prop_assert_eq!(view.begins_frame(), descriptor.begins_frame());
+        prop_assert_eq!(view.picture_id(), descriptor.picture_id);
+        prop_assert_eq!(view.tl0_picture_index(), descriptor.tl0_picture_index);
+        prop_assert_eq!(view.temporal(), descriptor.temporal);
+        prop_assert_eq!(view.key_index(), descriptor.key_index);
+        prop_assert_eq!(view.frame(), &data[..]);
+        for len in 0..=descriptor.encoded_len() {
+            prop_assert!(vp8::Descriptor::parse(&out[..len]).is_err());
+        }
     }
 
     #[test]

@@ -115,12 +115,14 @@ impl<I: Clone> Assembler<I> {
     }
 
     /// Where the frame's octets go.
+    #[inline]
     pub(crate) fn data(&mut self) -> &mut Vec<u8> {
         &mut self.data
     }
 
     /// Notes that a packet came. False when it is a duplicate or too late. Drops the open frame
     /// when packets before this one are missing; ends it when the timestamp changed.
+    #[inline]
     pub(crate) fn arrive(&mut self, packet: &Input<'_>) -> bool {
         if let Some((last, timestamp)) = self.last {
             if packet.sequence <= last {
@@ -146,14 +148,26 @@ impl<I: Clone> Assembler<I> {
         true
     }
 
+    /// As [`enter_with`](Self::enter_with) with an info that is there already.
+    pub(crate) fn enter(&mut self, packet: &Input<'_>, start: Start, info: I) -> bool {
+        self.enter_with(packet, start, || info)
+    }
+
     /// Opens a frame for the packet that arrived, or goes on with the open one. False when the
     /// packet belongs to a frame whose beginning is missing.
-    pub(crate) fn enter(&mut self, packet: &Input<'_>, start: Start, info: I) -> bool {
-        if start == Start::Yes && self.open.is_some() {
-            self.finish(packet.sequence - 1);
-        }
+    #[inline]
+    pub(crate) fn enter_with(
+        &mut self,
+        packet: &Input<'_>,
+        start: Start,
+        info: impl FnOnce() -> I,
+    ) -> bool {
+        (start != Start::Yes && self.open.is_some()) || self.begin(packet, start, info)
+    }
+
+    fn begin(&mut self, packet: &Input<'_>, start: Start, info: impl FnOnce() -> I) -> bool {
         if self.open.is_some() {
-            return true;
+            self.finish(packet.sequence - 1);
         }
         let begins = match start {
             Start::Yes => true,
@@ -170,16 +184,32 @@ impl<I: Clone> Assembler<I> {
         }
         self.dropping = false;
         self.boundary = false;
-        self.data.clear();
+        self.renew();
         self.open = Some(Open {
             timestamp: packet.timestamp,
             first_sequence: packet.sequence,
-            info,
+            info: info(),
         });
         true
     }
 
+    /// Makes the buffer empty; takes one that was used before when it went away with a frame. The
+    /// one given last comes first, as it is the one in the processor's cache.
+    fn renew(&mut self) {
+        if self.data.capacity() == 0
+            && let Some(used) = self
+                .given
+                .take()
+                .map(|g| g.data)
+                .or_else(|| self.spare.pop())
+        {
+            self.data = used;
+        }
+        self.data.clear();
+    }
+
     /// Ends a packet's part: with `ends` the frame is whole.
+    #[inline]
     pub(crate) fn leave(&mut self, packet: &Input<'_>, ends: bool) {
         if self.data.len() > MAX_FRAME {
             self.drop_open();
@@ -215,9 +245,7 @@ impl<I: Clone> Assembler<I> {
 
     fn finish(&mut self, last_sequence: u64) {
         let Some(open) = self.open.take() else { return };
-        let next = self.spare.pop().unwrap_or_default();
-        let data = std::mem::replace(&mut self.data, next);
-        self.data.clear();
+        let data = std::mem::take(&mut self.data);
         self.stats.frames += 1;
         // At most two frames can end in one packet; a caller who does not poll loses the oldest.
         if self.done.len() >= 2

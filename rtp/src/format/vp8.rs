@@ -1,6 +1,6 @@
 //! VP8 (RFC 7741).
 
-use crate::bytes_ext::{tail, u8_at, u16_at};
+use crate::bytes_ext::{put, u8_at, u16_at};
 use crate::error::{ParseError, WriteError, require};
 use crate::format::assembler::{Assembler, AssemblerStats, Frame, Start};
 use crate::format::{Depacketize, Input, Packetize, balanced};
@@ -77,42 +77,8 @@ impl Descriptor {
     /// [`ParseError::Truncated`] when the payload ends within it, or right after it.
     #[inline]
     pub fn parse(payload: &[u8]) -> Result<(Self, &[u8]), ParseError> {
-        require(payload.len(), 2)?;
-        let first = u8_at(payload, 0);
-        let mut descriptor = Self {
-            non_reference: first & 0x20 != 0,
-            start_of_partition: first & 0x10 != 0,
-            partition: first & 0x07,
-            ..Self::default()
-        };
-        let mut at = 1;
-        if first & 0x80 != 0 {
-            let extension = u8_at(payload, 1);
-            at = 2;
-            if extension & 0x80 != 0 {
-                let (id, len) = PictureId::read(payload, at)?;
-                descriptor.picture_id = Some(id);
-                at += len;
-            }
-            if extension & 0x40 != 0 {
-                require(payload.len(), at + 1)?;
-                descriptor.tl0_picture_index = Some(u8_at(payload, at));
-                at += 1;
-            }
-            if extension & 0x30 != 0 {
-                require(payload.len(), at + 1)?;
-                let octet = u8_at(payload, at);
-                if extension & 0x20 != 0 {
-                    descriptor.temporal = Some((octet >> 6, octet & 0x20 != 0));
-                }
-                if extension & 0x10 != 0 {
-                    descriptor.key_index = Some(octet & 0x1f);
-                }
-                at += 1;
-            }
-        }
-        require(payload.len(), at + 1)?;
-        Ok((descriptor, tail(payload, at)))
+        let view = DescriptorView::parse(payload)?;
+        Ok((view.to_descriptor(), view.frame()))
     }
 
     /// Whether a payload with this descriptor begins a frame.
@@ -160,6 +126,146 @@ impl Descriptor {
             + usize::from(self.temporal.is_some() || self.key_index.is_some());
         if rest == 0 { 1 } else { 2 + rest }
     }
+}
+
+/// A payload descriptor as it came: its length is checked once, its fields are read when asked for.
+/// What a forwarding server needs of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DescriptorView<'a> {
+    /// The first eight octets of the payload, zeros beyond its end. A descriptor has at most six.
+    word: u64,
+    frame: &'a [u8],
+}
+
+impl<'a> DescriptorView<'a> {
+    /// Looks at a payload.
+    ///
+    /// # Errors
+    /// [`ParseError::Truncated`] when the payload ends within the descriptor, or right after it.
+    #[inline]
+    pub fn parse(payload: &'a [u8]) -> Result<Self, ParseError> {
+        let word = match payload.first_chunk::<8>() {
+            Some(octets) => u64::from_be_bytes(*octets),
+            None => short_word(payload),
+        };
+        let view = Self { word, frame: &[] };
+        let len = view.layers_at() + usize::from(view.extension() & 0x30 != 0);
+        match payload.get(len..) {
+            Some(frame) if !frame.is_empty() => Ok(Self { word, frame }),
+            _ => Err(ParseError::Truncated {
+                needed: len + 1,
+                available: payload.len(),
+            }),
+        }
+    }
+
+    #[inline]
+    const fn octet(&self, at: usize) -> u8 {
+        (self.word >> (56 - 8 * at)) as u8
+    }
+
+    /// The flags of the second octet, none set where there is no such octet (X).
+    #[inline]
+    const fn extension(&self) -> u8 {
+        if self.word >> 63 == 1 {
+            self.octet(1)
+        } else {
+            0
+        }
+    }
+
+    /// Where TL0PICIDX is, if it is there.
+    #[inline]
+    const fn tl0_at(&self) -> usize {
+        let picture = (self.extension() >> 7) as usize;
+        // M is the highest bit of the third octet.
+        let long = (self.word >> 47) as usize & picture & 1;
+        1 + (self.word >> 63) as usize + picture + long
+    }
+
+    /// Where the octet of TID, Y and KEYIDX is, if it is there.
+    #[inline]
+    const fn layers_at(&self) -> usize {
+        self.tl0_at() + (self.extension() >> 6 & 1) as usize
+    }
+
+    /// The octets of VP8 behind the descriptor, at least one.
+    #[inline]
+    pub const fn frame(&self) -> &'a [u8] {
+        self.frame
+    }
+
+    /// Whether the payload begins a frame.
+    #[inline]
+    pub const fn begins_frame(&self) -> bool {
+        // S, and PID 0.
+        self.octet(0) & 0x17 == 0x10
+    }
+
+    /// Number of the picture.
+    #[inline]
+    pub const fn picture_id(&self) -> Option<PictureId> {
+        if self.extension() & 0x80 == 0 {
+            None
+        } else if self.octet(2) & 0x80 == 0 {
+            Some(PictureId::Short(self.octet(2)))
+        } else {
+            Some(PictureId::Long((self.word >> 32) as u16 & 0x7fff))
+        }
+    }
+
+    /// Running number of the frames of temporal layer 0 (TL0PICIDX).
+    #[inline]
+    pub const fn tl0_picture_index(&self) -> Option<u8> {
+        if self.extension() & 0x40 == 0 {
+            return None;
+        }
+        Some(self.octet(self.tl0_at()))
+    }
+
+    /// Temporal layer (TID) 0 to 3, and whether it depends on layer 0 only (Y).
+    #[inline]
+    pub const fn temporal(&self) -> Option<(u8, bool)> {
+        if self.extension() & 0x20 == 0 {
+            return None;
+        }
+        let layers = self.octet(self.layers_at());
+        Some((layers >> 6, layers & 0x20 != 0))
+    }
+
+    /// Temporal key frame index (KEYIDX), 0 to 31.
+    #[inline]
+    pub const fn key_index(&self) -> Option<u8> {
+        if self.extension() & 0x10 == 0 {
+            return None;
+        }
+        Some(self.octet(self.layers_at()) & 0x1f)
+    }
+
+    /// All fields.
+    #[inline]
+    pub fn to_descriptor(&self) -> Descriptor {
+        let first = self.octet(0);
+        let extension = self.extension();
+        let layers = self.octet(self.layers_at());
+        Descriptor {
+            non_reference: first & 0x20 != 0,
+            start_of_partition: first & 0x10 != 0,
+            partition: first & 0x07,
+            picture_id: self.picture_id(),
+            tl0_picture_index: self.tl0_picture_index(),
+            temporal: (extension & 0x20 != 0).then_some((layers >> 6, layers & 0x20 != 0)),
+            key_index: (extension & 0x10 != 0).then_some(layers & 0x1f),
+        }
+    }
+}
+
+/// Up to eight octets from the highest on, zeros after them.
+#[cold]
+fn short_word(octets: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    put(&mut word, 0, octets);
+    u64::from_be_bytes(word)
 }
 
 /// What the first octets of a VP8 frame tell (RFC 6386 §9.1).
@@ -225,24 +331,24 @@ impl Depacketize for Depacketizer {
         if !self.frames.arrive(packet) || packet.payload.is_empty() {
             return Ok(());
         }
-        let (descriptor, data) = match Descriptor::parse(packet.payload) {
-            Ok(parsed) => parsed,
+        let view = match DescriptorView::parse(packet.payload) {
+            Ok(view) => view,
             Err(error) => {
                 self.frames.malformed();
                 return Err(error);
             }
         };
-        let start = if descriptor.begins_frame() {
+        let start = if view.begins_frame() {
             Start::Yes
         } else {
             Start::No
         };
-        let info = Info {
-            key_frame: u8_at(data, 0) & 1 == 0,
-            descriptor,
+        let info = || Info {
+            key_frame: u8_at(view.frame(), 0) & 1 == 0,
+            descriptor: view.to_descriptor(),
         };
-        if self.frames.enter(packet, start, info) {
-            self.frames.data().extend_from_slice(data);
+        if self.frames.enter_with(packet, start, info) {
+            self.frames.data().extend_from_slice(view.frame());
         }
         self.frames.leave(packet, packet.marker);
         Ok(())

@@ -25,6 +25,7 @@ mod feedback;
 mod report;
 mod source;
 mod transport;
+mod transport_write;
 mod write;
 
 pub use congestion::{CongestionFeedback, CongestionMetric, Ecn, StreamMetrics};
@@ -38,8 +39,8 @@ pub use feedback::{
 };
 pub use report::{ReceiverReport, ReportBlock, SenderInfo, SenderReport};
 pub use source::{App, Goodbye, SdesChunk, SdesItem, SdesKind, SourceDescription};
-pub use transport::Statuses;
-pub use transport::{TransportFeedback, TransportFeedbackBuilder, TransportStatus};
+pub use transport::{Statuses, TransportFeedback, TransportStatus};
+pub use transport_write::TransportFeedbackBuilder;
 pub use write::{ExtendedWriter, Writer};
 
 use crate::bytes_ext::{slice, u8_at, u16_at, u32_at};

@@ -1,17 +1,16 @@
 //! Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions §3): which packets of
 //! a connection arrived, and when.
 
-use crate::bytes_ext::{put, slice, tail, u8_at, u16_at, u24_at, u32_at};
+use crate::bytes_ext::{slice, tail, u8_at, u16_at, u24_at, u32_at};
 use crate::error::{ParseError, require};
-use crate::limits::TRANSPORT_FEEDBACK_STATUSES;
-use crate::rtcp::{RawPacket, packet_type};
+use crate::rtcp::RawPacket;
 use crate::sequence::SequenceNumber;
 use crate::types::Ssrc;
 
 /// Octets before the chunks, the four of the RTCP header not counted.
 const FIXED: usize = 16;
 /// Ticks of 250 µs in one step of the reference time, 64 ms.
-const REFERENCE_STEP: i64 = 256;
+pub(super) const REFERENCE_STEP: i64 = 256;
 
 /// What the feedback says about one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +80,6 @@ impl<'a> TransportFeedback<'a> {
             deltas: self.deltas,
             timed: self.timed,
             symbols: 0,
-            step: 0,
             in_chunk: 0,
             left: self.status_count,
             sequence: self.base_sequence,
@@ -95,32 +93,49 @@ impl<'a> TransportFeedback<'a> {
     }
 }
 
+/// Octets of delta that eight bits of a one-bit vector ask for, in the first table, and four symbols
+/// of a two-bit vector, in the second: a symbol 1 has one, a symbol 2 two.
+const DELTAS: [[u8; 256]; 2] = {
+    let mut tables = [[0; 256]; 2];
+    let mut bits = 0;
+    while bits < 256 {
+        tables[0][bits] = (bits as u8).count_ones() as u8;
+        let mut shift = 0;
+        while shift < 8 {
+            let symbol = (bits >> shift) as u8 & 3;
+            tables[1][bits] += if symbol == 3 { 0 } else { symbol };
+            shift += 2;
+        }
+        bits += 1;
+    }
+    tables
+};
+
 /// Octets of the chunks that cover `count` statuses, and of the deltas these ask for.
 fn measure(rest: &[u8], count: u16) -> Result<(usize, usize), ParseError> {
-    const LOW: u32 = 0x1555;
     let mut left = u32::from(count);
     let mut deltas = 0;
     let mut at = 0;
-    for chunk in rest.chunks_exact(2) {
+    let (chunks, _) = rest.as_chunks::<2>();
+    for chunk in chunks {
         if left == 0 {
             break;
         }
         at += 2;
-        let chunk = u32::from(u16_at(chunk, 0));
+        let chunk = u16::from_be_bytes(*chunk);
         if chunk & 0x8000 == 0 {
-            let run = (chunk & 0x1fff).min(left);
-            deltas += delta_len(chunk >> 13) * run;
+            let run = u32::from(chunk & 0x1fff).min(left);
+            let symbol = u32::from(chunk >> 13);
+            deltas += if symbol == 3 { 0 } else { symbol * run };
             left -= run;
-        } else if chunk & 0x4000 == 0 {
-            let symbols = left.min(14);
-            let list = (chunk & 0x3fff) >> (14 - symbols);
-            deltas += list.count_ones();
-            left -= symbols;
         } else {
-            let symbols = left.min(7);
-            let list = (chunk & 0x3fff) >> (14 - 2 * symbols);
-            let (low, high) = (list & LOW, (list >> 1) & LOW);
-            deltas += (low & !high).count_ones() + 2 * (high & !low).count_ones();
+            let pairs = usize::from(chunk >> 14 & 1);
+            let (bits, full) = if pairs == 0 { (1, 14) } else { (2, 7) };
+            let symbols = left.min(full);
+            // Symbols beyond the count do not count.
+            let [high, low] = ((chunk & 0x3fff) >> ((full - symbols) * bits)).to_be_bytes();
+            let table = &DELTAS[pairs];
+            deltas += u32::from(table[usize::from(high)]) + u32::from(table[usize::from(low)]);
             left -= symbols;
         }
     }
@@ -130,67 +145,81 @@ fn measure(rest: &[u8], count: u16) -> Result<(usize, usize), ParseError> {
     Ok((at, deltas as usize))
 }
 
-/// Octets of delta that a status symbol asks for.
-const fn delta_len(symbol: u32) -> u32 {
-    match symbol {
-        1 => 1,
-        2 => 2,
-        _ => 0,
-    }
-}
-
-/// Iterator over the packets of a [`TransportFeedback`].
+/// Iterator over the packets of a [`TransportFeedback`]. Quickest with `for_each` and the like, which
+/// go through it in one loop.
 #[derive(Clone, Debug)]
 pub struct Statuses<'a> {
     chunks: &'a [u8],
     deltas: &'a [u8],
     timed: bool,
-    /// Symbols of the chunk being read, the next one in the two highest bits.
+    /// Symbols of the chunk being read, two bits each, the next one highest. They are rotated, so
+    /// that those of a run never end.
     symbols: u32,
-    /// Bits from one symbol to the next: 0 in a run, 1 or 2 in a vector.
-    step: u32,
     /// Symbols the chunk being read still has.
     in_chunk: u16,
+    /// Statuses in the chunks after it.
     left: u16,
     sequence: SequenceNumber,
     time: i64,
 }
 
 impl Statuses<'_> {
+    /// Reads the next chunk that has symbols; `None` when all were read.
     #[inline]
     fn load(&mut self) -> Option<()> {
-        let (chunk, rest) = self.chunks.split_first_chunk::<2>()?;
-        self.chunks = rest;
-        let chunk = u16::from_be_bytes(*chunk);
-        if chunk & 0x8000 == 0 {
-            self.symbols = u32::from(chunk) << 17;
-            self.step = 0;
-            self.in_chunk = chunk & 0x1fff;
-        } else if chunk & 0x4000 == 0 {
-            // A zero goes in front, so that the two highest bits are 00 or 01.
-            self.symbols = u32::from(chunk & 0x3fff) << 17;
-            self.step = 1;
-            self.in_chunk = 14;
-        } else {
-            self.symbols = u32::from(chunk & 0x3fff) << 18;
-            self.step = 2;
-            self.in_chunk = 7;
+        // An empty run is allowed by the format; it consumes its chunk.
+        while self.in_chunk == 0 && self.left > 0 {
+            let (chunk, rest) = self.chunks.split_first_chunk::<2>()?;
+            self.chunks = rest;
+            let chunk = u16::from_be_bytes(*chunk);
+            let symbols = u32::from(chunk & 0x3fff);
+            (self.symbols, self.in_chunk) = if chunk & 0x8000 == 0 {
+                (u32::from(chunk >> 13) * 0x5555_5555, chunk & 0x1fff)
+            } else if chunk & 0x4000 == 0 {
+                (spread(symbols) << 4, 14)
+            } else {
+                (symbols << 18, 7)
+            };
+            self.in_chunk = self.in_chunk.min(self.left);
+            self.left -= self.in_chunk;
         }
-        Some(())
+        (self.in_chunk > 0).then_some(())
     }
 
-    #[inline]
-    fn delta(&mut self, symbol: u32) -> Option<i64> {
-        if symbol == 1 {
-            let (delta, rest) = self.deltas.split_first()?;
-            self.deltas = rest;
-            Some(i64::from(*delta))
-        } else {
-            let (delta, rest) = self.deltas.split_first_chunk::<2>()?;
-            self.deltas = rest;
-            Some(i64::from(i16::from_be_bytes(*delta)))
-        }
+    /// The status of the next symbol of the chunk, of which there is one.
+    #[inline(always)]
+    fn pop(&mut self) -> Option<(SequenceNumber, TransportStatus)> {
+        let symbol = self.symbols >> 30;
+        self.symbols = self.symbols.rotate_left(2);
+        self.in_chunk -= 1;
+        let sequence = self.sequence;
+        self.sequence = sequence.next();
+        let status = match symbol {
+            0 => TransportStatus::NotReceived,
+            1 if self.timed => {
+                let (delta, rest) = self.deltas.split_first()?;
+                self.deltas = rest;
+                self.time += i64::from(*delta);
+                TransportStatus::ReceivedAt(self.time)
+            }
+            2 if self.timed => {
+                let (delta, rest) = self.deltas.split_first_chunk::<2>()?;
+                self.deltas = rest;
+                self.time += i64::from(i16::from_be_bytes(*delta));
+                TransportStatus::ReceivedAt(self.time)
+            }
+            _ => TransportStatus::Received,
+        };
+        Some((sequence, status))
     }
+}
+
+/// Puts a zero in front of each of the lowest sixteen bits.
+pub(super) const fn spread(bits: u32) -> u32 {
+    let bits = (bits | (bits << 8)) & 0x00ff_00ff;
+    let bits = (bits | (bits << 4)) & 0x0f0f_0f0f;
+    let bits = (bits | (bits << 2)) & 0x3333_3333;
+    (bits | (bits << 1)) & 0x5555_5555
 }
 
 impl Iterator for Statuses<'_> {
@@ -198,224 +227,35 @@ impl Iterator for Statuses<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.left == 0 {
-            return None;
-        }
-        while self.in_chunk == 0 {
-            // An empty run is allowed by the format; it consumes its chunk.
+        if self.in_chunk == 0 {
             self.load()?;
         }
-        let symbol = self.symbols >> 30;
-        self.symbols = match self.step {
-            0 => self.symbols,
-            // Keep the zero in front of the next one-bit symbol.
-            1 => (self.symbols << 1) & 0x7fff_ffff,
-            _ => self.symbols << 2,
-        };
-        self.in_chunk -= 1;
-        self.left -= 1;
-        let sequence = self.sequence;
-        self.sequence = sequence.next();
-        let status = match symbol {
-            0 => TransportStatus::NotReceived,
-            1 | 2 if self.timed => {
-                self.time += self.delta(symbol)?;
-                TransportStatus::ReceivedAt(self.time)
+        self.pop()
+    }
+
+    #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(mut self, init: B, mut f: F) -> B {
+        let mut all = init;
+        while self.load().is_some() {
+            while self.in_chunk > 0 {
+                let Some(status) = self.pop() else {
+                    return all;
+                };
+                all = f(all, status);
             }
-            _ => TransportStatus::Received,
-        };
-        Some((sequence, status))
+        }
+        all
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(usize::from(self.left)))
-    }
-}
-
-/// Writes transport-wide feedback messages; keeps its buffers from one to the next.
-#[derive(Clone, Debug, Default)]
-pub struct TransportFeedbackBuilder {
-    deltas: Vec<u8>,
-}
-
-/// What one packet's status is on the wire.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Symbol {
-    None = 0,
-    Small = 1,
-    Large = 2,
-}
-
-impl TransportFeedbackBuilder {
-    /// A builder without buffers yet.
-    pub const fn new() -> Self {
-        Self { deltas: Vec::new() }
-    }
-
-    /// Appends one message about the packets from `base` on: for each, in order, its arrival in
-    /// ticks of 250 µs of the receiver's clock, or `None` when it has not arrived.
-    ///
-    /// Stops before a packet whose arrival is too far from the one before for the format, and
-    /// after [`TRANSPORT_FEEDBACK_STATUSES`]; and so that the message has at most `max_len` octets
-    /// (at least 28). Returns how many statuses were written; the rest goes into another message.
-    /// Writes nothing and returns 0 when none of the packets has arrived.
-    #[expect(clippy::too_many_arguments, reason = "the fields of one message")]
-    pub fn write(
-        &mut self,
-        out: &mut Vec<u8>,
-        sender: Ssrc,
-        media: Ssrc,
-        feedback_count: u8,
-        base: SequenceNumber,
-        arrivals: impl IntoIterator<Item = Option<i64>, IntoIter: Clone>,
-        max_len: usize,
-    ) -> u16 {
-        let arrivals = arrivals.into_iter().take(TRANSPORT_FEEDBACK_STATUSES);
-        let Some(first) = arrivals.clone().flatten().next() else {
-            return 0;
-        };
-        let reference = first.div_euclid(REFERENCE_STEP);
-        let start = out.len();
-        out.extend_from_slice(&[0x80 | 15, packet_type::RTPFB, 0, 0]);
-        out.extend_from_slice(&sender.0.to_be_bytes());
-        out.extend_from_slice(&media.0.to_be_bytes());
-        out.extend_from_slice(&base.0.to_be_bytes());
-        out.extend_from_slice(&[0, 0]);
-        let reference_field = (reference as u32 & 0xff_ffff) << 8;
-        out.extend_from_slice(&(reference_field | u32::from(feedback_count)).to_be_bytes());
-
-        self.deltas.clear();
-        let mut chunks = ChunkWriter::default();
-        let mut time = reference * REFERENCE_STEP;
-        let mut count = 0u16;
-        for arrival in arrivals {
-            let symbol = match arrival {
-                None => Symbol::None,
-                Some(at) => {
-                    let delta = at - time;
-                    // The chunk being filled, this delta, and zeros up to a word.
-                    let needed = out.len() - start + 4 + self.deltas.len() + 2 + 3;
-                    if !self.deltas.is_empty() && needed > max_len {
-                        break;
-                    }
-                    if let Ok(small) = u8::try_from(delta) {
-                        self.deltas.push(small);
-                        time = at;
-                        Symbol::Small
-                    } else if let Ok(large) = i16::try_from(delta) {
-                        self.deltas.extend_from_slice(&large.to_be_bytes());
-                        time = at;
-                        Symbol::Large
-                    } else {
-                        break;
-                    }
-                }
-            };
-            chunks.push(out, symbol);
-            count += 1;
-        }
-        chunks.finish(out);
-        out.extend_from_slice(&self.deltas);
-        let padded = (out.len() - start).div_ceil(4) * 4;
-        out.resize(start + padded, 0);
-        put(out, start + 2, &((padded / 4 - 1) as u16).to_be_bytes());
-        put(out, start + 14, &count.to_be_bytes());
-        count
-    }
-}
-
-/// Gathers statuses into chunks: runs where all are the same, vectors elsewhere.
-#[derive(Default)]
-struct ChunkWriter {
-    /// Pending symbols, the first in the lowest two bits; only the first 14 are kept, as only a
-    /// run can be longer.
-    symbols: u32,
-    len: u16,
-    large: bool,
-    mixed: bool,
-}
-
-impl ChunkWriter {
-    #[inline]
-    fn push(&mut self, out: &mut Vec<u8>, symbol: Symbol) {
-        while !self.fits(symbol) {
-            self.emit(out);
-        }
-        self.add(symbol as u32);
-    }
-
-    #[inline]
-    fn add(&mut self, symbol: u32) {
-        if self.len > 0 && symbol != self.symbols & 3 {
-            self.mixed = true;
-        }
-        if self.len < 14 {
-            self.symbols |= symbol << (2 * self.len);
-        }
-        self.large |= symbol == Symbol::Large as u32;
-        self.len += 1;
-    }
-
-    #[inline]
-    fn fits(&self, symbol: Symbol) -> bool {
-        if self.len < 7 {
-            return true;
-        }
-        if !self.mixed && self.len < 0x1fff && symbol as u32 == self.symbols & 3 {
-            return true;
-        }
-        self.len < 14 && !self.large && symbol != Symbol::Large
-    }
-
-    /// Writes one full chunk and keeps what it did not hold.
-    fn emit(&mut self, out: &mut Vec<u8>) {
-        if !self.mixed {
-            out.extend_from_slice(&(((self.symbols & 3) as u16) << 13 | self.len).to_be_bytes());
-            *self = Self::default();
-        } else if self.len == 14 && !self.large {
-            self.vector_of_bits(out);
-        } else {
-            self.vector_of_pairs(out);
-        }
-    }
-
-    fn vector_of_bits(&mut self, out: &mut Vec<u8>) {
-        let mut chunk = 0x8000;
-        for i in 0..14 {
-            chunk |= (((self.symbols >> (2 * i)) & 1) as u16) << (13 - i);
-        }
-        out.extend_from_slice(&chunk.to_be_bytes());
-        *self = Self::default();
-    }
-
-    fn vector_of_pairs(&mut self, out: &mut Vec<u8>) {
-        let mut chunk = 0xc000;
-        for i in 0..7 {
-            chunk |= (((self.symbols >> (2 * i)) & 3) as u16) << (12 - 2 * i);
-        }
-        out.extend_from_slice(&chunk.to_be_bytes());
-        let (symbols, len) = (self.symbols >> 14, self.len.saturating_sub(7));
-        *self = Self::default();
-        for i in 0..len.min(7) {
-            self.add((symbols >> (2 * i)) & 3);
-        }
-    }
-
-    fn finish(mut self, out: &mut Vec<u8>) {
-        while self.len > 0 {
-            if self.mixed && self.len > 7 && !self.large {
-                self.vector_of_bits(out);
-            } else {
-                self.emit(out);
-            }
-        }
+        (0, Some(usize::from(self.left) + usize::from(self.in_chunk)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rtcp::{Compound, Packet};
+    use crate::rtcp::{Compound, Packet, TransportFeedbackBuilder};
     use proptest::prelude::*;
 
     fn statuses(bytes: &[u8]) -> Vec<(u16, TransportStatus)> {
@@ -496,6 +336,25 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_loop_over_all_statuses_gives_what_single_steps_give(
+            count in 0u16..400,
+            rest in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let bytes = message(count, &rest);
+            let compound = Compound::parse(&bytes).unwrap();
+            if let Ok(Packet::TransportFeedback(f)) = compound.packets().next().unwrap() {
+                let mut looped = Vec::new();
+                f.statuses().for_each(|s| looped.push(s));
+                let mut stepped = Vec::new();
+                for s in f.statuses() {
+                    stepped.push(s);
+                }
+                prop_assert_eq!(&looped, &stepped);
+                prop_assert_eq!(stepped.len(), usize::from(count));
+            }
+        }
+
         #[test]
         fn written_feedback_reads_back(
             base: u16,

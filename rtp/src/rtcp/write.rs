@@ -199,9 +199,13 @@ impl<'b> Writer<'b> {
     }
 
     fn begin_feedback(&mut self, format: u8, packet_type: u8, sender: Ssrc, media: Ssrc) -> usize {
-        let start = self.begin(format, packet_type);
-        self.word(sender.0);
-        self.word(media.0);
+        let start = self.out.len();
+        let head = [0x80 | (format & 0x1f), packet_type, 0, 0];
+        let mut fixed = [0; 12];
+        put(&mut fixed, 0, &head);
+        put(&mut fixed, 4, &sender.0.to_be_bytes());
+        put(&mut fixed, 8, &media.0.to_be_bytes());
+        self.out.extend_from_slice(&fixed);
         start
     }
 
@@ -218,25 +222,22 @@ impl<'b> Writer<'b> {
             return;
         };
         let mut start = self.begin_feedback(1, packet_type::RTPFB, sender, media);
-        let mut mask = 0u16;
+        // Bit i is the packet i after the first one.
+        let mut mask = 0u32;
         for sequence in sequences {
             let distance = sequence.distance_from(first);
-            match distance {
-                0 => {}
-                1..=16 => mask |= 1 << (distance - 1),
-                _ => {
-                    self.half(first.0);
-                    self.half(mask);
-                    (first, mask) = (sequence, 0);
-                    if self.out.len() - start + 4 > MAX_RTCP_PACKET {
-                        self.end(start);
-                        start = self.begin_feedback(1, packet_type::RTPFB, sender, media);
-                    }
-                }
+            if distance <= 16 {
+                mask |= 1 << distance;
+                continue;
+            }
+            self.word((u32::from(first.0) << 16) | (mask >> 1));
+            (first, mask) = (sequence, 0);
+            if self.out.len() - start + 4 > MAX_RTCP_PACKET {
+                self.end(start);
+                start = self.begin_feedback(1, packet_type::RTPFB, sender, media);
             }
         }
-        self.half(first.0);
-        self.half(mask);
+        self.word((u32::from(first.0) << 16) | (mask >> 1));
         self.end(start);
     }
 

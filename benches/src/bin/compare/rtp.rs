@@ -5,10 +5,14 @@
 //! row named `frame` has all of them end with the whole frame in one buffer.
 
 use std::hint::black_box;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use rtc_rtp::packetizer::Depacketizer as _;
-use rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
+use rtcp::transport_feedbacks::transport_layer_cc::{
+    PacketStatusChunk, RecvDelta, StatusChunkTypeTcc, StatusVectorChunk, SymbolSizeTypeTcc,
+    SymbolTypeTcc, TransportLayerCc,
+};
 use rtcp::transport_feedbacks::transport_layer_nack::{
     TransportLayerNack, nack_pairs_from_sequence_numbers,
 };
@@ -244,21 +248,47 @@ fn feedback() -> Vec<u8> {
     out
 }
 
-/// Transport-wide feedback on 200 packets: parse, and walk over the arrivals.
+/// Transport-wide feedback on 200 packets: parse alone, and parse and walk over the arrivals. Parsing,
+/// the others make lists of what ours only checks.
 fn feedback_parse() {
     let feedback = feedback();
     let shared = Bytes::copy_from_slice(&feedback);
+    let zero = Instant::now();
     begin("feedback-parse")
+        .work("ours", || {
+            let compound = Compound::parse(black_box(&feedback)).ok()?;
+            match compound.packets().next()? {
+                Ok(ControlPacket::TransportFeedback(f)) => Some(f.status_count),
+                _ => None,
+            }
+        })
+        .work("webrtc-rs-rtcp-0.17", || {
+            let mut bytes = black_box(&shared).clone();
+            let packets = rtcp::packet::unmarshal(&mut bytes).ok()?;
+            let f = packets
+                .first()?
+                .as_any()
+                .downcast_ref::<TransportLayerCc>()?;
+            Some(f.recv_deltas.len())
+        })
+        .work("str0m-0.25", || {
+            match str0m::rtp::rtcp::Rtcp::try_from(black_box(&feedback[..])) {
+                Ok(str0m::rtp::rtcp::Rtcp::Twcc(f)) => Some(f.delta.len()),
+                _ => None,
+            }
+        })
+        .run();
+    begin("feedback-parse-and-walk")
         .work("ours", || {
             let compound = Compound::parse(black_box(&feedback)).ok()?;
             let mut sum = 0;
             for packet in compound.packets() {
                 if let Ok(ControlPacket::TransportFeedback(f)) = packet {
-                    for (_, status) in f.statuses() {
+                    f.statuses().for_each(|(_, status)| {
                         if let TransportStatus::ReceivedAt(t) = status {
                             sum += t;
                         }
-                    }
+                    });
                 }
             }
             Some(sum)
@@ -279,15 +309,68 @@ fn feedback_parse() {
         })
         .work("str0m-0.25", || {
             match str0m::rtp::rtcp::Rtcp::try_from(black_box(&feedback[..])) {
-                Ok(str0m::rtp::rtcp::Rtcp::Twcc(f)) => Some(f.delta.len()),
+                Ok(str0m::rtp::rtcp::Rtcp::Twcc(f)) => Some(
+                    f.into_iter(zero, 0.into())
+                        .filter_map(|(_, _, at)| at)
+                        .map(|at| at.saturating_duration_since(zero).subsec_micros())
+                        .fold(0, u32::wrapping_add),
+                ),
                 _ => None,
             }
         })
         .run();
 }
 
-/// The same message made: ours from arrival times, webrtc-rs from chunks and deltas that are made
-/// already.
+/// What a user of webrtc-rs's crate does to have a message of arrival times, in its plainest form:
+/// vectors of two bits a status, and a delta for each arrival.
+fn their_feedback(arrivals: &[Option<i64>]) -> Option<TransportLayerCc> {
+    let first = arrivals.iter().flatten().next()?;
+    let reference = first.div_euclid(256);
+    let mut time = reference * 256;
+    let mut message = TransportLayerCc {
+        sender_ssrc: 1,
+        media_ssrc: 2,
+        base_sequence_number: 100,
+        packet_status_count: arrivals.len() as u16,
+        reference_time: reference as u32,
+        fb_pkt_count: 3,
+        ..TransportLayerCc::default()
+    };
+    for seven in arrivals.chunks(7) {
+        let mut symbols = Vec::with_capacity(7);
+        for arrival in seven {
+            let symbol = match arrival {
+                None => SymbolTypeTcc::PacketNotReceived,
+                Some(at) => {
+                    let delta = at - time;
+                    time = *at;
+                    let symbol = if (0..256).contains(&delta) {
+                        SymbolTypeTcc::PacketReceivedSmallDelta
+                    } else {
+                        SymbolTypeTcc::PacketReceivedLargeDelta
+                    };
+                    message.recv_deltas.push(RecvDelta {
+                        type_tcc_packet: symbol,
+                        delta: delta * 250,
+                    });
+                    symbol
+                }
+            };
+            symbols.push(symbol);
+        }
+        message
+            .packet_chunks
+            .push(PacketStatusChunk::StatusVectorChunk(StatusVectorChunk {
+                type_tcc: StatusChunkTypeTcc::StatusVectorChunk,
+                symbol_size: SymbolSizeTypeTcc::TwoBit,
+                symbol_list: symbols,
+            }));
+    }
+    Some(message)
+}
+
+/// The same message made of arrival times; and, of webrtc-rs, only the writing of a message whose
+/// chunks and deltas were made before.
 fn feedback_build() {
     let arrivals = arrivals();
     let mut builder = TransportFeedbackBuilder::new();
@@ -295,6 +378,8 @@ fn feedback_build() {
     let mut bytes = Bytes::from(feedback());
     let theirs = TransportLayerCc::unmarshal(&mut bytes).unwrap_or_default();
     let mut room = vec![0; theirs.marshal_size().max(1)];
+    let size = their_feedback(&arrivals).map_or(0, |f| f.marshal_size());
+    let mut larger = vec![0; size.max(1)];
     begin("feedback-build")
         .work("ours", || {
             out.clear();
@@ -309,6 +394,10 @@ fn feedback_build() {
             )
         })
         .work("webrtc-rs-rtcp-0.17", || {
+            let message = their_feedback(black_box(&arrivals))?;
+            message.marshal_to(&mut larger).ok()
+        })
+        .work("webrtc-rs-rtcp-0.17-of-ready-chunks", || {
             black_box(&theirs).marshal_to(&mut room).ok()
         })
         .run();
@@ -325,11 +414,35 @@ fn nack() -> Vec<u8> {
     out
 }
 
-/// A NACK for 50 packets: parse, and walk over the numbers.
+/// A NACK for 50 packets: parse alone, and parse and walk over the numbers.
 fn nack_parse() {
     let nack = nack();
     let shared = Bytes::copy_from_slice(&nack);
     begin("nack-parse")
+        .work("ours", || {
+            let compound = Compound::parse(black_box(&nack)).ok()?;
+            match compound.packets().next()? {
+                Ok(ControlPacket::Nack(n)) => Some(n.media),
+                _ => None,
+            }
+        })
+        .work("webrtc-rs-rtcp-0.17", || {
+            let mut bytes = black_box(&shared).clone();
+            let packets = rtcp::packet::unmarshal(&mut bytes).ok()?;
+            let n = packets
+                .first()?
+                .as_any()
+                .downcast_ref::<TransportLayerNack>()?;
+            Some(n.media_ssrc)
+        })
+        .work("str0m-0.25", || {
+            match str0m::rtp::rtcp::Rtcp::try_from(black_box(&nack[..])) {
+                Ok(str0m::rtp::rtcp::Rtcp::Nack(n)) => Some(*n.ssrc),
+                _ => None,
+            }
+        })
+        .run();
+    begin("nack-parse-and-walk")
         .work("ours", || {
             let compound = Compound::parse(black_box(&nack)).ok()?;
             let mut sum = 0u64;
@@ -354,7 +467,13 @@ fn nack_parse() {
         })
         .work("str0m-0.25", || {
             match str0m::rtp::rtcp::Rtcp::try_from(black_box(&nack[..])) {
-                Ok(str0m::rtp::rtcp::Rtcp::Nack(n)) => Some(n.reports.len()),
+                Ok(str0m::rtp::rtcp::Rtcp::Nack(n)) => Some(
+                    n.reports
+                        .iter()
+                        .flat_map(|pair| pair.into_iter(0.into()))
+                        .map(|sequence| *sequence)
+                        .sum::<u64>(),
+                ),
                 _ => None,
             }
         })
@@ -408,21 +527,26 @@ fn vp8_payloads() -> Vec<Bytes> {
     }
 }
 
-/// A VP8 payload: its descriptor, and where the frame's octets are.
+/// A VP8 payload: picture number, layers, and where the frame's octets are.
 fn vp8_descriptor() {
     let Some(payload) = vp8_payloads().into_iter().nth(1) else {
         return;
     };
     begin("vp8-descriptor")
         .work("ours", || {
-            vp8::Descriptor::parse(black_box(&payload))
-                .ok()
-                .map(|(d, rest)| (d, rest.len()))
+            let d = vp8::DescriptorView::parse(black_box(&payload)).ok()?;
+            Some((
+                d.picture_id(),
+                d.tl0_picture_index(),
+                d.temporal(),
+                d.frame().len(),
+            ))
         })
         .work("webrtc-rs-rtp-0.17", || {
             let mut packet = rtp::codecs::vp8::Vp8Packet::default();
             let rest = packet.depacketize(black_box(&payload)).ok()?;
-            Some((packet.picture_id, rest.len()))
+            let picture = (packet.picture_id, packet.tl0_pic_idx, packet.tid, packet.y);
+            Some((picture, rest.len()))
         })
         .work("str0m-0.25", || {
             str0m::rtp::Vp8Descriptor::parse(black_box(&payload)).ok()
@@ -446,6 +570,15 @@ fn our_frame<D: Depacketize>(d: &mut D, payloads: &[Bytes], sequence: &mut u64) 
     d.poll_frame().map(|f| f.data.len())
 }
 
+/// What nobody can go below: the payloads copied one after the other into a warm buffer.
+fn copied(payloads: &[Bytes], frame: &mut Vec<u8>) -> Option<usize> {
+    frame.clear();
+    for payload in payloads {
+        frame.extend_from_slice(payload);
+    }
+    Some(frame.len())
+}
+
 /// A frame by somebody's depacketizer: what it gives of each payload, one after the other.
 fn their_frame(
     payloads: &[Bytes],
@@ -460,6 +593,7 @@ fn their_frame(
 
 fn vp8_frame() {
     let payloads = vp8_payloads();
+    let mut warm = Vec::new();
     let mut ours = vp8::Depacketizer::new();
     let mut sequence = 0;
     begin("vp8-frame-of-11")
@@ -471,6 +605,7 @@ fn vp8_frame() {
                 rtp::codecs::vp8::Vp8Packet::default().depacketize(p).ok()
             })
         })
+        .work("copies-alone", || copied(black_box(&payloads), &mut warm))
         .run();
 }
 
