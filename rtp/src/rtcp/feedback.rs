@@ -346,6 +346,23 @@ mod tests {
     use crate::rtcp::{Compound, Packet, Writer};
     use proptest::prelude::*;
 
+    #[test]
+    fn a_nack_longer_than_a_packet_goes_on_in_another() {
+        let numbers = || (0..70_000u32).map(|n| SequenceNumber((n * 17) as u16));
+        let mut out = Vec::new();
+        Writer::new(&mut out).nack(Ssrc(1), Ssrc(2), numbers());
+        let compound = Compound::parse(&out).unwrap();
+        let mut got = Vec::new();
+        for packet in compound.packets() {
+            match packet.unwrap() {
+                Packet::Nack(nack) => got.extend(nack.sequences()),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(compound.packets().count(), 2);
+        assert_eq!(got, numbers().collect::<Vec<_>>());
+    }
+
     proptest! {
         #[test]
         fn a_nack_gives_its_numbers_in_a_loop_and_step_by_step(

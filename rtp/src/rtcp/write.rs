@@ -222,6 +222,9 @@ impl<'b> Writer<'b> {
             return;
         };
         let mut start = self.begin_feedback(1, packet_type::RTPFB, sender, media);
+        // Entries go to the buffer by the block.
+        let mut entries = [[0; 4]; 16];
+        let mut held = 0;
         // Bit i is the packet i after the first one.
         let mut mask = 0u32;
         for sequence in sequences {
@@ -230,14 +233,22 @@ impl<'b> Writer<'b> {
                 mask |= 1 << distance;
                 continue;
             }
-            self.word((u32::from(first.0) << 16) | (mask >> 1));
+            entries[held % 16] = nack_entry(first, mask);
+            held += 1;
             (first, mask) = (sequence, 0);
-            if self.out.len() - start + 4 > MAX_RTCP_PACKET {
-                self.end(start);
-                start = self.begin_feedback(1, packet_type::RTPFB, sender, media);
+            if held == 16 {
+                self.out.extend_from_slice(entries.as_flattened());
+                held = 0;
+                // Room for another block, and for the last entry.
+                if self.out.len() - start + 4 * 17 > MAX_RTCP_PACKET {
+                    self.end(start);
+                    start = self.begin_feedback(1, packet_type::RTPFB, sender, media);
+                }
             }
         }
-        self.word((u32::from(first.0) << 16) | (mask >> 1));
+        entries[held % 16] = nack_entry(first, mask);
+        let held = entries.as_flattened().get(..4 * (held + 1));
+        self.out.extend_from_slice(held.unwrap_or_default());
         self.end(start);
     }
 
@@ -417,6 +428,12 @@ impl<'b> Writer<'b> {
     pub fn raw(&mut self, packet: &RawPacket<'_>) {
         self.out.extend_from_slice(packet.as_bytes());
     }
+}
+
+/// An entry for a packet and those after it whose bits are set, bit `i` for the `i`-th (RFC 4585
+/// §6.2.1).
+fn nack_entry(first: SequenceNumber, mask: u32) -> [u8; 4] {
+    ((u32::from(first.0) << 16) | (mask >> 1)).to_be_bytes()
 }
 
 /// Appends the blocks of an extended report.
