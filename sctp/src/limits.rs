@@ -57,6 +57,10 @@ pub const RECONFIG_MEMORY: usize = 2;
 /// Streams whose reset is asked of the peer at once: what one request holds, about.
 pub const MAX_INCOMING_WANTED: usize = 512;
 
+/// How often a peer's wish to reset all numbers goes unanswered while data is on its way, before
+/// it is denied: a peer gives an association up after ten of its own repetitions.
+pub const MAX_TSN_RESETS_PUT_OFF: u32 = 3;
+
 /// Longest label and longest protocol of a data channel, in octets: the field has 16 bits
 /// (RFC 8832 §5.1).
 pub const MAX_LABEL: usize = 65_535;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::limits::{MAX_INCOMING_WANTED, RECONFIG_MEMORY};
+use crate::limits::{MAX_INCOMING_WANTED, MAX_TSN_RESETS_PUT_OFF, RECONFIG_MEMORY};
 use crate::wire::{ChunkWriter, Reconfig, ReconfigResult, chunk_type, padded, parameter_type};
 
 /// A request of ours that waits for its response.
@@ -85,6 +85,7 @@ pub(crate) struct Reset {
     expected: u32,
     last: VecDeque<Answer>,
     deferred: Option<Deferred>,
+    tsn_resets_put_off: u32,
     /// Responses to be written.
     responses: VecDeque<Answer>,
 }
@@ -102,6 +103,7 @@ impl Reset {
             expected: peer_initial_tsn,
             last: VecDeque::new(),
             deferred: None,
+            tsn_resets_put_off: 0,
             responses: VecDeque::new(),
         }
     }
@@ -363,10 +365,17 @@ impl Reset {
                     return None;
                 }
                 let Some(tsns) = fresh else {
-                    // Asked again with the same number, until nothing is on its way.
-                    self.respond(request, ReconfigResult::InProgress);
+                    // What is on its way would be lost. The peer repeats its request: no answer
+                    // is better than "in progress", which usrsctp takes for the last word.
+                    self.tsn_resets_put_off += 1;
+                    if self.tsn_resets_put_off > MAX_TSN_RESETS_PUT_OFF {
+                        self.tsn_resets_put_off = 0;
+                        self.expected = self.expected.wrapping_add(1);
+                        self.settle(request, ReconfigResult::Denied);
+                    }
                     return None;
                 };
+                self.tsn_resets_put_off = 0;
                 self.expected = self.expected.wrapping_add(1);
                 self.settle_with(Answer {
                     number: request,
