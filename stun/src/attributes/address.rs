@@ -55,10 +55,15 @@ fn decode_plain(value: &[u8]) -> Option<SocketAddr> {
 
 fn encode_plain(addr: &SocketAddr, out: &mut Vec<u8>) {
     let [p0, p1] = addr.port().to_be_bytes();
-    out.extend_from_slice(&[0, Family::of(addr).number(), p0, p1]);
     match addr.ip() {
-        IpAddr::V4(ip) => out.extend_from_slice(&ip.octets()),
-        IpAddr::V6(ip) => out.extend_from_slice(&ip.octets()),
+        IpAddr::V4(ip) => {
+            let [a, b, c, d] = ip.octets();
+            out.extend_from_slice(&[0, Family::V4.number(), p0, p1, a, b, c, d]);
+        }
+        IpAddr::V6(ip) => {
+            out.extend_from_slice(&[0, Family::V6.number(), p0, p1]);
+            out.extend_from_slice(&ip.octets());
+        }
     }
 }
 

@@ -56,7 +56,7 @@ impl RestSecret {
 
     /// The password of a name, whatever its time.
     pub fn password(&self, name: &str) -> Zeroizing<String> {
-        Zeroizing::new(base64::encode(&self.key.sha1_whole(name.as_bytes())))
+        Zeroizing::new(base64::encode(&self.key.sha1_of_text(name)))
     }
 
     /// The password of a name that is still good at `now`.

@@ -133,7 +133,10 @@ impl<'b> Writer<'b> {
         if let Some(slot) = self.out.get_mut(at + 2..at + 4) {
             slot.copy_from_slice(&field.to_be_bytes());
         }
-        self.out.extend_from_slice(&[0; 3][..(4 - len % 4) % 4]);
+        // Most values are aligned: copying no octets would still be a call.
+        if !len.is_multiple_of(4) {
+            self.out.extend_from_slice(&[0; 3][..4 - len % 4]);
+        }
         self
     }
 
@@ -165,9 +168,7 @@ impl<'b> Writer<'b> {
         if self.may_close(Closed::Integrity, AttributeType::MESSAGE_INTEGRITY)
             && self.set_length(24)
         {
-            let mac = key.sha1_whole(self.out.get(self.start..).unwrap_or_default());
-            self.out.extend_from_slice(&[0x00, 0x08, 0x00, 20]);
-            self.out.extend_from_slice(&mac);
+            key.append_sha1(self.out, self.start, [0x00, 0x08, 0x00, 20]);
             self.closed = Closed::Integrity;
         }
         self
