@@ -3,6 +3,16 @@
 //!
 //! Filtering is tested first: the mapping tests send to the server's other
 //! addresses and so would open the filter for them.
+//!
+//! [`Hairpin`] tells whether a NAT leads its inner hosts to each other by their
+//! outer addresses, [`Lifetime`] how long it remembers a mapping. Both need two
+//! local sockets.
+
+mod hairpin;
+mod lifetime;
+
+pub use hairpin::{Hairpin, HairpinOutcome};
+pub use lifetime::{Lifetime, LifetimeOutcome, LifetimeSearch};
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -51,6 +61,27 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmit {
     /// One of the server's addresses.
+    pub remote: SocketAddr,
+    /// Octets appended to the buffer.
+    pub len: usize,
+}
+
+/// Which of the two local sockets of [`Hairpin`] and [`Lifetime`]. Both are
+/// bound to the same address and different ports, and used for nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Socket {
+    /// The one whose mapping is examined.
+    First,
+    /// The one that asks for it.
+    Second,
+}
+
+/// Where a message is to go, and from where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketTransmit {
+    /// Send it from this socket.
+    pub socket: Socket,
+    /// To whom.
     pub remote: SocketAddr,
     /// Octets appended to the buffer.
     pub len: usize,
