@@ -78,6 +78,16 @@ pub const RESERVATION_LIFETIME: std::time::Duration = std::time::Duration::from_
 /// 30 s (RFC 6062 §5.3).
 pub const CONNECTION_BIND_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// Buckets that limit what strangers are answered; each is eight octets. Source
+/// Answers a second to strangers of one prefix beyond those that
+/// [`Config::strangers`](crate::turn::server::Config::strangers) grants. They
+/// are never longer than what was sent for them, but still go where a forged
+/// address says.
+pub const STRANGER_PAID_PER_SECOND: u32 = 200;
+
+/// Unanswered octets that a prefix is remembered to have sent: a few requests'
+/// worth, so that nobody saves up for a flood.
+pub const MAX_STRANGER_CREDIT: u32 = 1024;
+
+/// Buckets that limit what strangers are answered; each is sixteen octets. Source
 /// prefixes share them by a keyed hash, so memory does not grow with senders.
 pub const STRANGER_BUCKETS: usize = 4096;

@@ -142,6 +142,7 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
         .nonce_lifetime(Duration::from_secs(nonce_lifetime))
         .families(addresses.has_ipv4(), addresses.has_ipv6())
         .tcp_relay(true)
+        .user_hashes(matches!(accounts, Accounts::Fixed(_)))
         .mobility(true);
     if anonymous {
         config = config.anonymous();

@@ -52,6 +52,14 @@ impl<'a> ErrorCode<'a> {
         }
     }
 
+    /// The same code without words, which RFC 8489 §14.8 leaves to the sender.
+    pub const fn terse(self) -> ErrorCode<'static> {
+        ErrorCode {
+            code: self.code,
+            reason: "",
+        }
+    }
+
     /// 300 to 699.
     pub const fn code(&self) -> u16 {
         self.code

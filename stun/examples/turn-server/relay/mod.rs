@@ -21,7 +21,7 @@ use tincan_stun::turn::server::{
 };
 use tincan_stun::turn::{MAX_DATA_HEADROOM, Transport};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -52,6 +52,13 @@ impl Authenticator for Accounts {
                 users.set_time(SystemTime::now());
                 users.key(username, realm, algorithm)
             }
+        }
+    }
+
+    fn resolve(&mut self, hash: &[u8; 32], realm: &str) -> Option<String> {
+        match self {
+            Accounts::Fixed(users) => users.resolve(hash, realm),
+            Accounts::Rest(users) => users.resolve(hash, realm),
         }
     }
 
@@ -149,6 +156,8 @@ struct State {
     peers: HashMap<ConnectionId, TcpStream>,
     /// Peer connections for the streams that asked for them.
     splices: HashMap<FiveTuple, (ConnectionId, TcpStream)>,
+    /// Those passed through; dropping one ends it.
+    spliced: HashMap<ConnectionId, oneshot::Sender<()>>,
     out: Vec<u8>,
 }
 
@@ -193,6 +202,7 @@ impl Relaying {
             streams: HashMap::new(),
             peers: HashMap::new(),
             splices: HashMap::new(),
+            spliced: HashMap::new(),
             out: Vec::new(),
         };
         let shared = Arc::new(Shared {
@@ -353,7 +363,11 @@ impl State {
                         self.splices.insert(client, (connection, peer));
                     }
                 }
-                Event::ClosePeer(connection) => drop(self.peers.remove(&connection)),
+                Event::ClosePeer(connection) => {
+                    self.peers.remove(&connection);
+                    self.spliced.remove(&connection);
+                    self.splices.retain(|_, (c, _)| *c != connection);
+                }
                 _ => {}
             }
         }

@@ -11,7 +11,7 @@ use tincan_stun::turn::Transport;
 use tincan_stun::turn::server::{FiveTuple, RelayId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -82,13 +82,21 @@ async fn serve(
                 decoder.extend(&buffer[..len]);
                 while let Some(message) = decoder.next_packet().map_err(io::Error::other)? {
                     take_input(shared, client, message);
-                    let spliced = shared.lock().splices.remove(&client);
+                    let (end, ended) = oneshot::channel();
+                    let spliced = {
+                        let mut state = shared.lock();
+                        let spliced = state.splices.remove(&client);
+                        if let Some((connection, _)) = &spliced {
+                            state.spliced.insert(*connection, end);
+                        }
+                        spliced
+                    };
                     if let Some((connection, peer)) = spliced {
                         while let Ok(message) = queued.try_recv() {
                             stream.write_all(&message).await?;
                         }
                         let early = decoder.take_rest();
-                        return splice(shared, connection, stream, peer, &early).await;
+                        return splice(shared, connection, stream, peer, &early, ended).await;
                     }
                 }
             }
@@ -105,12 +113,22 @@ async fn splice(
     mut client: impl AsyncRead + AsyncWrite + Unpin,
     mut peer: TcpStream,
     early: &[u8],
+    ended: oneshot::Receiver<()>,
 ) -> io::Result<()> {
-    client.flush().await?;
-    peer.write_all(early).await?;
-    let outcome = tokio::io::copy_bidirectional(&mut client, &mut peer).await;
-    shared.lock().server.peer_disconnected(connection);
-    outcome.map(|_| ())
+    let pass = async {
+        client.flush().await?;
+        peer.write_all(early).await?;
+        tokio::io::copy_bidirectional(&mut client, &mut peer).await
+    };
+    let outcome = tokio::select! {
+        outcome = pass => outcome.map(|_| ()),
+        // The allocation has ended, and its connections with it.
+        _ = ended => Ok(()),
+    };
+    let mut state = shared.lock();
+    state.spliced.remove(&connection);
+    state.server.peer_disconnected(connection);
+    outcome
 }
 
 fn reusable(at: SocketAddr) -> io::Result<TcpSocket> {

@@ -157,6 +157,9 @@ pub(super) struct Allocation {
     /// One, or one of each family; of these at least one is open once
     /// `answered`.
     pub(super) relays: Vec<Relay>,
+    /// The open ones for IPv4 and IPv6 peers, where a packet's look-up need
+    /// not follow another pointer.
+    pub(super) open: [Option<RelayId>; 2],
     pub(super) reservation: Option<(RelayId, ReservationToken)>,
     pub(super) answered: bool,
     pub(super) lifetime: u32,
@@ -174,10 +177,17 @@ impl Allocation {
     /// The open relay for peers of this family.
     #[inline]
     pub(super) fn relay_for(&self, peer: &SocketAddr) -> Option<RelayId> {
-        self.relays
-            .iter()
-            .find(|r| r.addr.is_some_and(|a| a.is_ipv4() == peer.is_ipv4()))
-            .map(|r| r.id)
+        let [v4, v6] = self.open;
+        if peer.is_ipv4() { v4 } else { v6 }
+    }
+
+    /// A relay is open at `addr`.
+    pub(super) fn opened(&mut self, id: RelayId, addr: SocketAddr) {
+        if let Some(r) = self.relays.iter_mut().find(|r| r.id == id) {
+            r.addr = Some(addr);
+            let [v4, v6] = &mut self.open;
+            *(if addr.is_ipv4() { v4 } else { v6 }) = Some(id);
+        }
     }
 
     pub(super) fn has_family(&self, family: Family) -> bool {

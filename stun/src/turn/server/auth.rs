@@ -134,6 +134,10 @@ impl Authenticator for RestUsers {
 
 /// Nonces that prove themselves: features, time of making, and an HMAC of that
 /// time and of the client's address under a key of this server.
+///
+/// Short, for a challenge must not be longer than it has to be. The seal keeps
+/// a nonce from being used from elsewhere; who guesses one still lacks the
+/// password.
 #[derive(Debug)]
 pub(super) struct Nonces {
     key: Key,
@@ -160,6 +164,7 @@ impl Nonces {
         }
     }
 
+    /// Time and seal, in twelve characters.
     fn seal(&self, stamp: u32, client: &FiveTuple) -> String {
         let mut input = [0; 4 + 16 + 2 + 1];
         input[..4].copy_from_slice(&stamp.to_be_bytes());
@@ -168,30 +173,42 @@ impl Nonces {
             IpAddr::V6(ip) => ip,
         };
         input[4..20].copy_from_slice(&ip.octets());
-        input[20..22].copy_from_slice(&client.remote.port().to_be_bytes());
+        // A data connection (RFC 6062 §4.3) may be signed with the nonce of the
+        // control connection; TCP has shown the address to be the client's.
+        if client.transport == Transport::Udp {
+            input[20..22].copy_from_slice(&client.remote.port().to_be_bytes());
+        }
         input[22] = u8::from(client.transport == Transport::Tcp);
         let mac = self.key.sha256_whole(&input);
-        base64::encode(&mac[..12])
+        let mut sealed = [0; 9];
+        sealed[..4].copy_from_slice(&stamp.to_be_bytes());
+        sealed[4..].copy_from_slice(&mac[..5]);
+        base64::encode(&sealed)
     }
 
     pub(super) fn make(&self, now: Instant, client: &FiveTuple) -> String {
         let stamp = now.saturating_duration_since(self.epoch).as_secs() as u32;
-        format!("{}{stamp:08x}{}", self.prefix, self.seal(stamp, client))
+        format!("{}{}", self.prefix, self.seal(stamp, client))
     }
 
     fn is_fresh(&self, now: Instant, client: &FiveTuple, nonce: &str) -> bool {
         let Some(rest) = nonce.strip_prefix(&self.prefix) else {
             return false;
         };
-        let Some((stamp, seal)) = rest.split_at_checked(8) else {
+        let quads = rest
+            .as_bytes()
+            .first_chunk::<8>()
+            .map(|q| q.as_chunks::<4>().0);
+        let Some(&[first, second]) = quads else {
             return false;
         };
-        let Ok(stamp) = u32::from_str_radix(stamp, 16) else {
+        let bits = base64::decode_quad(&first).zip(base64::decode_quad(&second));
+        let Some(stamp) = bits.map(|(high, low)| high << 8 | low >> 16) else {
             return false;
         };
         let good = self.seal(stamp, client);
         let made = self.epoch + Duration::from_secs(stamp.into());
-        bool::from(good.as_bytes().ct_eq(seal.as_bytes()))
+        bool::from(good.as_bytes().ct_eq(rest.as_bytes()))
             && now.saturating_duration_since(made) <= self.lifetime
     }
 }
@@ -236,12 +253,14 @@ pub(super) enum Denied {
 }
 
 impl Denied {
+    /// Without the words: strangers get no longer answers than they must.
     pub(super) fn error(self) -> ErrorCode<'static> {
         match self {
             Denied::Bare | Denied::Wrong => ErrorCode::UNAUTHENTICATED,
             Denied::Malformed => ErrorCode::BAD_REQUEST,
             Denied::Stale => ErrorCode::STALE_NONCE,
         }
+        .terse()
     }
 }
 

@@ -65,11 +65,10 @@ impl Server {
             self.stats.malformed += 1;
             return;
         }
-        let udp = client.transport == Transport::Udp;
-        if udp && !self.strangers.may_answer(now, client.remote.ip()) {
-            self.stats.strangers_ignored += 1;
+        let Some(budget) = self.budget(now, &client, message) else {
             return;
-        }
+        };
+        let udp = client.transport == Transport::Udp;
         let id = message.transaction_id();
         let fingerprint = message.has_fingerprint();
         let end = |w: Writer<'_>| {
@@ -104,18 +103,19 @@ impl Server {
             _ => Some(ErrorCode::BAD_REQUEST),
         };
         if let Some(error) = error {
-            self.stats.refused += 1;
-            let queued = self.outbox.push(client, |out| {
-                let mut w = Writer::new(out, Class::Error, Method::BINDING, id).push(&error);
+            let queued = self.outbox.push_within(budget, client, |out| {
+                let mut w =
+                    Writer::new(out, Class::Error, Method::BINDING, id).push(&error.terse());
                 if !unknown.is_empty() {
                     w = w.push(&UnknownAttributes::List(&unknown));
                 }
                 end(w)
             });
-            self.stats.queue_overflows += u64::from(!queued);
+            if self.settle(now, &client, queued) {
+                self.stats.refused += 1;
+            }
             return;
         }
-        self.stats.granted += 1;
         let mut to = client;
         let change = change.ok().flatten().unwrap_or_default();
         if let Some(discovery) = discovery {
@@ -127,7 +127,7 @@ impl Server {
         let padding = message
             .get::<Padding<'_>>()
             .filter(|p| p.0.len() <= MAX_PADDING);
-        let queued = self.outbox.push(to, |out| {
+        let queued = self.outbox.push_within(budget, to, |out| {
             let mut w = Writer::new(out, Class::Success, Method::BINDING, id)
                 .push(&XorMappedAddress(client.remote));
             if let Some(discovery) = discovery {
@@ -142,6 +142,8 @@ impl Server {
             }
             end(w)
         });
-        self.stats.queue_overflows += u64::from(!queued);
+        if self.settle(now, &client, queued) {
+            self.stats.granted += 1;
+        }
     }
 }

@@ -94,6 +94,7 @@ pub struct Config {
     pub(super) discovery: Option<Discovery>,
     pub(super) alternate_server: Option<SocketAddr>,
     pub(super) password_algorithms: bool,
+    pub(super) user_hashes: bool,
 }
 
 impl Config {
@@ -121,6 +122,7 @@ impl Config {
             discovery: None,
             alternate_server: None,
             password_algorithms: true,
+            user_hashes: false,
         }
     }
 
@@ -178,7 +180,15 @@ impl Config {
         self
     }
 
-    /// Answers a second to unauthenticated UDP requests from one /24 or /56.
+    /// Answers a second to unauthenticated UDP requests from one /24 or /56;
+    /// 200 unless set.
+    ///
+    /// A challenge carries REALM and NONCE (RFC 8489 §9.2.4) and so is longer
+    /// than the bare request it answers: at most 76 octets and the realm. Beyond
+    /// this many a second an answer is given only when the prefix has sent at
+    /// least as many octets as the answer is long. With zero that is so from the
+    /// first: nothing is ever amplified, and honest clients are answered at
+    /// their third or fourth transmission.
     #[must_use]
     pub fn strangers(mut self, per_second: u32) -> Config {
         self.strangers_per_second = per_second;
@@ -233,6 +243,15 @@ impl Config {
     #[must_use]
     pub fn password_algorithms(mut self, offer: bool) -> Config {
         self.password_algorithms = offer;
+        self
+    }
+
+    /// Announce that USERHASH may stand for the name (RFC 8489 §9.2): only with
+    /// an [`Authenticator`](super::Authenticator) that resolves hashes, as
+    /// [`Users`](super::Users) does. A name is then never seen on the wire.
+    #[must_use]
+    pub fn user_hashes(mut self, resolved: bool) -> Config {
+        self.user_hashes = resolved;
         self
     }
 }

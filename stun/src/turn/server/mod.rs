@@ -109,11 +109,13 @@ impl Server {
     /// A server without allocations.
     pub fn new(config: Config, now: Instant, rng: &mut impl Rng) -> Server {
         let mut rng = StdRng::from_rng(rng);
-        let features = if config.password_algorithms {
-            SecurityFeatures::PASSWORD_ALGORITHMS
-        } else {
-            SecurityFeatures::NONE
-        };
+        let mut features = SecurityFeatures::NONE;
+        if config.password_algorithms {
+            features = features.and(SecurityFeatures::PASSWORD_ALGORITHMS);
+        }
+        if config.user_hashes {
+            features = features.and(SecurityFeatures::USERNAME_ANONYMITY);
+        }
         let mut secret = [0; 32];
         rng.fill_bytes(&mut secret);
         Server {

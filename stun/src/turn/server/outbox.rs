@@ -6,6 +6,15 @@ use super::config::FiveTuple;
 use crate::error::WriteError;
 use crate::limits::MAX_QUEUED_RESPONSES;
 
+/// Why an answer was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unqueued {
+    /// No room, or it cannot be written.
+    Dropped,
+    /// Longer than the asker may be sent.
+    TooLong,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     octets: Vec<u8>,
@@ -20,16 +29,27 @@ impl Outbox {
         client: FiveTuple,
         write: impl FnOnce(&mut Vec<u8>) -> Result<usize, WriteError>,
     ) -> bool {
+        self.push_within(usize::MAX, client, write).is_ok()
+    }
+
+    /// Queues one message of at most `limit` octets; its length.
+    pub(super) fn push_within(
+        &mut self,
+        limit: usize,
+        client: FiveTuple,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<usize, WriteError>,
+    ) -> Result<usize, Unqueued> {
         if self.queue.len() >= MAX_QUEUED_RESPONSES {
-            return false;
+            return Err(Unqueued::Dropped);
         }
-        match write(&mut self.octets) {
-            Ok(len) => {
-                self.queue.push_back((client, len));
-                true
-            }
-            Err(_) => false,
+        let end = self.octets.len();
+        let len = write(&mut self.octets).map_err(|_| Unqueued::Dropped)?;
+        if len > limit {
+            self.octets.truncate(end);
+            return Err(Unqueued::TooLong);
         }
+        self.queue.push_back((client, len));
+        Ok(len)
     }
 
     #[inline]

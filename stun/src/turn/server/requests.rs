@@ -10,6 +10,7 @@ use super::allocation::{Allocation, Peers, Relay};
 use super::auth::{self, Authenticator, Denied, Identity};
 use super::bucket::TokenBucket;
 use super::config::{Event, FiveTuple, PortDemand, RelayId};
+use super::outbox::Unqueued;
 use super::table::RelayUse;
 use super::{Server, Timer};
 use crate::attributes::{
@@ -17,7 +18,7 @@ use crate::attributes::{
     Family, Lifetime, MobilityTicket, RequestedAddressFamily, RequestedTransport, ReservationToken,
     Software, UnknownAttributes, XorMappedAddress, XorPeerAddress, XorRelayedAddress,
 };
-use crate::limits::{MAX_RESERVATIONS, MAX_UNKNOWN_LISTED, RESERVATION_LIFETIME};
+use crate::limits::{HEADER_LEN, MAX_RESERVATIONS, MAX_UNKNOWN_LISTED, RESERVATION_LIFETIME};
 use crate::message::{AttributeType, Class, Message, Method, TransactionId, Writer};
 use crate::turn::Transport;
 
@@ -145,20 +146,64 @@ impl Server {
             Denied::Stale => self.stats.stale_nonces += 1,
             Denied::Bare | Denied::Malformed => {}
         }
-        if client.transport == Transport::Udp && !self.strangers.may_answer(now, client.remote.ip())
-        {
-            self.stats.strangers_ignored += 1;
+        let Some(budget) = self.budget(now, &client, message) else {
             return;
-        }
-        self.stats.refused += 1;
+        };
         let nonce = self.nonces.make(now, &client);
         let (realm, algorithms) = (&self.config.realm, self.config.password_algorithms);
-        let queued = self.outbox.push(client, |out| {
+        let queued = self.outbox.push_within(budget, client, |out| {
             let id = message.transaction_id();
             let w = Writer::new(out, Class::Error, message.method(), id).push(&denied.error());
             auth::challenge(w, denied, realm, &nonce, algorithms).finish()
         });
-        self.stats.queue_overflows += u64::from(!queued);
+        if self.settle(now, &client, queued) {
+            self.stats.refused += 1;
+        }
+    }
+
+    /// How long an answer to somebody unproved may be; `None` for no answer.
+    pub(super) fn budget(
+        &mut self,
+        now: Instant,
+        client: &FiveTuple,
+        message: &Message<'_>,
+    ) -> Option<usize> {
+        // A stream's handshake has proved the address.
+        if client.transport != Transport::Udp {
+            return Some(usize::MAX);
+        }
+        let request = message.as_bytes().len();
+        let budget = self.strangers.allowance(now, client.remote.ip(), request);
+        if budget <= HEADER_LEN {
+            self.stats.strangers_ignored += 1;
+            return None;
+        }
+        Some(budget)
+    }
+
+    /// Counts what came of an answer within a budget; whether it goes out.
+    pub(super) fn settle(
+        &mut self,
+        now: Instant,
+        client: &FiveTuple,
+        queued: Result<usize, Unqueued>,
+    ) -> bool {
+        match queued {
+            Ok(len) => {
+                if client.transport == Transport::Udp {
+                    self.strangers.answered(now, client.remote.ip(), len);
+                }
+                true
+            }
+            Err(Unqueued::TooLong) => {
+                self.stats.strangers_ignored += 1;
+                false
+            }
+            Err(Unqueued::Dropped) => {
+                self.stats.queue_overflows += 1;
+                false
+            }
+        }
     }
 
     pub(super) fn refuse(&mut self, to: &Pending, method: Method, error: Refused) {
@@ -314,6 +359,7 @@ impl Server {
             id: m.transaction_id(),
             relay_transport,
             relays: Vec::with_capacity(2),
+            open: [None; 2],
             reservation: None,
             answered: false,
             lifetime,
@@ -343,11 +389,12 @@ impl Server {
             let relay = Relay {
                 id,
                 family: Family::of(&addr),
-                addr: Some(addr),
+                addr: None,
                 failed: false,
             };
             if let Some(a) = self.allocations.get_mut(index) {
                 a.relays.push(relay);
+                a.opened(id, addr);
             }
             self.answer_allocate(now, index);
         } else {
@@ -420,9 +467,7 @@ impl Server {
             self.events.push_back(Event::CloseRelay(relay));
             return;
         };
-        if let Some(r) = allocation.relays.iter_mut().find(|r| r.id == relay) {
-            r.addr = Some(addr);
-        }
+        allocation.opened(relay, addr);
         if let Some((id, token)) = allocation.reservation {
             match next {
                 Some(next) => {
