@@ -1,216 +1,40 @@
-//! Our TURN client against coturn on loopback. Skips where it is not installed.
+//! Our TURN client against coturn on loopback: UDP, TCP, TLS, and TCP between
+//! peers. Skips where it is not installed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+mod sockets;
 
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use tincan_stun::framing::{Framing, StreamDecoder};
-use tincan_stun::message::{Class, Message, Method, TransactionId, Writer};
-use tincan_stun::turn::Transport;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Instant;
+
+use sockets::*;
 use tincan_stun::turn::client::*;
 
-const PATIENCE: Duration = Duration::from_secs(20);
-
-struct Coturn {
-    child: Child,
-    addr: SocketAddr,
+/// Which of coturn's ports to use.
+#[derive(Clone, Copy, Debug)]
+enum Over {
+    Udp,
+    Tcp,
+    Tls,
 }
 
-impl Drop for Coturn {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A port that nobody has just now.
-fn free_port() -> u16 {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
-impl Coturn {
-    fn start(extra: &[&str]) -> Option<Coturn> {
-        let port = free_port();
-        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let child = Command::new("turnserver")
-            .args([
-                "-n",
-                "--no-cli",
-                "--listening-ip=127.0.0.1",
-                "--relay-ip=127.0.0.1",
-            ])
-            .args([
-                "--lt-cred-mech",
-                "--user=alice:wonderland",
-                "--realm=tincan.test",
-            ])
-            .args([
-                "--allow-loopback-peers",
-                "--no-dtls",
-                "--log-file=stdout",
-                "--simple-log",
-            ])
-            .args([
-                format!("--listening-port={port}"),
-                format!("--pidfile=/tmp/tincan-coturn-{port}"),
-            ])
-            .args([format!("--tls-listening-port={}", free_port())])
-            .args(extra)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let child = match child {
-            Ok(child) => child,
-            Err(error) => {
-                println!("skipped: turnserver cannot be started: {error}");
-                return None;
-            }
-        };
-        let coturn = Coturn { child, addr };
-        // Ready when it answers a Binding request.
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_millis(100)))
-            .unwrap();
-        let begin = Instant::now();
-        let mut buffer = [0; 1500];
-        loop {
-            assert!(begin.elapsed() < PATIENCE, "coturn does not answer");
-            let mut out = Vec::new();
-            let id = TransactionId::new([1; 12]);
-            Writer::new(&mut out, Class::Request, Method::BINDING, id)
-                .finish()
-                .unwrap();
-            let _ = socket.send_to(&out, addr);
-            if let Ok((len, _)) = socket.recv_from(&mut buffer)
-                && Message::parse(&buffer[..len]).is_ok_and(|m| m.class() == Class::Success)
-            {
-                return Some(coturn);
-            }
+impl Over {
+    fn of(self, coturn: &Coturn) -> (SocketAddr, Carrier) {
+        match self {
+            Over::Udp => (coturn.addr, Carrier::Udp),
+            Over::Tcp => (coturn.addr, Carrier::Tcp),
+            Over::Tls => (coturn.tls, Carrier::Tls(coturn.certificate.trusted())),
         }
     }
 }
 
-enum Link {
-    Udp(UdpSocket),
-    Tcp(TcpStream, StreamDecoder),
-}
-
-/// A client with its socket, driven until something happens.
-struct Driven {
-    client: Client,
-    link: Link,
-    data: Vec<(SocketAddr, Vec<u8>)>,
-}
-
-impl Driven {
-    fn new(config: Config, server: SocketAddr, transport: Transport) -> Driven {
-        let link = match transport {
-            Transport::Udp => Link::Udp(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()),
-            Transport::Tcp => {
-                let stream = TcpStream::connect(server).unwrap();
-                Link::Tcp(stream, StreamDecoder::new(Framing::Turn))
-            }
-        };
-        let mut rng = StdRng::seed_from_u64(1);
-        let client = Client::new(config.transport(transport), Instant::now(), &mut rng);
-        Driven {
-            client,
-            link,
-            data: Vec::new(),
-        }
-    }
-
-    fn write(&mut self, octets: &[u8], to: SocketAddr) {
-        match &mut self.link {
-            Link::Udp(socket) => drop(socket.send_to(octets, to).unwrap()),
-            Link::Tcp(stream, _) => stream.write_all(octets).unwrap(),
-        }
-    }
-
-    fn send(&mut self, peer: SocketAddr, payload: &[u8]) -> usize {
-        let now = Instant::now();
-        let headroom = self.client.data_headroom(now, &peer).expect("sendable");
-        let mut out = vec![0; headroom];
-        out.extend_from_slice(payload);
-        self.client
-            .frame_data(now, peer, &mut out, 0, headroom)
-            .unwrap();
-        let server = self.client.server();
-        self.write(&out, server);
-        headroom
-    }
-
-    /// One turn: out what is due, in what arrives within the next timeout.
-    fn turn(&mut self) {
-        let mut out = Vec::new();
-        self.client.handle_timeout(Instant::now());
-        while let Some(t) = self.client.poll_transmit(Instant::now(), &mut out) {
-            let octets = std::mem::take(&mut out);
-            self.write(&octets, t.remote);
-        }
-        let wait = Duration::from_millis(50);
-        let mut buffer = [0; 65_536];
-        let server = self.client.server();
-        let mut take = |client: &mut Client, from, packet: &[u8]| {
-            if let Input::Data { peer, range } = client.handle_input(Instant::now(), from, packet) {
-                self.data.push((peer, packet[range].to_vec()));
-            }
-        };
-        match &mut self.link {
-            Link::Udp(socket) => {
-                socket.set_read_timeout(Some(wait)).unwrap();
-                if let Ok((len, from)) = socket.recv_from(&mut buffer) {
-                    take(&mut self.client, from, &buffer[..len]);
-                }
-            }
-            Link::Tcp(stream, decoder) => {
-                stream.set_read_timeout(Some(wait)).unwrap();
-                if let Ok(len) = stream.read(&mut buffer) {
-                    decoder.extend(&buffer[..len]);
-                    while let Some(packet) = decoder.next_packet().unwrap() {
-                        take(&mut self.client, server, packet);
-                    }
-                }
-            }
-        }
-    }
-
-    fn event(&mut self) -> Event {
-        let begin = Instant::now();
-        loop {
-            if let Some(event) = self.client.poll_event() {
-                return event;
-            }
-            assert!(begin.elapsed() < PATIENCE, "no event: {:?}", self.client);
-            self.turn();
-        }
-    }
-
-    fn receive(&mut self) -> (SocketAddr, Vec<u8>) {
-        let begin = Instant::now();
-        while self.data.is_empty() {
-            assert!(begin.elapsed() < PATIENCE, "no data");
-            self.turn();
-        }
-        self.data.remove(0)
-    }
-}
-
-fn relays_both_ways(transport: Transport) {
+fn relays_both_ways(over: Over) {
     let Some(coturn) = Coturn::start(&[]) else {
         return;
     };
-    let config = Config::new(coturn.addr, "alice", "wonderland");
-    let mut ours = Driven::new(config, coturn.addr, transport);
+    let (server, carrier) = over.of(&coturn);
+    let config = Config::new(server, "alice", "wonderland");
+    let mut ours = Driven::new(config, carrier);
     let Event::Allocated(allocation) = ours.event() else {
         panic!("no allocation")
     };
@@ -244,12 +68,28 @@ fn relays_both_ways(transport: Transport) {
 
 #[test]
 fn relays_both_ways_over_udp() {
-    relays_both_ways(Transport::Udp);
+    relays_both_ways(Over::Udp);
 }
 
 #[test]
 fn relays_both_ways_over_tcp() {
-    relays_both_ways(Transport::Tcp);
+    relays_both_ways(Over::Tcp);
+}
+
+#[test]
+fn relays_both_ways_over_tls() {
+    relays_both_ways(Over::Tls);
+}
+
+#[test]
+fn relays_tcp_over_tcp_and_over_tls() {
+    let Some(coturn) = Coturn::start(&[]) else {
+        return;
+    };
+    for over in [Over::Tcp, Over::Tls] {
+        let (server, carrier) = over.of(&coturn);
+        tcp_relay_scenario(Config::new(server, "alice", "wonderland"), carrier);
+    }
 }
 
 #[test]
@@ -258,7 +98,7 @@ fn a_wrong_password_is_told() {
         return;
     };
     let config = Config::new(coturn.addr, "alice", "looking glass");
-    let mut ours = Driven::new(config, coturn.addr, Transport::Udp);
+    let mut ours = Driven::new(config, Carrier::Udp);
     let Event::Closed(Some(Failure::Authentication(_))) = ours.event() else {
         panic!("closed for another reason")
     };
@@ -269,8 +109,14 @@ fn goes_on_with_another_nonce_when_the_first_is_stale() {
     let Some(coturn) = Coturn::start(&["--stale-nonce=1"]) else {
         return;
     };
-    let config = Config::new(coturn.addr, "alice", "wonderland");
-    let mut ours = Driven::new(config, coturn.addr, Transport::Udp);
+    for over in [Over::Udp, Over::Tcp, Over::Tls] {
+        let (server, carrier) = over.of(&coturn);
+        let config = Config::new(server, "alice", "wonderland");
+        sees_a_stale_nonce_through(Driven::new(config, carrier));
+    }
+}
+
+fn sees_a_stale_nonce_through(mut ours: Driven) {
     let Event::Allocated(_) = ours.event() else {
         panic!("no allocation")
     };
@@ -299,7 +145,7 @@ fn even_port_reserves_the_next_one() {
     };
     let config = Config::new(coturn.addr, "alice", "wonderland");
     let even = config.clone().port(Port::EvenAndReserveNext);
-    let mut first = Driven::new(even, coturn.addr, Transport::Udp);
+    let mut first = Driven::new(even, Carrier::Udp);
     let Event::Allocated(allocation) = first.event() else {
         panic!("no allocation")
     };
@@ -307,7 +153,7 @@ fn even_port_reserves_the_next_one() {
     assert_eq!(port % 2, 0);
     let token = allocation.reservation.expect("a token");
     let second = config.port(Port::Reserved(token));
-    let mut second = Driven::new(second, coturn.addr, Transport::Udp);
+    let mut second = Driven::new(second, Carrier::Udp);
     let Event::Allocated(allocation) = second.event() else {
         panic!("no second allocation")
     };

@@ -10,8 +10,11 @@ use common::*;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use tincan_stun::attributes::*;
+use tincan_stun::credentials::LongTerm;
 use tincan_stun::integrity::Key;
-use tincan_stun::limits::{MAX_CHANNELS, MAX_PERMISSIONS, MAX_UNKNOWN_LISTED};
+use tincan_stun::limits::{
+    MAX_CHANNELS, MAX_PERMISSIONS, MAX_UNKNOWN_LISTED, STRANGER_PAID_PER_SECOND,
+};
 use tincan_stun::message::*;
 use tincan_stun::turn::ChannelData;
 use tincan_stun::turn::server::{Config, FiveTuple, Input, Server};
@@ -179,7 +182,11 @@ fn what_is_no_message_gets_no_answer() {
 /// at most so many a second.
 #[test]
 fn strangers_are_answered_little_and_seldom() {
-    const LONGEST_ANSWER: usize = 160;
+    // Header, ERROR-CODE, NONCE, PASSWORD-ALGORITHMS, REALM.
+    let challenge = 20 + 8 + 32 + 12 + 4 + REALM.len().next_multiple_of(4);
+    assert_eq!(challenge, 76 + REALM.len().next_multiple_of(4));
+    // A 420 lists at most so many types.
+    let longest_answer = challenge.max(20 + 8 + 4 + 2 * MAX_UNKNOWN_LISTED);
     let limit = 50;
     let mut b = Bench::new(Config::new(REALM).strangers(limit));
     let mut rng = StdRng::seed_from_u64(5);
@@ -203,12 +210,81 @@ fn strangers_are_answered_little_and_seldom() {
         }
     }
     println!("longest answer to a stranger: {longest}");
-    assert!(longest <= LONGEST_ANSWER, "{longest}");
-    assert_eq!(answers, limit, "one prefix, one second");
+    assert_eq!(longest, longest_answer);
+    let most = limit + STRANGER_PAID_PER_SECOND;
+    assert_eq!(answers, most, "one prefix, one second");
     assert_eq!(
         b.host.server.stats().strangers_ignored,
-        20_000 - u64::from(limit)
+        20_000 - u64::from(most)
     );
+}
+
+/// With no free answers, a prefix gets no octet that it did not send, and a
+/// client that follows the RFC's schedule still gets its challenge.
+#[test]
+fn without_free_answers_nothing_is_amplified() {
+    let mut b = Bench::new(Config::new(REALM).strangers(0));
+    let (mut sent, mut got) = (0, 0);
+    for i in 0..5_000u64 {
+        b.now += Duration::from_millis(i % 7);
+        let mut request = b.bare_allocate();
+        if i % 3 == 0 {
+            request.clear();
+            b.write(&mut request, Method::BINDING).finish().unwrap();
+        }
+        b.client.remote = SocketAddr::from(([198, 51, 100, (i % 256) as u8], 4000));
+        sent += request.len();
+        got += b.give(&request).iter().map(Vec::len).sum::<usize>();
+        assert!(got <= sent, "{got} octets for {sent}");
+    }
+    assert!(got > 0);
+
+    let mut b = Bench::new(Config::new(REALM).strangers(0));
+    let request = b.bare_allocate();
+    let mut asked = 1;
+    let answer = loop {
+        match b.give(&request).pop() {
+            Some(answer) => break answer,
+            None => asked += 1,
+        }
+    };
+    assert_eq!((code(&answer), asked), (401, 4), "{} octets", answer.len());
+}
+
+/// USERHASH in place of the name, when the server says that it knows hashes.
+#[test]
+fn a_name_need_not_be_seen_on_the_wire() {
+    let mut b = Bench::new(Config::new(REALM).user_hashes(true));
+    let request = b.bare_allocate();
+    let challenge = b.give(&request).remove(0);
+    let mut credentials = LongTerm::new("alice", "wonderland");
+    credentials
+        .challenged(&Message::parse(&challenge).unwrap(), false)
+        .unwrap();
+    let mut out = Vec::new();
+    let w = b.write(&mut out, Method::ALLOCATE);
+    credentials
+        .sign(w.push(&RequestedTransport::UDP))
+        .finish()
+        .unwrap();
+    let m = Message::parse(&out).unwrap();
+    assert!(m.has(AttributeType::USERHASH) && !m.has(AttributeType::USERNAME));
+    assert!(!out.windows(5).any(|w| w == b"alice"));
+    let answer = b.give(&out).remove(0);
+    assert_eq!(code(&answer), 0);
+    credentials
+        .verify(&Message::parse(&answer).unwrap())
+        .unwrap();
+    // A hash of nobody.
+    let mut stranger = LongTerm::new("mallory", "wonderland");
+    stranger
+        .challenged(&Message::parse(&challenge).unwrap(), false)
+        .unwrap();
+    out.clear();
+    let w = b.write(&mut out, Method::REFRESH);
+    stranger.sign(w).finish().unwrap();
+    let answer = b.give(&out).remove(0);
+    assert_eq!(code(&answer), 401);
 }
 
 #[test]

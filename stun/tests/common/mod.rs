@@ -1,13 +1,11 @@
-//! A network in virtual time for one TURN server, its clients and their peers:
-//! loss, duplication and reordering from a seed.
+//! The simulated network for one TURN server, its clients and their peers.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use tincan_sim::{Datagram, Delivery, HostId, LinkConfig, Loss, Network};
 use tincan_stun::attributes::Family;
 use tincan_stun::turn::server::{
     Authenticator, Event, FiveTuple, Input, PortDemand, RelayId, Server, Users,
@@ -51,58 +49,78 @@ pub(crate) const NONE: Faults = Faults {
 
 pub(crate) const DELAY: Duration = Duration::from_millis(20);
 
-/// A datagram on its way: source, destination, octets.
+/// A datagram: source, destination, octets.
 pub(crate) type Packet = (SocketAddr, SocketAddr, Vec<u8>);
 
+/// `tincan-sim`'s network with a host for each IP address that is named. The
+/// faults are those of the hosts' uplinks.
 pub(crate) struct Net {
     pub(crate) now: Instant,
     pub(crate) start: Instant,
-    pub(crate) rng: StdRng,
-    pub(crate) faults: Faults,
-    pub(crate) wire: BTreeMap<(Instant, u64), Packet>,
-    serial: u64,
+    link: LinkConfig,
+    network: Network,
+    hosts: BTreeMap<IpAddr, HostId>,
+    inbox: VecDeque<Packet>,
 }
 
 impl Net {
     pub(crate) fn new(seed: u64, faults: Faults) -> Net {
-        let start = Instant::now();
-        let rng = StdRng::seed_from_u64(seed);
+        let network = Network::new(seed);
+        let link = LinkConfig::new()
+            .delay(DELAY)
+            .loss(Loss::Random(faults.loss))
+            .duplicate(faults.duplication)
+            .reorder(faults.reordering, DELAY * 15);
         Net {
-            now: start,
-            start,
-            rng,
-            faults,
-            wire: BTreeMap::new(),
-            serial: 0,
+            now: network.now(),
+            start: network.now(),
+            link,
+            network,
+            hosts: BTreeMap::new(),
+            inbox: VecDeque::new(),
         }
     }
 
+    fn host(&mut self, ip: IpAddr) -> HostId {
+        if let Some(host) = self.hosts.get(&ip) {
+            return *host;
+        }
+        let host = self.network.add_host();
+        let internet = self.network.internet();
+        self.network
+            .attach(host, internet, &[ip], self.link.clone(), LinkConfig::new());
+        self.hosts.insert(ip, host);
+        host
+    }
+
     pub(crate) fn send(&mut self, from: SocketAddr, to: SocketAddr, octets: &[u8]) {
-        let copies = 1 + usize::from(self.rng.random_bool(self.faults.duplication));
-        for _ in 0..copies {
-            if self.rng.random_bool(self.faults.loss) {
-                continue;
+        self.receive();
+        self.host(to.ip());
+        let host = self.host(from.ip());
+        self.network
+            .send(host, Datagram::new(from, to, octets.to_vec()));
+    }
+
+    fn receive(&mut self) {
+        while let Some(delivery) = self.network.step(self.now) {
+            if let Delivery::Datagram(_, d) = delivery {
+                self.inbox.push_back((d.src, d.dst, d.payload));
             }
-            let late = self.rng.random_bool(self.faults.reordering);
-            let delay = if late {
-                DELAY * self.rng.random_range(2..30)
-            } else {
-                DELAY
-            };
-            self.serial += 1;
-            self.wire
-                .insert((self.now + delay, self.serial), (from, to, octets.to_vec()));
         }
     }
 
     pub(crate) fn next_arrival(&self) -> Option<Instant> {
-        self.wire.keys().next().map(|(at, _)| *at)
+        if self.inbox.is_empty() {
+            self.network.next_event()
+        } else {
+            Some(self.now)
+        }
     }
 
     /// What arrives up to now.
     pub(crate) fn arrived(&mut self) -> Option<Packet> {
-        let first = self.wire.first_entry()?;
-        (first.key().0 <= self.now).then(|| first.remove())
+        self.receive();
+        self.inbox.pop_front()
     }
 }
 
