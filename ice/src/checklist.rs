@@ -5,13 +5,14 @@
 //! address, has at most one pair: server-reflexive candidates never form pairs
 //! of their own, as RFC 8445 §6.1.2.4 would replace them by their base anyway.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::limits::MAX_PAIRS;
 use crate::pair::{BaseId, NewPair, Pair, PairId, PairState};
 use crate::priority::{PairPriority, Priority};
 use crate::role::Role;
+use crate::small_map::SmallMap;
 
 /// What became of a new pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,11 +32,19 @@ pub(crate) struct CheckList {
     pairs: Vec<Pair>,
     /// Best first.
     order: Vec<PairId>,
-    by_path: BTreeMap<(BaseId, SocketAddr), PairId>,
+    by_path: SmallMap<(BaseId, SocketAddr), PairId>,
     triggered: VecDeque<PairId>,
 }
 
 impl CheckList {
+    /// Gives back room that was kept for more.
+    pub(crate) fn shrink(&mut self) {
+        self.pairs.shrink_to_fit();
+        self.order.shrink_to_fit();
+        self.by_path.shrink();
+        self.triggered.shrink_to_fit();
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.pairs.len()
     }

@@ -52,6 +52,13 @@ pub(crate) struct Gatherer {
 }
 
 impl Gatherer {
+    /// Gives back room that was kept for more.
+    pub(crate) fn shrink(&mut self) {
+        self.waiting.shrink_to_fit();
+        self.active.shrink_to_fit();
+        self.resend.shrink_to_fit();
+    }
+
     pub(crate) fn ask(&mut self, question: Question) {
         self.waiting.push_back(question);
     }

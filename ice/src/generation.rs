@@ -120,6 +120,15 @@ impl Generation {
         }
     }
 
+    /// Gives back room that was kept for more.
+    pub(crate) fn shrink(&mut self) {
+        self.remotes.shrink();
+        self.list.shrink();
+        self.transactions.shrink();
+        self.probes.shrink_to_fit();
+        self.early.shrink_to_fit();
+    }
+
     /// Takes the peer's credentials; checks that came early are triggered now.
     pub(crate) fn set_remote(&mut self, credentials: Credentials, cx: &mut Context<'_>) {
         let key = Key::from_bytes(credentials.pwd.as_str().as_bytes());

@@ -78,6 +78,7 @@ mod remotes;
 mod replies;
 mod role;
 mod selection;
+mod small_map;
 pub mod stats;
 mod transactions;
 mod transport;

@@ -1,6 +1,5 @@
 //! Our bases and candidates; they outlive restarts.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use crate::candidate::{
@@ -9,6 +8,7 @@ use crate::candidate::{
 use crate::limits::{MAX_BASES, MAX_LOCAL_CANDIDATES};
 use crate::pair::{BaseId, LocalId};
 use crate::priority::{Priority, tcp_local_preference, udp_local_preference};
+use crate::small_map::SmallMap;
 use crate::transport::{HostTransport, LocalBase, Transport};
 
 /// How datagrams leave from a base.
@@ -67,7 +67,7 @@ type FoundationKey = (CandidateKind, IpAddr, Option<IpAddr>, Transport);
 #[derive(Debug, Default)]
 pub(crate) struct Locals {
     bases: Vec<Base>,
-    by_addr: BTreeMap<(Transport, SocketAddr), BaseId>,
+    by_addr: SmallMap<(Transport, SocketAddr), BaseId>,
     candidates: Vec<Local>,
     foundations: Vec<FoundationKey>,
     /// Never tell a base's address as a related address.
@@ -80,6 +80,14 @@ impl Locals {
             hide_bases,
             ..Self::default()
         }
+    }
+
+    /// Gives back room that was kept for more.
+    pub(crate) fn shrink(&mut self) {
+        self.bases.shrink_to_fit();
+        self.by_addr.shrink();
+        self.candidates.shrink_to_fit();
+        self.foundations.shrink_to_fit();
     }
 
     pub(crate) fn base(&self, id: BaseId) -> Option<&Base> {
@@ -237,7 +245,7 @@ impl Locals {
         if let Some(base) = self.bases.get_mut(usize::from(id.0)) {
             base.removed = true;
         }
-        self.by_addr.retain(|_, base| *base != id);
+        self.by_addr.retain(|base| *base != id);
         let mut gone = Vec::new();
         for local in self
             .candidates

@@ -1,6 +1,5 @@
 //! The peer's candidates in one generation.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::candidate::{Candidate, CandidateKind, CandidateTransport, Foundation, TcpType};
@@ -8,6 +7,7 @@ use crate::limits::{MAX_PEER_REFLEXIVE, MAX_REMOTE_CANDIDATES};
 use crate::mdns_name::MdnsName;
 use crate::pair::RemoteId;
 use crate::priority::Priority;
+use crate::small_map::SmallMap;
 use crate::transport::Transport;
 
 #[derive(Debug, Clone)]
@@ -37,14 +37,21 @@ pub(crate) enum Addition {
 #[derive(Debug, Default)]
 pub(crate) struct Remotes {
     table: Vec<Remote>,
-    by_addr: BTreeMap<(Transport, SocketAddr), RemoteId>,
-    foundations: BTreeMap<Foundation, u32>,
+    by_addr: SmallMap<(Transport, SocketAddr), RemoteId>,
+    foundations: SmallMap<Foundation, u32>,
     next_foundation: u32,
     signalled: usize,
     reflexive: usize,
 }
 
 impl Remotes {
+    /// Gives back room that was kept for more.
+    pub(crate) fn shrink(&mut self) {
+        self.table.shrink_to_fit();
+        self.by_addr.shrink();
+        self.foundations.shrink();
+    }
+
     pub(crate) fn get(&self, id: RemoteId) -> Option<&Remote> {
         self.table.get(usize::from(id.0))
     }

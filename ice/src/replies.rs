@@ -41,12 +41,21 @@ impl Replies {
         if !fits {
             self.0.pop_front();
         }
+        if self.0.is_empty() {
+            // An idle agent answers one request at a time.
+            self.0.reserve_exact(1);
+        }
         self.0.push_back(reply);
         fits
     }
 
     pub(crate) fn pop(&mut self) -> Option<Reply> {
         self.0.pop_front()
+    }
+
+    /// Gives back room that was kept for more.
+    pub(crate) fn shrink(&mut self) {
+        self.0.shrink_to_fit();
     }
 
     pub(crate) fn clear(&mut self) {

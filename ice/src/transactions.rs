@@ -91,6 +91,10 @@ impl Transactions {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None if self.slots.len() < MAX_TRANSACTIONS => {
+                if self.slots.is_empty() {
+                    // An idle agent has one request under way, and room for four of them is more than that.
+                    self.slots.reserve_exact(1);
+                }
                 self.slots.push(None);
                 u16::try_from(self.slots.len() - 1).ok()?
             }
@@ -111,6 +115,16 @@ impl Transactions {
             *entry = Some(outstanding);
         }
         Some(slot)
+    }
+
+    /// Gives back room that was kept for more.
+    pub(crate) fn shrink(&mut self) {
+        while self.slots.pop_if(|slot| slot.is_none()).is_some() {}
+        let slots = self.slots.len();
+        self.free.retain(|slot| usize::from(*slot) < slots);
+        self.slots.shrink_to_fit();
+        self.free.shrink_to_fit();
+        self.resend.shrink_to_fit();
     }
 
     pub(crate) fn get(&self, slot: Slot) -> Option<&Outstanding> {

@@ -487,6 +487,20 @@ impl Agent {
         self.gathering
     }
 
+    /// Gives back the room that tables and queues kept for more than they hold. For a moment of rest, such as some
+    /// seconds after the connection was made: of some kilobytes an agent grew in the first seconds, most go.
+    pub fn shrink(&mut self) {
+        self.locals.shrink();
+        self.gatherer.shrink();
+        self.current.shrink();
+        if let Some(previous) = &mut self.previous {
+            previous.shrink();
+        }
+        self.replies.shrink();
+        self.events.shrink_to_fit();
+        self.server_errors.shrink_to_fit();
+    }
+
     /// The next piece of news.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
