@@ -65,6 +65,10 @@ pub const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(200);
 /// Events that wait for the application. Beyond it received media is dropped and counted; nothing else is.
 pub const MAX_QUEUED_EVENTS: usize = 8_192;
 
+/// Silence after which a connection gives back the room of its emptied queues: longer than any pause in an exchange of
+/// messages, shorter than the time between two consent checks.
+pub const REST_AFTER: Duration = Duration::from_secs(2);
+
 /// Peers in one demultiplexer: the ufrag table costs about 100 bytes each.
 pub const MAX_DEMUX_ROUTES: usize = 1 << 20;
 

@@ -85,6 +85,12 @@ impl Channels {
         }
     }
 
+    /// Gives back room that was kept for more.
+    pub(super) fn shrink(&mut self) {
+        self.channels.shrink_to_fit();
+        self.by_id.shrink_to_fit();
+    }
+
     fn at(&self, key: ChannelKey) -> Option<usize> {
         self.channels.binary_search_by_key(&key, |c| c.key).ok()
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use super::PeerConnection;
-use super::transport::Arrived;
+use super::transport::{Arrived, MediaPacket};
 use crate::limits::MAX_QUEUED_EVENTS;
 use crate::types::{Received, SignalingState, Transmit};
 
@@ -29,6 +29,12 @@ enum Closing {
 }
 
 impl Held {
+    pub(super) fn shrink(&mut self) {
+        if self.transmit.is_none() {
+            self.bytes = Vec::new();
+        }
+    }
+
     pub(super) fn closing(&mut self, _now: Instant) {
         self.closing = Some(Closing::Goodbyes);
     }
@@ -62,6 +68,7 @@ impl PeerConnection {
             .handle_input(now, received, datagram, &mut self.rng)
         {
             Arrived::Rtp(packet) => {
+                self.rest.disturb(now);
                 // Beyond the limit the application does not keep up: media is what can be lost.
                 if self.events.len() < MAX_QUEUED_EVENTS
                     && let Some(media) = &mut self.media
@@ -74,7 +81,10 @@ impl PeerConnection {
                     media.handle_rtcp(now, &packet, &mut self.events);
                 }
             }
-            Arrived::Dtls => self.after_dtls(now),
+            Arrived::Dtls => {
+                self.rest.disturb(now);
+                self.after_dtls(now);
+            }
             Arrived::Nothing => self.after_input(now),
         }
     }
@@ -91,6 +101,9 @@ impl PeerConnection {
     /// DTLS may have news and data.
     fn after_dtls(&mut self, now: Instant) {
         self.transport.poll_dtls_events();
+        if self.media.is_some() {
+            self.transport.ensure_srtp();
+        }
         if let Some(dtls) = self.transport.dtls_mut() {
             let connected = dtls.is_connected();
             while let Some(data) = dtls.poll_data() {
@@ -159,7 +172,8 @@ impl PeerConnection {
             out.truncate(start);
             return None;
         }
-        self.transport.send_rtcp(now, out, start, head)
+        self.transport
+            .send_media(now, out, start, head, MediaPacket::Rtcp)
     }
 
     /// Appends datagrams of one size, as one GSO call can send them.
@@ -214,7 +228,8 @@ impl PeerConnection {
                     out.truncate(start);
                     return None;
                 }
-                self.transport.send_rtp(now, out, start, head)
+                self.transport
+                    .send_media(now, out, start, head, MediaPacket::Rtp)
             }
             Source::Data => {
                 if !self.channels.has_association() || !self.transport.agent.can_send() {
@@ -291,6 +306,7 @@ impl PeerConnection {
         self.channels.handle_timeout(now);
         self.after_input(now);
         self.log_stats_when_due();
+        self.give_back(now);
     }
 
     fn log_stats_when_due(&mut self) {

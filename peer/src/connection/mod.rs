@@ -4,6 +4,7 @@
 //! - `transport`: ICE, DTLS and SRTP, the one path of the connection;
 //! - `channels`: data channels over SCTP;
 //! - `io`: datagrams and time, in and out;
+//! - `rest`: what is given back when nothing happens;
 //! - `states`: the W3C's aggregate states; `report`: statistics;
 //! - `taps`: what watches; `recording`: pcapng; `log`: events as JSON;
 //! - `tracks`: transceivers, RTP in and out.
@@ -16,6 +17,7 @@ mod negotiation;
 #[cfg(feature = "capture")]
 mod recording;
 mod report;
+mod rest;
 mod states;
 mod taps;
 mod tracks;
@@ -43,6 +45,7 @@ pub use tracks::{SynchronizationSource, Transceiver};
 use channels::Channels;
 use io::Held;
 use negotiation::Signalling;
+use rest::Rest;
 use states::States;
 use taps::Taps;
 use transport::Transport;
@@ -61,6 +64,7 @@ pub struct PeerConnection {
     media: Option<Box<Media>>,
     held: Held,
     taps: Taps,
+    rest: Rest,
     started: Instant,
     addresses: Vec<LocalAddress>,
 }
@@ -116,6 +120,7 @@ impl PeerConnection {
             media: None,
             held: Held::default(),
             taps: Taps::new(now),
+            rest: Rest::new(now),
             started: now,
             addresses: Vec::new(),
             config,

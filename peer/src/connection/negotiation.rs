@@ -41,6 +41,11 @@ struct Trickled {
 }
 
 impl Signalling {
+    pub(super) fn shrink(&mut self) {
+        self.candidates.shrink_to_fit();
+        self.waiting.shrink_to_fit();
+    }
+
     pub(super) fn new(rng: &mut StdRng) -> Self {
         Signalling {
             // RFC 8842 §5: at least 20 characters.
@@ -136,6 +141,7 @@ impl PeerConnection {
             },
         };
         let changes = self.jsep.set_local(type_, &sdp)?;
+        self.rest.disturb(now);
         if type_ != SdpType::Rollback {
             self.apply_local_ice(now, type_);
         } else {
@@ -156,6 +162,7 @@ impl PeerConnection {
     ) -> Result<(), Error> {
         self.check_open()?;
         let changes = self.jsep.set_remote(&description, &mut self.rng)?;
+        self.rest.disturb(now);
         self.undo_restart(now);
         if description.type_ == SdpType::Offer {
             self.decide_role(ice::Role::Controlled);

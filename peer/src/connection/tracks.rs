@@ -103,6 +103,15 @@ impl PeerConnection {
         Ok(())
     }
 
+    /// `replaceTrack`: another track, or none, on a transceiver's sender, without negotiation. Sending goes on with the
+    /// same SSRC; what is sent is the caller's to change.
+    ///
+    /// # Errors
+    /// No such transceiver, or stopped.
+    pub fn replace_track(&mut self, id: TransceiverId, track: Option<String>) -> Result<(), Error> {
+        self.jsep.replace_track(id, track)
+    }
+
     /// `getTransceivers`, in the order of their making.
     pub fn transceivers(&self) -> impl Iterator<Item = Transceiver> {
         self.jsep.transceivers().iter().map(Transceiver::of)

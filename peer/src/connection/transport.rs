@@ -52,6 +52,13 @@ pub(super) struct Counters {
     pub(super) forged: u64,
 }
 
+/// What is protected by SRTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MediaPacket {
+    Rtp,
+    Rtcp,
+}
+
 /// What a datagram was.
 pub(super) enum Arrived {
     /// Dealt with here.
@@ -226,28 +233,24 @@ impl Transport {
                 self.handle_dtls(now, datagram, rng);
                 return Arrived::Dtls;
             }
-            Packet::Rtp => {
+            Packet::Rtp | Packet::Rtcp => {
                 if let Some(srtp) = &mut self.srtp {
-                    match srtp.receiver.unprotect_rtp(&mut datagram) {
-                        Ok(len) => {
-                            datagram.truncate(len);
-                            return Arrived::Rtp(datagram);
-                        }
-                        Err(_) => self.counters.forged += 1,
-                    }
-                    return Arrived::Nothing;
-                }
-            }
-            Packet::Rtcp => {
-                if let Some(srtp) = &mut self.srtp {
-                    match srtp.receiver.unprotect_rtcp(&mut datagram) {
-                        Ok(len) => {
-                            datagram.truncate(len);
-                            return Arrived::Rtcp(datagram);
-                        }
-                        Err(_) => self.counters.forged += 1,
-                    }
-                    return Arrived::Nothing;
+                    let rtp = kind == Packet::Rtp;
+                    let opened = if rtp {
+                        srtp.receiver.unprotect_rtp(&mut datagram)
+                    } else {
+                        srtp.receiver.unprotect_rtcp(&mut datagram)
+                    };
+                    let Ok(len) = opened else {
+                        self.counters.forged += 1;
+                        return Arrived::Nothing;
+                    };
+                    datagram.truncate(len);
+                    return if rtp {
+                        Arrived::Rtp(datagram)
+                    } else {
+                        Arrived::Rtcp(datagram)
+                    };
                 }
             }
             _ => {}
@@ -291,14 +294,22 @@ impl Transport {
         }
         if connected {
             self.state = Some(DtlsTransportState::Connected);
-            self.srtp = self.make_srtp();
+            // Keys of an association before this one.
+            self.srtp = None;
         }
         self.state != before
     }
 
+    /// Makes the contexts for media where there are none: eight kilobytes that a connection for data alone never needs.
+    pub(super) fn ensure_srtp(&mut self) {
+        if self.srtp.is_none() && self.state == Some(DtlsTransportState::Connected) {
+            self.srtp = self.make_srtp();
+        }
+    }
+
     /// RFC 5764 §4.2.
     fn make_srtp(&self) -> Option<Box<Srtp>> {
-        let dtls = self.dtls.as_ref()?;
+        let dtls = self.dtls.as_ref().filter(|d| d.is_connected())?;
         let profile = srtp::Profile::from_dtls_id(dtls.srtp_profile()?.id())?;
         let mut material = vec![0; profile.exporter_len()];
         dtls.export_keying_material(srtp::Profile::EXPORTER_LABEL, None, &mut material)
@@ -365,37 +376,19 @@ impl Transport {
         Some(self.count(t))
     }
 
-    /// Protects the RTP packet in `out[start + headroom..]` and frames it.
-    pub(super) fn send_rtp(
+    /// Protects the RTP or RTCP packet in `out[start + headroom..]` and frames it.
+    pub(super) fn send_media(
         &mut self,
         now: Instant,
         out: &mut Vec<u8>,
         start: usize,
         head: usize,
+        what: MediaPacket,
     ) -> Option<Transmit> {
-        let protected = self
-            .srtp
-            .as_mut()
-            .is_some_and(|s| s.sender.protect_rtp(out, start + head).is_ok());
-        if !protected {
-            out.truncate(start);
-            return None;
-        }
-        self.frame(now, out, start)
-    }
-
-    /// The same for RTCP.
-    pub(super) fn send_rtcp(
-        &mut self,
-        now: Instant,
-        out: &mut Vec<u8>,
-        start: usize,
-        head: usize,
-    ) -> Option<Transmit> {
-        let protected = self
-            .srtp
-            .as_mut()
-            .is_some_and(|s| s.sender.protect_rtcp(out, start + head).is_ok());
+        let protected = self.srtp.as_mut().is_some_and(|s| match what {
+            MediaPacket::Rtp => s.sender.protect_rtp(out, start + head).is_ok(),
+            MediaPacket::Rtcp => s.sender.protect_rtcp(out, start + head).is_ok(),
+        });
         if !protected {
             out.truncate(start);
             return None;

@@ -61,12 +61,7 @@ impl Jsep {
                 }
             }
         }
-        let stored = Some(Box::new(Stored {
-            type_,
-            description,
-            text: None,
-            trickled: Vec::new(),
-        }));
+        let stored = Some(Box::new(Stored::ours(type_, description)));
         self.install(Side::Local, type_, next, stored, &mut changes);
         Ok(changes)
     }
@@ -112,12 +107,7 @@ impl Jsep {
             self.associate_remote_offer(&parsed, rng)?;
         }
         let remote_tracks = self.remote_track_changes(type_, &parsed);
-        let stored = Some(Box::new(Stored {
-            type_,
-            description: parsed,
-            text: Some(description.sdp.as_str().into()),
-            trickled: Vec::new(),
-        }));
+        let stored = Some(Box::new(Stored::theirs(type_, parsed, &description.sdp)));
         self.install(Side::Remote, type_, next, stored, &mut changes);
         changes.extend(remote_tracks);
         Ok(changes)
@@ -267,14 +257,14 @@ impl Jsep {
         else {
             return;
         };
-        let (local, remote) = (&local.description, &remote.description);
+        let (local, remote) = (local.description(), remote.description());
         let answer = if side == Side::Local { local } else { remote };
         let offer_restarts = {
             let ice = |d: Option<&Description>| {
                 d.and_then(Description::transport_section)
                     .and_then(|(_, s)| s.transport.ice.clone())
             };
-            let before = ice(self.current_local.as_ref().map(|s| &s.description));
+            let before = ice(self.current_local.as_ref().map(|s| s.description()));
             before.is_some() && before != ice(Some(local))
         };
         changes.push(Change::Media);
@@ -337,7 +327,12 @@ impl Jsep {
             [&self.current_local, &self.current_remote]
                 .into_iter()
                 .flatten()
-                .any(|s| s.description.sections.get(index).is_none_or(|s| s.rejected))
+                .any(|s| {
+                    s.description()
+                        .sections
+                        .get(index)
+                        .is_none_or(|s| s.rejected)
+                })
         };
         let mut gone = Vec::new();
         for t in &self.transceivers {
@@ -407,7 +402,7 @@ impl super::Transceiver {
     /// The direction that our pending offer has for this section.
     fn direction_offered(&self, offer: Option<&Stored>, index: usize) -> Direction {
         offer
-            .and_then(|s| s.description.sections.get(index))
+            .and_then(|s| s.description().sections.get(index))
             .map_or(Direction::SendRecv, |s| {
                 if s.rejected {
                     Direction::Inactive

@@ -143,7 +143,11 @@ impl Jsep {
                 });
             }
         }
-        let Some(offer) = self.pending_remote.as_ref().map(|s| s.description.clone()) else {
+        let Some(offer) = self
+            .pending_remote
+            .as_ref()
+            .map(|s| s.description().clone())
+        else {
             return Err(Error::CannotCreate {
                 state: self.state,
                 description: SdpType::Answer,
@@ -260,8 +264,8 @@ impl Jsep {
             d.and_then(|d| d.sections.get(index))
                 .is_some_and(|s| s.rejected)
         };
-        refused(self.current_local.as_ref().map(|s| &s.description))
-            || refused(self.current_remote.as_ref().map(|s| &s.description))
+        refused(self.current_local.as_ref().map(|s| s.description()))
+            || refused(self.current_remote.as_ref().map(|s| s.description()))
     }
 
     fn new_description(&mut self) -> Description {
@@ -310,7 +314,7 @@ impl Jsep {
         ]
         .into_iter()
         .flatten()
-        .any(|s| s.description.section_of(mid).is_some())
+        .any(|s| s.description().section_of(mid).is_some())
     }
 
     /// Payload types and extension ids of all sections that exist.
@@ -325,7 +329,7 @@ impl Jsep {
         .into_iter()
         .flatten()
         {
-            for section in &stored.description.sections {
+            for section in &stored.description().sections {
                 types.learn(&section.codecs);
                 for extension in &section.extensions {
                     ids.learn(extension.id, &extension.uri);
@@ -655,7 +659,7 @@ impl Jsep {
         self.pending_local
             .as_ref()
             .or(self.current_local.as_ref())
-            .map(|s| &s.description)
+            .map(|s| s.description())
     }
 
     /// The sections that a created offer assigns to transceivers.

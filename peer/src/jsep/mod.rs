@@ -8,6 +8,7 @@
 //!
 //! - `model`: a description as negotiation sees it; `read` and `write`: to and from SDP.
 //! - `state`: the signalling state machine as a table.
+//! - `stored`: a description kept, as model or as text.
 //! - `numbering`: payload types and extension ids.
 //! - `build`: making offers and answers.
 //! - `verify`: the rules that a remote description must keep.
@@ -21,6 +22,7 @@ mod needed;
 mod numbering;
 mod read;
 mod state;
+mod stored;
 mod transceiver;
 mod verify;
 mod write;
@@ -45,6 +47,7 @@ use crate::types::{
     Direction, DtlsRole, Encoding, Kind, SdpType, SessionDescription, SignalingState,
     TransceiverId, TransceiverInit,
 };
+use stored::Stored;
 use transceiver::Stop;
 
 /// What negotiation is configured with.
@@ -83,17 +86,6 @@ pub enum Change {
     Stopped(TransceiverId),
     /// Parameters or direction of media are other than before: ask the transceivers.
     Media,
-}
-
-/// A description and its text.
-#[derive(Debug, Clone)]
-struct Stored {
-    type_: SdpType,
-    description: Description,
-    /// Of remote descriptions, as they came.
-    text: Option<Box<str>>,
-    /// Candidates that were added by trickling: index of the section, and the line's value.
-    trickled: Vec<(usize, String)>,
 }
 
 /// What `create_offer` or `create_answer` returned last.
@@ -281,6 +273,19 @@ impl Jsep {
         Ok(())
     }
 
+    /// Changes or takes away the sender's track without negotiation (W3C §5.2, replaceTrack).
+    ///
+    /// # Errors
+    /// No such transceiver, stopped, closed.
+    pub fn replace_track(&mut self, id: TransceiverId, track: Option<String>) -> Result<(), Error> {
+        let t = self.transceiver_mut(id)?;
+        if t.stop != Stop::Running {
+            return Err(Error::TransceiverStopped(id));
+        }
+        t.track = track;
+        Ok(())
+    }
+
     /// Sets the wanted direction (W3C §5.4).
     ///
     /// # Errors
@@ -393,6 +398,18 @@ impl Jsep {
         self.identity = identity;
     }
 
+    /// Keeps the descriptions agreed on as text alone; they are read again when something asks for them. For a time
+    /// in which nothing is negotiated: a model takes several times the room of its text.
+    pub fn rest(&mut self) {
+        for stored in [&mut self.current_local, &mut self.current_remote]
+            .into_iter()
+            .flatten()
+        {
+            stored.rest();
+        }
+        self.transceivers.shrink_to_fit();
+    }
+
     /// `close`.
     pub fn close(&mut self) {
         self.state = SignalingState::Closed;
@@ -408,7 +425,7 @@ impl Jsep {
         self.pending_local
             .as_ref()
             .or(self.current_local.as_ref())
-            .map(|s| &s.description)
+            .map(|s| s.description())
     }
 
     /// The remote description in force: pending, else current.
@@ -416,24 +433,24 @@ impl Jsep {
         self.pending_remote
             .as_ref()
             .or(self.current_remote.as_ref())
-            .map(|s| &s.description)
+            .map(|s| s.description())
     }
 
     /// The remote description that was agreed last.
     pub fn current_remote(&self) -> Option<&Description> {
-        self.current_remote.as_ref().map(|s| &s.description)
+        self.current_remote.as_ref().map(|s| s.description())
     }
 
     /// The local description that was agreed last.
     pub fn current_local(&self) -> Option<&Description> {
-        self.current_local.as_ref().map(|s| &s.description)
+        self.current_local.as_ref().map(|s| s.description())
     }
 
     /// Whether the pending remote offer restarts ICE (RFC 9429 §5.10), so that an answer needs new credentials.
     pub fn remote_restarts(&self) -> bool {
         let ice = |s: &Option<Box<Stored>>| {
             s.as_ref()
-                .and_then(|s| s.description.transport_section())
+                .and_then(|s| s.description().transport_section())
                 .and_then(|(_, s)| s.transport.ice.clone())
         };
         match (ice(&self.current_remote), ice(&self.pending_remote)) {
@@ -455,7 +472,7 @@ impl Jsep {
             &self.current_local
         }
         .as_ref()?;
-        let text = write::to_text(&stored.description, candidates, end_of_candidates);
+        let text = write::to_text(stored.description(), candidates, end_of_candidates);
         Some(SessionDescription::new(stored.type_, text))
     }
 
@@ -467,10 +484,9 @@ impl Jsep {
             &self.current_remote
         }
         .as_ref()?;
-        let text = stored.text.as_deref().unwrap_or_default();
         Some(SessionDescription::new(
             stored.type_,
-            read::with_candidates(text, &stored.trickled),
+            read::with_candidates(stored.text(), &stored.trickled),
         ))
     }
 
@@ -499,7 +515,7 @@ impl Jsep {
             let answer_is_local = local.type_ != SdpType::Offer;
             let answer = if answer_is_local { local } else { remote };
             let setup = answer
-                .description
+                .description()
                 .transport_section()
                 .and_then(|(_, s)| s.transport.setup);
             let role = match setup {

@@ -14,7 +14,7 @@ impl Jsep {
             return true;
         }
         let local = self.current_local.as_deref();
-        let data = local.is_some_and(|s| s.description.data_section().is_some());
+        let data = local.is_some_and(|s| s.description().data_section().is_some());
         if self.data_wanted && !data {
             return true;
         }
@@ -32,12 +32,17 @@ impl Jsep {
         [&self.current_local, &self.current_remote]
             .into_iter()
             .flatten()
-            .any(|s| s.description.sections.get(index).is_none_or(|s| s.rejected))
+            .any(|s| {
+                s.description()
+                    .sections
+                    .get(index)
+                    .is_none_or(|s| s.rejected)
+            })
     }
 
     /// Step 5.3: whether the section says something else than the transceiver.
     fn differs(&self, t: &super::Transceiver, local: &Stored, index: usize) -> bool {
-        let Some(section) = local.description.sections.get(index) else {
+        let Some(section) = local.description().sections.get(index) else {
             return true;
         };
         if t.direction.sends() {
@@ -53,7 +58,7 @@ impl Jsep {
         let remote = self
             .current_remote
             .as_ref()
-            .and_then(|s| s.description.sections.get(index));
+            .and_then(|s| s.description().sections.get(index));
         let remote_direction = remote.map_or(Direction::Inactive, |s| s.direction);
         if local.type_ == SdpType::Offer {
             section.direction != t.direction && remote_direction.reversed() != t.direction

@@ -56,6 +56,7 @@ pub(super) fn parse(text: &str) -> Result<Description, Error> {
         }
         Ok(())
     })?;
+    d.sections.reserve_exact(parsed.media.len());
     for media in &parsed.media {
         let mut section = read_section(media, &inherited, &ice, direction, &mut line)?;
         for shared in &extensions {

@@ -33,16 +33,16 @@ impl Jsep {
             return Ok(());
         };
         // RFC 3264 §8: sections are never removed.
-        if d.sections.len() < remote.description.sections.len() {
+        if d.sections.len() < remote.description().sections.len() {
             return Err(DescriptionFault::SectionsVanished);
         }
-        for (index, before) in remote.description.sections.iter().enumerate() {
+        for (index, before) in remote.description().sections.iter().enumerate() {
             let Some(now) = d.sections.get(index) else {
                 continue;
             };
             let recycled = before.rejected
                 || local
-                    .description
+                    .description()
                     .sections
                     .get(index)
                     .is_some_and(|s| s.rejected);
@@ -61,7 +61,7 @@ impl Jsep {
     }
 
     fn verify_answer(&self, d: &Description) -> Result<(), DescriptionFault> {
-        let Some(offer) = self.pending_local.as_ref().map(|s| &s.description) else {
+        let Some(offer) = self.pending_local.as_ref().map(|s| s.description()) else {
             return Err(DescriptionFault::SectionCount);
         };
         if d.sections.len() != offer.sections.len() {
@@ -114,7 +114,7 @@ impl Jsep {
         let before = self
             .current_remote
             .as_ref()
-            .and_then(|s| s.description.transport_section())
+            .and_then(|s| s.description().transport_section())
             .map(|(_, s)| s);
         let Some(before) = before else { return Ok(()) };
         let restarts = now.transport.ice != before.transport.ice;
@@ -123,7 +123,7 @@ impl Jsep {
                 s.and_then(Description::transport_section)
                     .and_then(|(_, s)| s.transport.ice.clone())
             };
-            let pending = ours(self.pending_local.as_ref().map(|s| &s.description));
+            let pending = ours(self.pending_local.as_ref().map(|s| s.description()));
             // Where every section was refused before, there was no transport to be restarted.
             if let (Some(pending), Some(current)) = (pending, ours(self.current_local())) {
                 let we_restart = pending != current;
