@@ -4,12 +4,18 @@
 mod ours;
 mod theirs;
 
+use std::time::Duration;
+
 use tincan_benches::{Better, Comparison, counts_allocations, measure_heap};
 
 /// Two connected ends as the benchmark drives them.
 pub(crate) trait Pair: Sized {
     /// Makes and connects two ends with one open channel.
     fn connected() -> Self;
+    /// Lets the pair be idle for so long.
+    fn idle(&mut self, time: Duration);
+    /// How often an end wanted to be woken so far, of both ends together.
+    fn wakeups(&self) -> u64;
     /// Sends messages of `size` octets until `octets` have arrived.
     fn transfer(&mut self, size: usize, octets: usize);
 }
@@ -38,10 +44,25 @@ fn transfer<P: Pair>(pair: &mut P, size: usize, octets: usize) -> f64 {
 }
 
 fn heap<P: Pair>() -> f64 {
-    const PAIRS: usize = 50;
-    let (pairs, heap) = measure_heap(|| (0..PAIRS).map(|_| P::connected()).collect::<Vec<_>>());
+    const PAIRS: usize = 200;
+    let idle = || {
+        let mut pair = P::connected();
+        pair.idle(Duration::from_secs(30));
+        pair
+    };
+    let (pairs, heap) = measure_heap(|| (0..PAIRS).map(|_| idle()).collect::<Vec<_>>());
     drop(pairs);
     heap.map_or(0.0, |h| h.held_bytes as f64 / (2 * PAIRS) as f64)
+}
+
+/// How often an idle peer wants to be woken by its timers and its far end's datagrams, a minute.
+fn wakeups<P: Pair>() -> f64 {
+    const MINUTES: u32 = 20;
+    let mut pair = P::connected();
+    pair.idle(Duration::from_secs(60));
+    let before = pair.wakeups();
+    pair.idle(MINUTES * Duration::from_secs(60));
+    (pair.wakeups() - before) as f64 / f64::from(2 * MINUTES)
 }
 
 /// Runs every case of the area.
@@ -61,6 +82,11 @@ pub(crate) fn run() {
     }
     Comparison::new("peer", "forward-1-to-50", "packets/cpu-s", Better::More)
         .figure("tincan", ours::forward)
+        .figure("str0m", theirs::forward)
+        .run();
+    Comparison::new("peer", "wakeups-idle", "a-minute", Better::Less)
+        .figure("tincan", wakeups::<ours::Ours>)
+        .figure("str0m", wakeups::<theirs::Theirs>)
         .run();
     if counts_allocations() {
         Comparison::new("peer", "heap-idle-peer", "bytes", Better::Less)

@@ -20,6 +20,7 @@ pub(crate) struct Ours {
     received: usize,
     pub(crate) packets: Vec<RtpPacket>,
     pub(crate) datagrams: u64,
+    wakeups: u64,
 }
 
 fn address(n: usize) -> SocketAddr {
@@ -50,6 +51,7 @@ impl Ours {
             received: 0,
             packets: Vec::new(),
             datagrams: 0,
+            wakeups: 0,
         }
     }
 
@@ -82,6 +84,7 @@ impl Ours {
                 while !run.is_empty() {
                     let datagram = run.split_to(segment.min(run.len()));
                     self.datagrams += 1;
+                    self.wakeups += 1;
                     self.ends[1 - n].handle_input(self.now, received, datagram);
                 }
             }
@@ -104,6 +107,7 @@ impl Ours {
         }
         for end in &mut self.ends {
             if end.poll_timeout().is_some_and(|t| t <= self.now) {
+                self.wakeups += 1;
                 end.handle_timeout(self.now);
             }
         }
@@ -130,10 +134,7 @@ pub(crate) fn heap_by_stage() {
             while pair.key.is_none() {
                 pair.step();
             }
-            for _ in 0..20 {
-                pair.step();
-            }
-            pair.out = Vec::new();
+            super::Pair::idle(pair, Duration::from_secs(30));
         }
     });
     println!(
@@ -160,6 +161,18 @@ impl super::Pair for Ours {
         }
         assert!(pair.key.is_some(), "the channel did not open");
         pair
+    }
+
+    fn idle(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.step();
+        }
+        self.out = Vec::new();
+    }
+
+    fn wakeups(&self) -> u64 {
+        self.wakeups
     }
 
     fn transfer(&mut self, size: usize, octets: usize) {
