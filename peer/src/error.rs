@@ -119,6 +119,28 @@ pub enum Error {
     /// The send queue is full: the packet is refused, earlier ones stay.
     #[error("the send queue is full")]
     SendQueueFull,
+    /// The encoding is switched off ([`Encoding::active`](crate::Encoding::active)).
+    #[error("encoding {encoding} of transceiver {transceiver} is not active")]
+    EncodingInactive {
+        /// The transceiver.
+        transceiver: TransceiverId,
+        /// The encoding's index.
+        encoding: u8,
+    },
+    /// There is no payload format for frames of this codec: send its packets.
+    #[error("no payload format for frames of {0}")]
+    NoPayloadFormat(String),
+    /// The frame is none of its codec, or empty, or can't be cut as negotiated.
+    #[error("malformed {codec} frame: {reason}")]
+    MalformedFrame {
+        /// The codec.
+        codec: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A number among the encodings is out of its range.
+    #[error("encoding out of range: {0}")]
+    EncodingRange(&'static str),
     /// The encoding parameters break a rule of W3C §5.1 (addTransceiver sendEncodings) or §5.2 (setParameters).
     #[error("invalid encodings: {0}")]
     Encodings(&'static str),
@@ -273,6 +295,7 @@ impl Error {
             | Error::NoRemoteDescription
             | Error::TransceiverStopped(_)
             | Error::NotSending(_)
+            | Error::EncodingInactive { .. }
             | Error::ChannelNotOpen(_)
             | Error::CannotSendDtmf(_) => ErrorKind::InvalidState,
             Error::IceServerCredentials
@@ -291,13 +314,15 @@ impl Error {
             Error::CandidateWithoutSection | Error::ChannelOptions(_) | Error::Encodings(_) => {
                 ErrorKind::Type
             }
-            Error::ConfigurationRange(_) => ErrorKind::Range,
+            Error::ConfigurationRange(_) | Error::EncodingRange(_) => ErrorKind::Range,
             Error::MessageTooLarge { .. } => ErrorKind::Type,
             Error::CandidateSectionUnknown
             | Error::CandidateMalformed
             | Error::TooManyCandidates
             | Error::TooManyTransceivers
             | Error::MalformedRtp
+            | Error::NoPayloadFormat(_)
+            | Error::MalformedFrame { .. }
             | Error::SendQueueFull
             | Error::ChannelIdUnavailable
             | Error::ChannelBufferFull

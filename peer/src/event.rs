@@ -1,5 +1,6 @@
 //! What a connection tells its application.
 
+use crate::frame::Frame;
 use crate::packet::RtpPacket;
 use crate::types::{
     ChannelKey, DtlsTransportState, IceCandidate, IceConnectionState, IceGatheringState, Kind,
@@ -79,6 +80,13 @@ pub enum Event {
         transceiver: TransceiverId,
         /// The packet.
         packet: RtpPacket,
+    },
+    /// A whole frame, where [`set_delivery`](crate::PeerConnection::set_delivery) asked for frames.
+    Frame {
+        /// The transceiver whose receiver it belongs to.
+        transceiver: TransceiverId,
+        /// The frame.
+        frame: Frame,
     },
     /// The far side's decoder needs a key frame (PLI or FIR).
     KeyFrameRequest {

@@ -65,6 +65,7 @@ pub mod demux;
 pub mod driver;
 mod error;
 mod event;
+mod frame;
 pub mod jsep;
 pub mod limits;
 mod media;
@@ -81,6 +82,7 @@ pub use config::{
 pub use connection::{PeerConnection, SynchronizationSource, Transceiver};
 pub use error::{DescriptionFault, Error, ErrorKind, Side};
 pub use event::{Event, IceCandidateError};
+pub use frame::{Delivery, Frame};
 pub use packet::RtpPacket;
 pub use stats::StatsReport;
 #[cfg(feature = "capture")]

@@ -65,6 +65,15 @@ pub const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(200);
 /// Events that wait for the application. Beyond it received media is dropped and counted; nothing else is.
 pub const MAX_QUEUED_EVENTS: usize = 8_192;
 
+/// Longest wait of a frame of audio for packets that are missing before it: more delay than that is heard.
+pub const AUDIO_REORDER_WAIT: Duration = Duration::from_millis(80);
+
+/// Time between two requests for a key frame while frames are put together: a round trip and the encoding of one.
+pub const KEY_FRAME_RETRY: Duration = Duration::from_millis(300);
+
+/// Missing packets of one received stream that are asked for: more at once is an outage, which a key frame heals.
+pub const MAX_MISSING: usize = 256;
+
 /// Silence after which a connection gives back the room of its emptied queues: longer than any pause in an exchange of
 /// messages, shorter than the time between two consent checks.
 pub const REST_AFTER: Duration = Duration::from_secs(2);

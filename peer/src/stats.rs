@@ -126,6 +126,12 @@ dictionaries! {
         pli_count: u64,
         /// Packets that a retransmission brought.
         retransmitted_packets_received: u64,
+        /// Payload bytes that retransmissions brought.
+        retransmitted_bytes_received: u64,
+        /// Whole frames received, where frames are delivered.
+        frames_received: u64,
+        /// Frames dropped because a packet of theirs never came.
+        frames_dropped: u64,
         /// 0 to 1, from the header extension.
         audio_level: f64,
     }
@@ -169,6 +175,8 @@ dictionaries! {
         pli_count: u64,
         /// Whether the encoding is active.
         active: bool,
+        /// Frames sent, where whole frames are given to send.
+        frames_sent: u64,
     }
     /// `RTCRemoteInboundRtpStreamStats` (§7.6).
     RemoteInboundRtp(RemoteInboundRtpStats) {

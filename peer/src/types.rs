@@ -541,10 +541,12 @@ pub struct ChannelInfo {
 pub struct Encoding {
     /// The rid; needed where there are several encodings.
     pub rid: Option<String>,
-    /// Whether it is sent.
+    /// Whether it is sent: while it is not, packets and frames for it are refused.
     pub active: bool,
     /// Upper bound in bit/s, told to the application; enforced by nobody here.
     pub max_bitrate: Option<u32>,
+    /// Upper bound in frames a second for the application's encoder, not negative; video only.
+    pub max_framerate: Option<f64>,
     /// Downscaling factor for the application's encoder, at least 1.
     pub scale_resolution_down_by: Option<f64>,
 }

@@ -6,7 +6,6 @@ use bytes::BytesMut;
 
 use super::PeerConnection;
 use super::transport::{Arrived, MediaPacket};
-use crate::limits::MAX_QUEUED_EVENTS;
 use crate::types::{Received, SignalingState, Transmit};
 
 /// A datagram that did not fit into the run it was made for: it goes out first the next time.
@@ -69,10 +68,7 @@ impl PeerConnection {
         {
             Arrived::Rtp(packet) => {
                 self.rest.disturb(now);
-                // Beyond the limit the application does not keep up: media is what can be lost.
-                if self.events.len() < MAX_QUEUED_EVENTS
-                    && let Some(media) = &mut self.media
-                {
+                if let Some(media) = &mut self.media {
                     media.handle_rtp(now, packet, &mut self.events);
                 }
             }
@@ -282,7 +278,7 @@ impl PeerConnection {
             .media
             .as_ref()
             .filter(|_| self.transport.has_srtp())
-            .and_then(|m| m.poll_timeout(None));
+            .and_then(|m| m.poll_timeout());
         [
             self.transport.poll_timeout(),
             self.channels.poll_timeout(),
@@ -300,7 +296,7 @@ impl PeerConnection {
         }
         let _entered = self.taps.enter(now);
         if let Some(media) = &mut self.media {
-            media.poll_tones(&mut self.events);
+            media.handle_timeout(now, &mut self.events);
         }
         self.transport.handle_timeout(now);
         self.channels.handle_timeout(now);

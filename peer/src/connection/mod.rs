@@ -36,6 +36,7 @@ use crate::certificate::Certificate;
 use crate::config::{Configuration, DtlsVersions, IceTransportPolicy};
 use crate::error::Error;
 use crate::event::Event;
+use crate::frame::Delivery;
 use crate::jsep::{Jsep, JsepConfig};
 use crate::media::Media;
 use crate::types::*;
@@ -65,6 +66,8 @@ pub struct PeerConnection {
     held: Held,
     taps: Taps,
     rest: Rest,
+    /// Transceivers whose receivers give frames.
+    deliveries: Vec<(TransceiverId, Delivery)>,
     started: Instant,
     addresses: Vec<LocalAddress>,
 }
@@ -121,6 +124,7 @@ impl PeerConnection {
             held: Held::default(),
             taps: Taps::new(now),
             rest: Rest::new(now),
+            deliveries: Vec::new(),
             started: now,
             addresses: Vec::new(),
             config,

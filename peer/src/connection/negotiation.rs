@@ -355,8 +355,15 @@ impl PeerConnection {
                 ntp_epoch(&self.config),
             )));
         }
+        self.reconcile_media();
+    }
+
+    /// Media learns of what changed at the transceivers.
+    pub(super) fn reconcile_media(&mut self) {
+        self.deliveries
+            .retain(|(id, _)| self.jsep.transceiver(*id).is_some());
         if let Some(media) = &mut self.media {
-            media.reconcile(self.jsep.transceivers());
+            media.reconcile(self.jsep.transceivers(), &self.deliveries);
         }
     }
 

@@ -191,7 +191,11 @@ impl Collector<'_> {
             srtp_cipher: transport.srtp_profile().map(|p| p.sdes_name().into()),
             selected_candidate_pair_changes: Some(ice_stats.selected_pair_changes),
             packets_dropped: Some(
-                transport.counters.dropped + media.unrouted + media.unwanted + media.malformed,
+                transport.counters.dropped
+                    + media.unrouted
+                    + media.unwanted
+                    + media.malformed
+                    + media.overflow,
             ),
             packets_forged: Some(transport.counters.forged),
             smoothed_round_trip_time: sctp
@@ -251,7 +255,8 @@ impl Collector<'_> {
                     nack_count: Some(sender.nacks),
                     fir_count: Some(sender.firs),
                     pli_count: Some(sender.plis),
-                    active: Some(p.direction.sends()),
+                    active: Some(p.direction.sends() && sender.active),
+                    frames_sent: sender.frames.as_ref().map(|f| f.frames),
                 }));
                 let (Some(report), Some(remote_id)) = (sender.remote, remote_id) else {
                     continue;
@@ -315,6 +320,9 @@ impl Collector<'_> {
                 nack_count: Some(r.nacks),
                 pli_count: Some(r.plis),
                 retransmitted_packets_received: Some(r.recovered),
+                retransmitted_bytes_received: Some(r.recovered_octets),
+                frames_received: r.assembly.as_ref().map(|a| a.frames),
+                frames_dropped: r.assembly.as_ref().map(|a| a.dropped()),
                 // RFC 6464: -dBov; 127 is silence.
                 audio_level: r.audio_level.map(|l| {
                     if l == 127 {

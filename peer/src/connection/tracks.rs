@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use super::PeerConnection;
 use crate::codec::Codec;
 use crate::error::Error;
+use crate::frame::{Delivery, Frame};
 use crate::jsep;
+use crate::media::max_payload;
 use crate::packet::RtpPacket;
 use crate::types::{Direction, Encoding, Kind, TransceiverId, TransceiverInit};
 
@@ -151,7 +153,9 @@ impl PeerConnection {
         id: TransceiverId,
         encodings: Vec<Encoding>,
     ) -> Result<(), Error> {
-        self.jsep.set_encodings(id, encodings)
+        self.jsep.set_encodings(id, encodings)?;
+        self.reconcile_media();
+        Ok(())
     }
 
     /// `setCodecPreferences`; an empty list takes them away.
@@ -192,6 +196,41 @@ impl PeerConnection {
             None if self.jsep.transceiver(id).is_none() => Err(Error::NoTransceiver(id)),
             None => Err(Error::NotSending(id)),
         }
+    }
+
+    /// Queues a whole frame, cut into packets as the payload format of its codec says: VP8, VP9 (one layer), H.264,
+    /// H.265, AV1, Opus, G.711, G.722, L16. Sequence numbers are made here: a sender sends either frames or packets of
+    /// the application's own numbering. Losses are answered from the history of what was sent, as for packets.
+    ///
+    /// # Errors
+    /// Not negotiated to send, a switched-off encoding, an unknown payload type, no payload format, a frame that is none
+    /// of its codec, or no room for all of it in the queue; nothing of the frame was taken.
+    pub fn send_frame(
+        &mut self,
+        _now: Instant,
+        id: TransceiverId,
+        frame: &Frame,
+    ) -> Result<(), Error> {
+        self.check_open()?;
+        let max = max_payload(self.config.max_datagram);
+        match &mut self.media {
+            Some(media) => media.send_frame(id, frame, max),
+            None if self.jsep.transceiver(id).is_none() => Err(Error::NoTransceiver(id)),
+            None => Err(Error::NotSending(id)),
+        }
+    }
+
+    /// Whether what this transceiver receives comes as packets (default) or as whole frames.
+    ///
+    /// # Errors
+    /// No such transceiver.
+    pub fn set_delivery(&mut self, id: TransceiverId, delivery: Delivery) -> Result<(), Error> {
+        self.check_open()?;
+        self.jsep.transceiver(id).ok_or(Error::NoTransceiver(id))?;
+        self.deliveries.retain(|(known, _)| *known != id);
+        self.deliveries.push((id, delivery));
+        self.reconcile_media();
+        Ok(())
     }
 
     /// Asks the far side for a key frame of a received track (PLI), at most five a second.

@@ -575,7 +575,15 @@ fn check_encodings(kind: Kind, encodings: &[Encoding]) -> Result<(), Error> {
             .scale_resolution_down_by
             .is_some_and(|s| s.is_nan() || s < 1.0)
         {
-            return Err(Error::Encodings("scale_resolution_down_by is at least 1"));
+            return Err(Error::EncodingRange(
+                "scale_resolution_down_by is at least 1",
+            ));
+        }
+        if encoding
+            .max_framerate
+            .is_some_and(|f| f.is_nan() || f < 0.0)
+        {
+            return Err(Error::EncodingRange("max_framerate is not negative"));
         }
     }
     Ok(())

@@ -5,9 +5,11 @@
 //! - `sender`: one sent stream with its history and counters;
 //! - `receiver`: one received stream with its statistics and what it lacks;
 //! - `reports`: RTCP in and out;
+//! - `frames`: whole frames to packets and back;
 //! - `dtmf`: tones between the packets of an audio stream.
 
 mod dtmf;
+mod frames;
 mod receiver;
 mod reports;
 mod router;
@@ -17,19 +19,24 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tincan_rtp::extension::{ExtensionKind, ExtensionMap};
 use tincan_rtp::receive::{TransportFeedbackConfig, TransportFeedbackGenerator};
 use tincan_rtp::{NtpTime, Packet, SequenceNumber};
 
+use frames::FrameSender;
+pub(crate) use frames::max_payload;
 pub(crate) use receiver::ReceiveStream;
 pub(crate) use router::Router;
 pub(crate) use sender::SendStream;
 
 use crate::error::Error;
 use crate::event::Event;
+use crate::frame::{Delivery, Frame};
 use crate::jsep::{MediaParameters, Transceiver};
-use crate::limits::{MAX_REMOTE_SSRCS, MAX_SEND_QUEUE, TRANSPORT_FEEDBACK_INTERVAL};
+use crate::limits::{
+    MAX_QUEUED_EVENTS, MAX_REMOTE_SSRCS, MAX_SEND_QUEUE, TRANSPORT_FEEDBACK_INTERVAL,
+};
 use crate::packet::{Head, RtpPacket};
 use crate::types::TransceiverId;
 
@@ -48,6 +55,8 @@ pub(crate) struct Media {
     transport_sequence: SequenceNumber,
     feedback: TransportFeedbackGenerator,
     reports_due: Option<Instant>,
+    /// As the last report of the far side tells.
+    round_trip: Option<Duration>,
     /// Goodbye to be said for these.
     farewell: Vec<u32>,
     counters: Counters,
@@ -62,6 +71,8 @@ pub(crate) struct Counters {
     pub(crate) malformed: u64,
     /// RTP for transceivers that don't receive.
     pub(crate) unwanted: u64,
+    /// Packets that came while too many events waited for the application.
+    pub(crate) overflow: u64,
 }
 
 /// What media knows of a transceiver.
@@ -71,6 +82,8 @@ pub(crate) struct Track {
     pub(crate) parameters: Arc<MediaParameters>,
     pub(crate) extensions: Arc<ExtensionMap>,
     pub(crate) senders: Vec<SendStream>,
+    /// What the application gets of what is received.
+    delivery: Delivery,
     /// The first packet has been told of.
     unmuted: bool,
     /// Made with the first tones.
@@ -107,13 +120,18 @@ impl Media {
                 ..Default::default()
             }),
             reports_due: None,
+            round_trip: None,
             farewell: Vec::new(),
             counters: Counters::default(),
         }
     }
 
     /// Takes over what negotiation agreed on.
-    pub(crate) fn reconcile(&mut self, transceivers: &[Transceiver]) {
+    pub(crate) fn reconcile(
+        &mut self,
+        transceivers: &[Transceiver],
+        deliveries: &[(TransceiverId, Delivery)],
+    ) {
         let mut tracks = core::mem::take(&mut self.tracks);
         for t in transceivers {
             let Some(parameters) = t.negotiated() else {
@@ -142,12 +160,17 @@ impl Media {
                         parameters: parameters.clone(),
                         extensions: Arc::new(extensions),
                         senders,
+                        delivery: Delivery::default(),
                         unmuted,
                         dtmf,
                     }
                 }
             };
             track.set_senders(t);
+            track.delivery = deliveries
+                .iter()
+                .find(|(id, _)| *id == t.id())
+                .map_or(Delivery::default(), |(_, d)| *d);
             if !parameters.direction.receives() {
                 track.unmuted = false;
             }
@@ -166,6 +189,15 @@ impl Media {
         }
         self.tracks.sort_by_key(|t| t.id);
         self.router.rebuild(&self.tracks, &mut self.receivers);
+        for receiver in &mut self.receivers {
+            let track = self.tracks.iter().find(|t| t.id == receiver.transceiver);
+            match (track, &mut receiver.assembly) {
+                (Some(track), Some(assembly)) if track.delivery == Delivery::Frames => {
+                    assembly.configure(&track.parameters);
+                }
+                _ => receiver.assembly = None,
+            }
+        }
     }
 
     pub(crate) fn track(&self, id: TransceiverId) -> Option<&Track> {
@@ -207,28 +239,57 @@ impl Media {
         let Some(track) = self.track(id) else {
             return Err(Error::NotSending(id));
         };
-        if !track.parameters.direction.sends()
-            || usize::from(packet.encoding) >= track.senders.len()
-        {
-            return Err(Error::NotSending(id));
-        }
-        if !track
-            .parameters
-            .send_codecs
-            .iter()
-            .any(|c| c.payload_type == packet.payload_type && !c.is_rtx())
-        {
-            return Err(Error::PayloadTypeUnknown {
-                transceiver: id,
-                payload_type: packet.payload_type,
-            });
-        }
+        track.can_send(packet.encoding, packet.payload_type)?;
         self.queue.push_back(Queued {
             transceiver: id,
             encoding: packet.encoding,
             what: What::Packet(packet),
         });
         Ok(())
+    }
+
+    /// Cuts a frame into packets of at most `max` octets of payload and queues them: all, or none.
+    pub(crate) fn send_frame(
+        &mut self,
+        id: TransceiverId,
+        frame: &Frame,
+        max: usize,
+    ) -> Result<(), Error> {
+        let room = MAX_SEND_QUEUE.saturating_sub(self.queue.len());
+        let Some(track) = self.track_mut(id) else {
+            return Err(Error::NotSending(id));
+        };
+        let at = track.can_send(frame.encoding, frame.payload_type)?;
+        let parameters = track.parameters.clone();
+        let (Some(codec), Some(sender)) = (
+            parameters.send_codecs.get(at),
+            track.senders.get_mut(usize::from(frame.encoding)),
+        ) else {
+            return Err(Error::NotSending(id));
+        };
+        let first = (sender.ssrc & 0x7fff) as u16;
+        let frames = sender
+            .frames
+            .get_or_insert_with(|| Box::new(FrameSender::new(first)));
+        let packets = frames.cut(frame, codec, max)?;
+        if packets.len() > room {
+            return Err(Error::SendQueueFull);
+        }
+        frames.commit(packets.len());
+        self.queue.extend(packets.into_iter().map(|packet| Queued {
+            transceiver: id,
+            encoding: packet.encoding,
+            what: What::Packet(packet),
+        }));
+        Ok(())
+    }
+
+    /// Lets time pass: tones begin, and frames wait no longer for what does not come.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, events: &mut VecDeque<Event>) {
+        self.poll_tones(events);
+        for receiver in &mut self.receivers {
+            receiver.drain(now, events);
+        }
     }
 
     /// Appends the next RTP packet, unencrypted; `false` if there is none.
@@ -313,7 +374,13 @@ impl Media {
             self.counters.unwanted += 1;
             return;
         }
-        receiver.on_packet(now, &view, datagram.len(), &track.parameters);
+        let mut number = receiver.on_packet(
+            now,
+            &view,
+            datagram.len(),
+            &track.parameters,
+            self.round_trip,
+        );
         if let Some(sequence) = track
             .extensions
             .id(ExtensionKind::TransportSequence)
@@ -363,14 +430,39 @@ impl Media {
             return;
         };
         if let Some(receiver) = self.receivers.get_mut(at) {
-            if recovered && !receiver.on_recovered(view.sequence_number()) {
-                return;
+            if recovered {
+                let octets = view.payload().len();
+                number = receiver.on_recovered(now, view.sequence_number(), octets);
+                if number.is_none() {
+                    return;
+                }
             }
             receiver.note(now, &view, &track.extensions);
+        }
+        // Beyond the limit the application does not keep up: media is what can be lost.
+        if events.len() >= MAX_QUEUED_EVENTS {
+            self.counters.overflow += 1;
+            return;
         }
         let encoding = self.receivers.get(at).map_or(0, |r| r.encoding);
         if !core::mem::replace(&mut track.unmuted, true) {
             events.push_back(Event::TrackUnmuted { transceiver });
+        }
+        let payload_type = view.payload_type().get();
+        let datagram = datagram.freeze();
+        if track.delivery == Delivery::Frames {
+            if let (Some(receiver), Some(number)) = (self.receivers.get_mut(at), number) {
+                receiver.assemble(now, number, datagram.clone(), &track.parameters, events);
+            }
+            // What is no part of a frame, as telephone events, comes as packets even so.
+            let helper = track
+                .parameters
+                .receive_codecs
+                .iter()
+                .any(|c| c.payload_type == payload_type && !c.is_media());
+            if !helper {
+                return;
+            }
         }
         let packet = into_packet(datagram, &track.extensions, encoding);
         if let Some(packet) = packet {
@@ -417,6 +509,29 @@ impl Media {
 }
 
 impl Track {
+    /// Whether a packet may be sent; the place of its codec.
+    fn can_send(&self, encoding: u8, payload_type: u8) -> Result<usize, Error> {
+        let sender = self
+            .senders
+            .get(usize::from(encoding))
+            .filter(|_| self.parameters.direction.sends())
+            .ok_or(Error::NotSending(self.id))?;
+        if !sender.active {
+            return Err(Error::EncodingInactive {
+                transceiver: self.id,
+                encoding,
+            });
+        }
+        self.parameters
+            .send_codecs
+            .iter()
+            .position(|c| c.payload_type == payload_type && !c.is_rtx())
+            .ok_or(Error::PayloadTypeUnknown {
+                transceiver: self.id,
+                payload_type,
+            })
+    }
+
     /// One sender for each encoding that may be sent.
     fn set_senders(&mut self, t: &Transceiver) {
         let rids = &self.parameters.send_rids;
@@ -439,18 +554,14 @@ impl Track {
                 &self.parameters,
                 encoding.rid.as_deref().filter(|_| !rids.is_empty()),
             );
+            sender.active = encoding.active;
             self.senders.push(sender);
         }
     }
 }
 
 /// Slices a datagram into the packet that the application gets.
-fn into_packet(
-    datagram: BytesMut,
-    extensions: &Arc<ExtensionMap>,
-    encoding: u8,
-) -> Option<RtpPacket> {
-    let bytes = datagram.freeze();
+fn into_packet(bytes: Bytes, extensions: &Arc<ExtensionMap>, encoding: u8) -> Option<RtpPacket> {
     let view = Packet::parse(&bytes).ok()?;
     let header = view.header_len();
     let payload = header..header + view.payload().len();

@@ -1,12 +1,17 @@
 //! One received stream: statistics, and what it asks the far side for.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tincan_rtp::extension::{ExtensionKind, ExtensionMap};
-use tincan_rtp::receive::StreamStatistics;
-use tincan_rtp::{NtpTime, Packet, SequenceNumber, Ssrc};
+use tincan_rtp::receive::{NackConfig, NackGenerator, SequenceOutcome, StreamStatistics};
+use tincan_rtp::{NtpTime, Packet, SequenceNumber, SequenceUnwrapper, Ssrc};
 
+use super::frames::{Assembly, MIN_ROUND_TRIP};
+use crate::event::Event;
 use crate::jsep::MediaParameters;
+use crate::limits::{KEY_FRAME_INTERVAL, MAX_MISSING};
 use crate::types::TransceiverId;
 
 /// A received stream, found by its SSRC.
@@ -24,13 +29,16 @@ pub(crate) struct ReceiveStream {
     pub(crate) octets: u64,
     pub(crate) header_octets: u64,
     pub(crate) recovered: u64,
+    pub(crate) recovered_octets: u64,
     pub(crate) key_frame_wanted: bool,
     pub(crate) key_frame_asked: Option<Instant>,
     pub(crate) plis: u64,
     pub(crate) nacks: u64,
-    /// Missing sequence numbers, when they were asked for last and how often.
-    pub(crate) missing: Vec<Missing>,
-    pub(crate) asks_again: bool,
+    unwrapper: SequenceUnwrapper,
+    /// Asks for what is missing, where the far side answers that.
+    pub(crate) nack: Option<Box<NackGenerator>>,
+    /// Where the application wants frames.
+    pub(crate) assembly: Option<Box<Assembly>>,
     pub(crate) last_packet: Option<Instant>,
     pub(crate) last_timestamp: u32,
     pub(crate) audio_level: Option<u8>,
@@ -46,14 +54,6 @@ pub(crate) enum Repairs {
     Encoding,
 }
 
-/// A gap.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Missing {
-    pub(crate) sequence: SequenceNumber,
-    pub(crate) asked: Option<Instant>,
-    pub(crate) times: u8,
-}
-
 /// The far side's last sender report.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SenderReportSeen {
@@ -63,15 +63,6 @@ pub(crate) struct SenderReportSeen {
     pub(crate) count: u64,
     pub(crate) at: Instant,
 }
-
-/// Gaps that are worth asking for: more than this at once is an outage, which a key frame heals.
-const MAX_MISSING: usize = 128;
-
-/// A packet is asked for so many times.
-const MAX_ASKS: u8 = 5;
-
-/// Least time between two requests for one packet, without a measured round trip.
-const ASK_AGAIN: Duration = Duration::from_millis(60);
 
 impl ReceiveStream {
     pub(crate) fn new(ssrc: u32, transceiver: TransceiverId, clock_rate: u32) -> Self {
@@ -86,12 +77,14 @@ impl ReceiveStream {
             octets: 0,
             header_octets: 0,
             recovered: 0,
+            recovered_octets: 0,
             key_frame_wanted: false,
             key_frame_asked: None,
             plis: 0,
             nacks: 0,
-            missing: Vec::new(),
-            asks_again: false,
+            unwrapper: SequenceUnwrapper::new(),
+            nack: None,
+            assembly: None,
             last_packet: None,
             last_timestamp: 0,
             audio_level: None,
@@ -99,14 +92,16 @@ impl ReceiveStream {
         }
     }
 
-    /// Counts a packet of this SSRC and notes gaps before it.
+    /// Counts a packet of this SSRC and notes gaps before it. Its unwrapped number; `None` for one whose number makes no
+    /// sense yet.
     pub(crate) fn on_packet(
         &mut self,
         now: Instant,
         view: &Packet<'_>,
         len: usize,
         parameters: &MediaParameters,
-    ) {
+        round_trip: Option<Duration>,
+    ) -> Option<u64> {
         let payload_type = view.payload_type().get();
         if self.packets == 0 {
             let codec = parameters
@@ -115,7 +110,13 @@ impl ReceiveStream {
                 .find(|c| c.payload_type == payload_type);
             if let Some(codec) = codec {
                 self.statistics.set_clock_rate(codec.clock_rate);
-                self.asks_again = codec.has_feedback("nack") && !codec.is_rtx();
+                if codec.has_feedback("nack") && !codec.is_rtx() {
+                    self.nack = Some(Box::new(NackGenerator::new(NackConfig {
+                        max_missing: MAX_MISSING,
+                        ..Default::default()
+                    })));
+                    self.set_round_trip(round_trip);
+                }
             }
         }
         self.payload_type = Some(payload_type);
@@ -128,41 +129,94 @@ impl ReceiveStream {
         let outcome = self
             .statistics
             .on_packet(now, sequence, view.timestamp(), payload);
-        if !self.asks_again {
-            return;
-        }
         match outcome {
-            tincan_rtp::receive::SequenceOutcome::Ahead { skipped }
-                if usize::from(skipped) <= MAX_MISSING =>
-            {
-                if self.missing.len() + usize::from(skipped) > MAX_MISSING {
-                    self.missing.clear();
+            SequenceOutcome::Suspicious => return None,
+            SequenceOutcome::Restarted => {
+                self.unwrapper = SequenceUnwrapper::new();
+                if let Some(nack) = &mut self.nack {
+                    nack.reset();
                 }
-                for back in (1..=skipped).rev() {
-                    let sequence = SequenceNumber(sequence.0.wrapping_sub(back));
-                    self.missing.push(Missing {
-                        sequence,
-                        asked: None,
-                        times: 0,
-                    });
+                self.want_key_frame();
+                if let Some(assembly) = &mut self.assembly {
+                    assembly.restart();
                 }
             }
-            tincan_rtp::receive::SequenceOutcome::Ahead { .. }
-            | tincan_rtp::receive::SequenceOutcome::Restarted => {
-                self.missing.clear();
-                self.key_frame_wanted = true;
+            _ => {}
+        }
+        let number = self.unwrapper.unwrap(sequence);
+        if let Some(nack) = &mut self.nack {
+            nack.on_packet(now, number);
+            if nack.take_key_frame_needed() {
+                self.want_key_frame();
             }
-            _ => self.missing.retain(|m| m.sequence != sequence),
+        }
+        Some(number)
+    }
+
+    /// So much is lost that only a key frame helps. The assembly of frames asks until one comes; without it nobody knows
+    /// when that is, so that it is asked for once.
+    fn want_key_frame(&mut self) {
+        match &mut self.assembly {
+            Some(assembly) => assembly.want_key_frame(),
+            None => self.key_frame_wanted |= self.nack.is_some(),
         }
     }
 
-    /// A retransmission brought this packet; `false` if it was not missing: a duplicate.
-    pub(crate) fn on_recovered(&mut self, sequence: SequenceNumber) -> bool {
-        let before = self.missing.len();
-        self.missing.retain(|m| m.sequence != sequence);
-        let was_missing = before != self.missing.len() || !self.asks_again;
-        self.recovered += u64::from(was_missing);
-        was_missing
+    /// Tells how long a request takes to be answered.
+    pub(crate) fn set_round_trip(&mut self, round_trip: Option<Duration>) {
+        if let (Some(nack), Some(round_trip)) = (&mut self.nack, round_trip) {
+            nack.set_round_trip(round_trip.max(MIN_ROUND_TRIP));
+        }
+    }
+
+    /// A retransmission brought this packet: its unwrapped number; `None` if it was not missing: a duplicate.
+    pub(crate) fn on_recovered(
+        &mut self,
+        now: Instant,
+        sequence: SequenceNumber,
+        octets: usize,
+    ) -> Option<u64> {
+        let number = self.unwrapper.peek(sequence);
+        if self.unwrapper.highest().is_none_or(|h| number > h) {
+            return None;
+        }
+        if let Some(nack) = &mut self.nack {
+            let missing = nack.missing();
+            nack.on_packet(now, number);
+            if nack.missing() == missing {
+                return None;
+            }
+        }
+        self.recovered += 1;
+        self.recovered_octets += octets as u64;
+        Some(number)
+    }
+
+    /// Takes a packet for the frames that it is part of, and gives those that are whole.
+    pub(crate) fn assemble(
+        &mut self,
+        now: Instant,
+        number: u64,
+        packet: Bytes,
+        parameters: &MediaParameters,
+        events: &mut VecDeque<Event>,
+    ) {
+        self.assembly
+            .get_or_insert_with(|| Box::new(Assembly::new(parameters)))
+            .insert(now, number, packet);
+        self.drain(now, events);
+    }
+
+    /// Gives frames that are whole, or whose missing packets were waited for long enough.
+    pub(crate) fn drain(&mut self, now: Instant, events: &mut VecDeque<Event>) {
+        let about = (self.transceiver, self.ssrc, self.encoding);
+        let given_up = self
+            .assembly
+            .as_mut()
+            .and_then(|a| a.drain(now, about, events));
+        if let (Some(nack), Some(number)) = (&mut self.nack, given_up) {
+            nack.give_up_before(number);
+        }
     }
 
     /// Notes what `getSynchronizationSources` tells.
@@ -174,37 +228,28 @@ impl ReceiveStream {
         }
     }
 
-    /// Whether something is missing that should be asked for now.
-    pub(crate) fn asks_now(&self, now: Instant) -> bool {
-        self.missing.iter().any(|m| m.is_due(now))
-    }
-
-    /// When a request is due next.
-    pub(crate) fn asks_at(&self) -> Option<Instant> {
-        // Those never asked for go out with the next packet that is written.
-        self.missing
-            .iter()
-            .filter_map(|m| m.asked)
-            .min()
-            .map(|asked| asked + ASK_AGAIN)
-    }
-
-    /// The sequence numbers to ask for now; gives up those that were asked for often enough.
-    pub(crate) fn take_asks(&mut self, now: Instant) -> Vec<SequenceNumber> {
-        let mut out = Vec::new();
-        for missing in self.missing.iter_mut().filter(|m| m.is_due(now)) {
-            missing.asked = Some(now);
-            missing.times += 1;
-            out.push(missing.sequence);
-        }
-        self.missing.retain(|m| m.times < MAX_ASKS);
-        self.nacks += u64::from(!out.is_empty());
-        out
-    }
-}
-
-impl Missing {
-    fn is_due(&self, now: Instant) -> bool {
-        self.asked.is_none_or(|asked| now >= asked + ASK_AGAIN)
+    /// When something of this stream is due: a request, or a frame that waits for nothing any more.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let nack = self.nack.as_ref().and_then(|n| n.poll_timeout());
+        let assembly = self.assembly.as_ref();
+        // What was never asked for is due since the packet that said so.
+        let since = self.last_packet;
+        let key_frame = match assembly {
+            Some(assembly) => since.and_then(|since| assembly.key_frame.poll_timeout(since)),
+            None => None,
+        };
+        let asked = self
+            .key_frame_wanted
+            .then(|| self.key_frame_asked.map(|at| at + KEY_FRAME_INTERVAL))
+            .flatten();
+        [
+            nack,
+            assembly.and_then(|a| a.poll_timeout()),
+            key_frame,
+            asked,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }

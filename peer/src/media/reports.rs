@@ -101,8 +101,12 @@ impl Media {
             .iter_mut()
             .flat_map(|t| &mut t.senders)
             .find(|s| s.ssrc == block.ssrc.0);
-        if let Some(sender) = sender {
-            sender.on_report(now, ntp, block);
+        let Some(sender) = sender else { return };
+        if let Some(round_trip) = sender.on_report(now, ntp, block) {
+            self.round_trip = Some(round_trip);
+            for receiver in &mut self.receivers {
+                receiver.set_round_trip(self.round_trip);
+            }
         }
     }
 
@@ -270,8 +274,14 @@ impl Media {
                 receiver.plis += 1;
                 writer.picture_loss(reporter, Ssrc(receiver.ssrc));
             }
-            if receiver.asks_now(now) {
-                writer.nack(reporter, Ssrc(receiver.ssrc), receiver.take_asks(now));
+            let media = Ssrc(receiver.ssrc);
+            if let Some(assembly) = &mut receiver.assembly {
+                let asked = assembly.key_frame.poll_pli(now, reporter, media, out);
+                receiver.plis += u64::from(asked);
+            }
+            if let Some(nack) = &mut receiver.nack {
+                let asked = nack.poll_transmit(now, reporter, media, out).is_some();
+                receiver.nacks += u64::from(asked);
             }
             if out.len() - start > 900 {
                 return;
@@ -287,7 +297,7 @@ impl Media {
     }
 
     /// When RTCP wants to be written next.
-    pub(crate) fn poll_timeout(&self, now_or_earlier: Option<Instant>) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         if self.tracks.is_empty() {
             return None;
         }
@@ -300,19 +310,7 @@ impl Media {
         .flatten()
         .min();
         for receiver in &self.receivers {
-            let key_frame = receiver
-                .key_frame_wanted
-                .then(|| {
-                    receiver
-                        .key_frame_asked
-                        .map(|at| at + KEY_FRAME_INTERVAL)
-                        .or(now_or_earlier)
-                })
-                .flatten();
-            next = [next, key_frame, receiver.asks_at()]
-                .into_iter()
-                .flatten()
-                .min();
+            next = next.into_iter().chain(receiver.poll_timeout()).min();
         }
         next
     }

@@ -8,6 +8,7 @@ use tincan_rtp::{
     Header, NtpTime, Packet, PacketMut, PacketWriter, PayloadType, SequenceNumber, Ssrc,
 };
 
+use super::frames::FrameSender;
 use crate::jsep::MediaParameters;
 use crate::limits::RTP_HISTORY;
 use crate::packet::RtpPacket;
@@ -24,6 +25,10 @@ pub(crate) struct SendStream {
     /// Made with the first packet where the far side may ask again.
     history: Option<Box<History>>,
     keeps_history: bool,
+    /// `active` of the encoding.
+    pub(crate) active: bool,
+    /// Made with the first frame.
+    pub(crate) frames: Option<Box<FrameSender>>,
     clock_rates: Vec<(u8, u32)>,
     pub(crate) packets: u64,
     pub(crate) octets: u64,
@@ -87,6 +92,8 @@ impl SendStream {
             rtx_sequence: SequenceNumber((rtx_ssrc & 0x7fff) as u16),
             history: None,
             keeps_history: false,
+            active: true,
+            frames: None,
             clock_rates: Vec::new(),
             packets: 0,
             octets: 0,
@@ -327,7 +334,7 @@ impl SendStream {
         now: Instant,
         ntp: NtpTime,
         block: &tincan_rtp::rtcp::ReportBlock,
-    ) {
+    ) -> Option<Duration> {
         let clock = self.last.map_or(90_000, |(_, clock, _)| clock).max(1);
         let round_trip = tincan_rtp::clock::round_trip(
             ntp,
@@ -350,6 +357,7 @@ impl SendStream {
                 + round_trip.unwrap_or_default(),
             measurements: before.map_or(0, |b| b.measurements) + u64::from(round_trip.is_some()),
         });
+        round_trip
     }
 
     /// Whether a FIR is a new request (RFC 5104 §4.3.1.2: the sequence number says).

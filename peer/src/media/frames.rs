@@ -1,0 +1,363 @@
+//! Frames to packets and back: the payload formats of `tincan-rtp` at the ends of a track.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tincan_rtp::format::{
+    AnyDepacketizer, Depacketize, FrameInfo, Input, Packetize, av1, h264, h265, vp8, vp9,
+};
+use tincan_rtp::receive::{KeyFrameRequester, ReorderBuffer, ReorderConfig};
+use tincan_rtp::{Packet, PayloadType, ShortList, WriteError};
+
+use crate::codec::Codec;
+use crate::error::Error;
+use crate::event::Event;
+use crate::frame::Frame;
+use crate::jsep::MediaParameters;
+use crate::limits::{AUDIO_REORDER_WAIT, KEY_FRAME_RETRY};
+use crate::packet::RtpPacket;
+use crate::types::{Kind, TransceiverId};
+
+/// Cuts the frames of one sent stream.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FrameSender {
+    /// Number of the next packet; the connection's first one is random by the SSRC.
+    sequence: u16,
+    picture: u16,
+    pub(crate) frames: u64,
+}
+
+/// How a frame can't become packets.
+fn refused(codec: &Codec, error: WriteError) -> Error {
+    Error::MalformedFrame {
+        codec: codec.name.clone(),
+        reason: error.to_string(),
+    }
+}
+
+impl FrameSender {
+    pub(crate) fn new(sequence: u16) -> Self {
+        FrameSender {
+            sequence,
+            ..Self::default()
+        }
+    }
+
+    /// The packets of a frame, whose payloads have at most `max` octets. Nothing is counted before
+    /// [`commit`](Self::commit).
+    pub(crate) fn cut(
+        &self,
+        frame: &Frame,
+        codec: &Codec,
+        max: usize,
+    ) -> Result<Vec<RtpPacket>, Error> {
+        let mut payloads = Vec::with_capacity(frame.data.len() + frame.data.len() / 16 + 64);
+        let mut ends = Vec::with_capacity(frame.data.len() / max.max(1) + 1);
+        self.write(frame, codec, max, &mut payloads, &mut ends)
+            .map_err(|error| match error {
+                Some(error) => refused(codec, error),
+                None => Error::NoPayloadFormat(codec.name.clone()),
+            })?;
+        let bytes = Bytes::from(payloads);
+        let mut start = 0;
+        let mut sequence = self.sequence;
+        let mut packets = Vec::with_capacity(ends.len());
+        for (end, marker) in ends {
+            let mut packet = RtpPacket::new(
+                frame.payload_type,
+                sequence,
+                frame.timestamp,
+                marker,
+                bytes.slice(start..end),
+            );
+            packet.encoding = frame.encoding;
+            packets.push(packet);
+            sequence = sequence.wrapping_add(1);
+            start = end;
+        }
+        Ok(packets)
+    }
+
+    /// A frame was taken.
+    pub(crate) fn commit(&mut self, packets: usize) {
+        self.sequence = self.sequence.wrapping_add(packets as u16);
+        self.picture = self.picture.wrapping_add(1) & 0x7fff;
+        self.frames += 1;
+    }
+
+    /// `Err(None)`: there is no payload format for the codec here.
+    fn write(
+        &self,
+        frame: &Frame,
+        codec: &Codec,
+        max: usize,
+        out: &mut Vec<u8>,
+        ends: &mut Vec<(usize, bool)>,
+    ) -> Result<(), Option<WriteError>> {
+        let data = &frame.data[..];
+        if data.is_empty() {
+            return Err(Some(WriteError::Field("frame")));
+        }
+        let mut all = |packetizer: &mut dyn Packetize| {
+            while let Some(marker) = packetizer.write_next(out) {
+                ends.push((out.len(), marker));
+            }
+        };
+        let picture_id = Some(vp8::PictureId::Long(self.picture));
+        if codec.is("VP8") {
+            let descriptor = vp8::Descriptor {
+                picture_id,
+                ..Default::default()
+            };
+            all(&mut vp8::Packetizer::new(data, &descriptor, max)?);
+        } else if codec.is("VP9") {
+            // Flexible mode: a decoder that wants to know what a frame refers to is told the one before.
+            let inter = !is_vp9_key_frame(data);
+            let mut differences = ShortList::default();
+            if inter {
+                let _ = differences.push(1);
+            }
+            let descriptor = vp9::Descriptor {
+                picture_id: Some(vp8::PictureId::Long(self.picture)),
+                inter_picture: inter,
+                differences: Some(differences),
+                ..Default::default()
+            };
+            all(&mut vp9::Packetizer::new(
+                data,
+                &descriptor,
+                None,
+                true,
+                max,
+            )?);
+        } else if codec.is("H264") {
+            let mode = match codec.parameter("packetization-mode") {
+                Some("1") => h264::PacketizationMode::NonInterleaved,
+                _ => h264::PacketizationMode::SingleNalUnit,
+            };
+            all(&mut h264::Packetizer::new(data, mode, max)?);
+        } else if codec.is("H265") {
+            all(&mut h265::Packetizer::new(data, max)?);
+        } else if codec.is("AV1") {
+            all(&mut av1::Packetizer::new(data, max)?);
+        } else if is_audio(codec) {
+            if data.len() > max {
+                return Err(Some(WriteError::TooMany(data.len())));
+            }
+            out.extend_from_slice(data);
+            // RFC 3551 §4.1: the marker begins a talkspurt, which is the encoder's to know.
+            ends.push((out.len(), false));
+        } else {
+            return Err(None);
+        }
+        if ends.is_empty() {
+            return Err(Some(WriteError::Field("frame")));
+        }
+        Ok(())
+    }
+}
+
+/// Codecs of which one frame is one payload.
+fn is_audio(codec: &Codec) -> bool {
+    ["opus", "PCMU", "PCMA", "G722", "L16", "CN"]
+        .iter()
+        .any(|name| codec.is(name))
+}
+
+/// `frame_type` of the uncompressed header (VP9 bitstream §6.2): after the marker, the profile and
+/// `show_existing_frame`.
+fn is_vp9_key_frame(data: &[u8]) -> bool {
+    let Some(first) = data.first() else {
+        return false;
+    };
+    let marker = first >> 6 == 2;
+    // Profile 3 has a reserved bit in between.
+    let flags = if first & 0x30 == 0x30 {
+        first << 1
+    } else {
+        *first
+    };
+    marker && flags & 0x0c == 0
+}
+
+/// Puts the frames of one received stream together.
+#[derive(Debug)]
+pub(crate) struct Assembly {
+    reorder: ReorderBuffer<Bytes>,
+    formats: Vec<(PayloadType, AnyDepacketizer)>,
+    pub(crate) key_frame: KeyFrameRequester,
+    video: bool,
+    lost: u64,
+    pub(crate) frames: u64,
+    pub(crate) key_frames: u64,
+}
+
+impl Assembly {
+    pub(crate) fn new(parameters: &MediaParameters) -> Self {
+        let video = parameters.kind == Kind::Video;
+        let mut reorder = ReorderConfig::default();
+        if !video {
+            reorder.max_wait = AUDIO_REORDER_WAIT;
+        }
+        let mut assembly = Assembly {
+            reorder: ReorderBuffer::new(reorder),
+            formats: Vec::new(),
+            key_frame: KeyFrameRequester::new(KEY_FRAME_RETRY),
+            video,
+            lost: 0,
+            frames: 0,
+            key_frames: 0,
+        };
+        assembly.configure(parameters);
+        assembly
+    }
+
+    /// Learns payload types; those known keep what they hold.
+    pub(crate) fn configure(&mut self, parameters: &MediaParameters) {
+        for codec in &parameters.receive_codecs {
+            let Some(payload_type) = PayloadType::new(codec.payload_type) else {
+                continue;
+            };
+            if self.formats.iter().any(|(pt, _)| *pt == payload_type) {
+                continue;
+            }
+            if let Some(format) = AnyDepacketizer::for_encoding(&codec.name) {
+                self.formats.push((payload_type, format));
+            }
+        }
+    }
+
+    /// A packet with its unwrapped number.
+    pub(crate) fn insert(&mut self, now: Instant, sequence: u64, packet: Bytes) {
+        self.reorder.insert(now, sequence, packet.len(), packet);
+    }
+
+    /// The sender began anew.
+    pub(crate) fn restart(&mut self) {
+        self.reorder.reset();
+        self.want_key_frame();
+    }
+
+    pub(crate) fn want_key_frame(&mut self) {
+        if self.video {
+            self.key_frame.request();
+        }
+    }
+
+    /// Gives the frames that are whole; returns the number of the packet before which everything was given up, if some
+    /// was.
+    pub(crate) fn drain(
+        &mut self,
+        now: Instant,
+        (transceiver, ssrc, encoding): (TransceiverId, u32, u8),
+        events: &mut VecDeque<Event>,
+    ) -> Option<u64> {
+        let mut given_up = None;
+        while let Some(delivery) = self.reorder.poll(now) {
+            if delivery.lost_before > 0 {
+                given_up = Some(delivery.sequence);
+                self.lost += delivery.lost_before;
+                self.want_key_frame();
+            }
+            let Ok(view) = Packet::parse(&delivery.packet) else {
+                continue;
+            };
+            let payload_type = view.payload_type();
+            let Some((_, format)) = self.formats.iter_mut().find(|(pt, _)| *pt == payload_type)
+            else {
+                continue;
+            };
+            let input = Input {
+                sequence: delivery.sequence,
+                timestamp: view.timestamp(),
+                marker: view.marker(),
+                payload: view.payload(),
+            };
+            if format.push(&input).is_err() && self.video {
+                self.key_frame.request();
+            }
+            while let Some(frame) = format.poll_frame() {
+                let key_frame = frame.info.is_key_frame();
+                if key_frame {
+                    self.key_frame.on_key_frame();
+                }
+                self.frames += 1;
+                self.key_frames += u64::from(key_frame && !matches!(frame.info, FrameInfo::Audio));
+                events.push_back(Event::Frame {
+                    transceiver,
+                    frame: Frame {
+                        payload_type: payload_type.get(),
+                        timestamp: frame.timestamp,
+                        encoding,
+                        data: Bytes::copy_from_slice(frame.data),
+                        key_frame,
+                        lost_before: core::mem::take(&mut self.lost),
+                        ssrc,
+                    },
+                });
+            }
+        }
+        given_up
+    }
+
+    /// Frames dropped because a packet of theirs never came.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.formats
+            .iter()
+            .map(|(_, f)| f.stats().dropped_frames)
+            .sum()
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.reorder.poll_timeout()
+    }
+}
+
+/// Octets of an RTP packet beside its payload, at most: header 12, our extensions 64, SRTP tag 16, RTX 2, a TURN Send
+/// indication 36.
+const OVERHEAD: usize = 130;
+
+/// Longest payload of a packet so that the datagram around it has at most `max_datagram`.
+pub(crate) fn max_payload(max_datagram: usize) -> usize {
+    max_datagram.saturating_sub(OVERHEAD).max(400)
+}
+
+/// Round trips that are shorter don't make requests more frequent than this.
+pub(crate) const MIN_ROUND_TRIP: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vp9_headers_tell_key_frames() {
+        for (octets, key) in [
+            (0b1000_0010u8, true), // profile 0, key
+            (0b1000_0110, false),  // profile 0, inter
+            (0b1000_1000, false),  // profile 0, show_existing_frame
+            (0b1010_0010, true),   // profile 1, key
+            (0b1011_0001, true),   // profile 3, key
+            (0b1011_0011, false),  // profile 3, inter
+            (0b0000_0000, false),  // no frame
+        ] {
+            assert_eq!(is_vp9_key_frame(&[octets]), key, "{octets:08b}");
+        }
+    }
+
+    #[test]
+    fn a_frame_of_an_unknown_codec_is_refused_by_name() {
+        let frame = Frame::new(96, 0, vec![1, 2, 3]);
+        let codec = Codec::new(96, "theora", 90_000);
+        assert_eq!(
+            FrameSender::new(0).cut(&frame, &codec, 1000),
+            Err(Error::NoPayloadFormat("theora".into()))
+        );
+        let empty = Frame::new(96, 0, Vec::new());
+        let vp8 = Codec::new(96, "VP8", 90_000);
+        assert!(matches!(
+            FrameSender::new(0).cut(&empty, &vp8, 1000),
+            Err(Error::MalformedFrame { .. })
+        ));
+    }
+}

@@ -1,0 +1,296 @@
+//! Whole frames as what tracks carry: cut, sent, lost, sent again and put together.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::Pair;
+use tincan_peer::stats::Stats;
+use tincan_peer::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Octets that are no start code and look random.
+fn noise(n: usize, len: usize) -> Vec<u8> {
+    (0..len)
+        .map(|i| ((i * 31 + n * 17) % 250) as u8 + 4)
+        .collect()
+}
+
+/// The `n`-th frame of a stream in which every tenth is a key frame.
+fn frame(codec: &str, n: usize) -> Vec<u8> {
+    let key = n.is_multiple_of(10);
+    let mut body = noise(n, if key { 9_000 } else { 1_500 });
+    if codec == "AV1" {
+        // show_existing_frame 0 and frame_type 0 or 1 (AV1 §5.9.2).
+        body[0] = if key { 0x10 } else { 0x30 };
+    }
+    let unit = |header: &[u8], body: &[u8]| [&[0, 0, 0, 1][..], header, body].concat();
+    let obu = |kind: u8, body: &[u8]| {
+        let len = [body.len() as u8 | 0x80, (body.len() >> 7) as u8];
+        [&[kind << 3 | 2][..], &len, body].concat()
+    };
+    match codec {
+        "VP8" => [&[u8::from(!key)][..], &body].concat(),
+        "VP9" => [&[0x82 | u8::from(!key) << 2][..], &body].concat(),
+        "H264" if key => [
+            unit(&[0x67], &noise(1, 12)),
+            unit(&[0x68], &noise(2, 5)),
+            unit(&[0x65], &body),
+        ]
+        .concat(),
+        "H264" => unit(&[0x41], &body),
+        "H265" if key => [
+            unit(&[0x40, 1], &noise(1, 12)),
+            unit(&[0x42, 1], &noise(2, 20)),
+            unit(&[0x44, 1], &noise(2, 5)),
+            unit(&[0x26, 1], &body),
+        ]
+        .concat(),
+        "H265" => unit(&[0x02, 1], &body),
+        "AV1" if key => [obu(1, &noise(0, 10 + 128)), obu(6, &body)].concat(),
+        "AV1" => obu(6, &body),
+        _ => noise(n, 120),
+    }
+}
+
+/// `a` sends with one codec, `b` wants frames; the codec's payload type.
+fn sending(pair: &mut Pair, kind: Kind, codec: &str) -> (TransceiverId, TransceiverId, u8) {
+    let init = TransceiverInit {
+        direction: Direction::SendOnly,
+        ..Default::default()
+    };
+    let from = pair.a().pc.add_transceiver(kind, init).unwrap();
+    pair.negotiate(0);
+    let to = pair.b().pc.transceivers().last().unwrap().id;
+    pair.b().pc.set_delivery(to, Delivery::Frames).unwrap();
+    pair.run_until(5 * SECOND, Pair::connected);
+    let codecs = pair.a().pc.transceiver(from).unwrap().send_codecs;
+    let found = codecs.iter().find(|c| {
+        c.is(codec) && (codec != "H264" || c.parameter("packetization-mode") == Some("1"))
+    });
+    (from, to, found.expect(codec).payload_type)
+}
+
+fn frames(pair: &mut Pair, n: usize) -> Vec<Frame> {
+    pair.ends[n]
+        .take()
+        .into_iter()
+        .filter_map(|e| match e {
+            Event::Frame { frame, .. } => Some(frame),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn frames_of_every_codec_survive_loss() {
+    for codec in ["VP8", "VP9", "H264", "H265", "AV1"] {
+        let mut pair = Pair::new();
+        let (from, _, payload_type) = sending(&mut pair, Kind::Video, codec);
+        pair.lose_every = 12;
+        for n in 0..60 {
+            let now = pair.now;
+            let frame = Frame::new(payload_type, n as u32 * 3000, frame(codec, n));
+            pair.a().pc.send_frame(now, from, &frame).unwrap();
+            pair.run(Duration::from_millis(33));
+        }
+        pair.lose_every = 0;
+        pair.run(SECOND);
+        let got = frames(&mut pair, 1);
+        let mut last = None;
+        for g in &got {
+            let n = (g.timestamp / 3000) as usize;
+            assert_eq!(g.data, frame(codec, n), "{codec} {n}");
+            assert_eq!(g.key_frame, n.is_multiple_of(10), "{codec} {n}");
+            assert!(last < Some(n), "{codec}: in order");
+            last = Some(n);
+        }
+        assert!(got.len() >= 59, "{codec}: {} of 60", got.len());
+        let now = pair.now;
+        let report = pair.b().pc.stats(now);
+        let inbound = report.entries.iter().find_map(|s| match s {
+            Stats::InboundRtp(s) => Some(s.clone()),
+            _ => None,
+        });
+        let inbound = inbound.unwrap();
+        assert_eq!(inbound.frames_received, Some(got.len() as u64));
+        assert!(inbound.nack_count > Some(0));
+        assert!(inbound.retransmitted_packets_received > Some(4));
+    }
+}
+
+#[test]
+fn sound_comes_in_order_and_does_not_wait_for_ever() {
+    let mut pair = Pair::new();
+    let (from, _, payload_type) = sending(&mut pair, Kind::Audio, "opus");
+    pair.lose_every = 10;
+    for n in 0..100 {
+        let now = pair.now;
+        let frame = Frame::new(payload_type, n as u32 * 960, frame("opus", n));
+        pair.a().pc.send_frame(now, from, &frame).unwrap();
+        pair.run(Duration::from_millis(20));
+    }
+    pair.run(SECOND);
+    let got = frames(&mut pair, 1);
+    assert!((80..100).contains(&got.len()), "{}", got.len());
+    let lost: u64 = got.iter().map(|f| f.lost_before).sum();
+    assert!(lost > 0 && got.len() as u64 + lost >= 98, "{lost} told");
+    assert!(got.is_sorted_by_key(|f| f.timestamp));
+    for g in &got {
+        assert_eq!(g.data, frame("opus", (g.timestamp / 960) as usize));
+    }
+}
+
+#[test]
+fn an_outage_asks_for_a_key_frame_until_one_comes() {
+    let mut pair = Pair::new();
+    let (from, _, payload_type) = sending(&mut pair, Kind::Video, "VP8");
+    let send = |pair: &mut Pair, n: usize| {
+        let now = pair.now;
+        let frame = Frame::new(payload_type, n as u32 * 3000, frame("VP8", n));
+        pair.a().pc.send_frame(now, from, &frame).unwrap();
+        pair.run(Duration::from_millis(33));
+    };
+    for n in 0..5 {
+        send(&mut pair, n);
+    }
+    // Everything but STUN is lost, for longer than anybody waits.
+    pair.lose_every = 1;
+    for n in 101..251 {
+        send(&mut pair, n);
+    }
+    pair.lose_every = 0;
+    pair.a().take();
+    let asked = |pair: &Pair| {
+        let request = Event::KeyFrameRequest {
+            transceiver: from,
+            encoding: 0,
+        };
+        pair.ends[0]
+            .events
+            .iter()
+            .filter(|e| **e == request)
+            .count()
+    };
+    for n in 251..281usize {
+        if !n.is_multiple_of(10) {
+            send(&mut pair, n);
+        }
+    }
+    assert!(asked(&pair) >= 2, "asked {} times", asked(&pair));
+    pair.run(SECOND);
+    send(&mut pair, 290);
+    pair.run(Duration::from_millis(50));
+    pair.a().take();
+    pair.run(2 * SECOND);
+    assert_eq!(asked(&pair), 0, "the key frame came");
+}
+
+#[test]
+fn received_frames_and_packets_are_forwarded_alike() {
+    let mut first = Pair::new();
+    let (from, to, payload_type) = sending(&mut first, Kind::Video, "VP8");
+    let mut second = Pair::with(Configuration::default(), Configuration::default(), 2);
+    let (forward, _, _) = sending(&mut second, Kind::Video, "VP8");
+    let key = Frame::new(payload_type, 7, frame("VP8", 0));
+    let now = first.now;
+    first.a().pc.send_frame(now, from, &key).unwrap();
+    first.run(Duration::from_millis(50));
+    for got in frames(&mut first, 1) {
+        let now = second.now;
+        second.a().pc.send_frame(now, forward, &got).unwrap();
+    }
+    second.run(Duration::from_millis(50));
+    let got = frames(&mut second, 1);
+    assert_eq!((got.len(), &got[0].data), (1, &key.data));
+    // From now on as packets.
+    first.b().pc.set_delivery(to, Delivery::Packets).unwrap();
+    let now = first.now;
+    first.a().pc.send_frame(now, from, &key).unwrap();
+    first.run(Duration::from_millis(50));
+    let events = first.b().take();
+    assert!(!events.iter().any(|e| matches!(e, Event::Frame { .. })));
+    let packets = events.iter().filter(|e| matches!(e, Event::Rtp { .. }));
+    assert_eq!(packets.count(), key.data.len().div_ceil(1_146));
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_and_nothing_of_it_is_taken() {
+    let mut pair = Pair::new();
+    let (from, _, payload_type) = sending(&mut pair, Kind::Video, "VP8");
+    let now = pair.now;
+    let pc = &mut pair.ends[0].pc;
+    let good = Frame::new(payload_type, 0, frame("VP8", 0));
+    let other = Frame::new(5, 0, frame("VP8", 0));
+    assert!(matches!(
+        pc.send_frame(now, from, &other),
+        Err(Error::PayloadTypeUnknown { .. })
+    ));
+    let empty = Frame::new(payload_type, 0, Vec::new());
+    assert!(matches!(
+        pc.send_frame(now, from, &empty),
+        Err(Error::MalformedFrame { .. })
+    ));
+    let huge = Frame::new(payload_type, 0, vec![0; 4 << 20]);
+    assert_eq!(pc.send_frame(now, from, &huge), Err(Error::SendQueueFull));
+    assert_eq!(pc.poll_transmit(now, &mut Vec::new(), 1), None);
+    let off = Encoding {
+        active: false,
+        ..Encoding::new()
+    };
+    pc.set_encodings(from, vec![off]).unwrap();
+    let inactive = Error::EncodingInactive {
+        transceiver: from,
+        encoding: 0,
+    };
+    assert_eq!(inactive.kind(), ErrorKind::InvalidState);
+    assert_eq!(pc.send_frame(now, from, &good), Err(inactive.clone()));
+    let packet = RtpPacket::new(payload_type, 1, 1, true, vec![1]);
+    assert_eq!(pc.send_rtp(now, from, packet), Err(inactive));
+    pc.set_encodings(from, vec![Encoding::new()]).unwrap();
+    pc.send_frame(now, from, &good).unwrap();
+    pair.run(Duration::from_millis(50));
+    assert_eq!(frames(&mut pair, 1).len(), 1);
+    let unknown = pair.ends[1].pc.transceivers().next().unwrap().id;
+    pair.ends[1].pc.stop(now, unknown).unwrap();
+    pair.negotiate(1);
+    let error = pair.ends[1].pc.set_delivery(unknown, Delivery::Frames);
+    assert_eq!(error, Err(Error::NoTransceiver(unknown)));
+}
+
+#[test]
+fn media_beyond_the_waiting_events_is_dropped_and_counted() {
+    let mut pair = Pair::new();
+    let (from, to, payload_type) = sending(&mut pair, Kind::Video, "VP8");
+    pair.b().pc.set_delivery(to, Delivery::Packets).unwrap();
+    let now = pair.now;
+    let [a, b] = &mut pair.ends;
+    let mut out = Vec::new();
+    for n in 0..9_000u16 {
+        let packet = RtpPacket::new(payload_type, n, 0, true, vec![1; 10]);
+        a.pc.send_rtp(now, from, packet).unwrap();
+        while let Some(t) = a.pc.poll_transmit(now, &mut out, 1) {
+            let received = Received {
+                local: t.remote,
+                remote: t.local,
+                transport: t.transport,
+                ecn: t.ecn,
+            };
+            b.pc.handle_input(now, received, out[..].into());
+            out.clear();
+        }
+    }
+    let report = b.pc.stats(now);
+    let dropped = report.entries.iter().find_map(|s| match s {
+        Stats::Transport(t) => t.packets_dropped,
+        _ => None,
+    });
+    let mut got = 0;
+    while let Some(event) = b.pc.poll_event() {
+        got += u64::from(matches!(event, Event::Rtp { .. }));
+    }
+    assert!(got <= 8_192 && got > 8_000, "{got}");
+    assert_eq!(dropped, Some(9_000 - got));
+}
