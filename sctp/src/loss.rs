@@ -24,8 +24,10 @@ pub(crate) struct LossDetection {
     quarters: u32,
     calm: u32,
     newest: Option<(u64, Instant)>,
-    /// Losses of packets up to this one were answered.
+    /// Packets below this one were sent before the last loss was answered.
     recovery: u64,
+    /// Losses of TSNs below this one belong to it: RFC 9260's Fast Recovery exit point.
+    exit: u64,
     /// Packets from this one on are in the next round.
     round: u64,
 }
@@ -38,6 +40,7 @@ impl LossDetection {
             calm: 0,
             newest: None,
             recovery: 0,
+            exit: 0,
             round: 0,
         }
     }
@@ -91,14 +94,21 @@ impl LossDetection {
         at + self.patience(rtt)
     }
 
-    /// Whether a loss in this packet is news to the congestion control; then the packets below
-    /// `next_packet` belong to the event.
-    pub(crate) fn is_new_event(&mut self, lost: u64, next_packet: u64) -> bool {
-        if lost < self.recovery {
+    /// Whether the loss of this TSN is news to the congestion control; then all below `next_tsn`
+    /// belong to the event (RFC 9260 §7.2.4): also retransmissions that are lost again. The first
+    /// of them leaves while the queue that overflowed is still full.
+    pub(crate) fn is_new_event(&mut self, lost: u64, next_tsn: u64, next_packet: u64) -> bool {
+        if lost < self.exit {
             return false;
         }
-        self.recovery = next_packet;
+        self.answered(next_tsn, next_packet);
         true
+    }
+
+    /// All below `next_tsn` that is lost from now on was answered for.
+    pub(crate) fn answered(&mut self, next_tsn: u64, next_packet: u64) {
+        self.recovery = next_packet;
+        self.exit = next_tsn;
     }
 
     /// Whether the newest acknowledged packet was sent before the last event was answered.

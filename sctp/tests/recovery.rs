@@ -94,6 +94,47 @@ fn a_tail_probe_that_was_not_needed_costs_nothing() {
     }
 }
 
+/// RFC 9260 §7.2.4: the window shrinks once until all that was outstanding at a loss is
+/// acknowledged, also when a retransmission is lost; data sent later count anew.
+#[test]
+fn a_retransmission_lost_again_is_no_new_congestion() {
+    let mut raw = Raw::with(no_pacing(), 1, 1 << 20, PLAIN);
+    say(&mut raw, 100);
+    let first = raw.sent_tsns();
+    raw.now += 100 * MS;
+    raw.sack(first[0], 1 << 20, &[]);
+    for _ in 0..8 {
+        say(&mut raw, 1_000);
+    }
+    let tsns = raw.sent_tsns();
+    assert_eq!(tsns.len(), 8);
+    raw.now += 100 * MS;
+    // The first is missing.
+    raw.sack(first[0], 1 << 20, &[(2, 5)]);
+    assert_eq!(raw.sent_tsns(), [tsns[0]]);
+    let events = |raw: &Raw| raw.association.stats().counters.congestion_events;
+    assert_eq!(events(&raw), 1);
+    for _ in 0..4 {
+        say(&mut raw, 1_000);
+    }
+    let later = raw.sent_tsns();
+    assert_eq!(later.len(), 4);
+    raw.now += 100 * MS;
+    // The later ones arrive, the retransmission does not.
+    raw.sack(first[0], 1 << 20, &[(2, 12)]);
+    assert_eq!(raw.sent_tsns(), [tsns[0]], "sent again");
+    assert_eq!(events(&raw), 1);
+    raw.now += 100 * MS;
+    raw.sack(later[3], 1 << 20, &[]);
+    for _ in 0..5 {
+        say(&mut raw, 1_000);
+    }
+    let _ = raw.sent_tsns();
+    raw.now += 100 * MS;
+    raw.sack(later[3], 1 << 20, &[(2, 5)]);
+    assert_eq!(events(&raw), 2);
+}
+
 /// RFC 9260 §5.1 C: what was queued before the handshake rides with COOKIE ECHO, and is there
 /// one round trip and a half after the first packet.
 #[test]

@@ -357,8 +357,9 @@ impl Association {
                 self.arm_tail_probe(now);
             }
         }
-        if let Some(packet) = acked.repaired
-            && self.loss.is_new_event(packet, next_packet)
+        let next_tsn = self.outstanding.next_tsn();
+        if let Some(tsn) = acked.repaired
+            && self.loss.is_new_event(tsn, next_tsn, next_packet)
         {
             // RFC 8985 §7.4: the probe hid the loss, not its cause.
             self.counters.congestion_events += 1;
@@ -404,9 +405,10 @@ impl Association {
     pub(super) fn detect_losses(&mut self, now: Instant) {
         let test = self.loss.test(now, &self.rtt);
         let (losses, next) = self.outstanding.detect_losses(test);
-        if let Some(newest) = losses.newest {
+        if let Some(highest) = losses.highest {
             let next_packet = self.outstanding.next_packet();
-            if self.loss.is_new_event(newest, next_packet) {
+            let next_tsn = self.outstanding.next_tsn();
+            if self.loss.is_new_event(highest, next_tsn, next_packet) {
                 self.counters.congestion_events += 1;
                 self.congestion
                     .on_congestion(now, self.outstanding.in_flight());

@@ -23,7 +23,7 @@ use crate::congestion::{CongestionControl, Controller};
 use crate::error::{CloseReason, SendError};
 use crate::handshake::{Features, OwnInit, PeerInit};
 use crate::loss::LossDetection;
-use crate::outstanding::Outstanding;
+use crate::outstanding::{Limited, Outstanding};
 use crate::pacer::Pacer;
 use crate::payload::Payload;
 use crate::reassembly::{self, Policy, Reassembly};
@@ -271,8 +271,8 @@ pub struct Association {
     app_limited: bool,
     /// The last chunk sent asks to be acknowledged at once.
     tail_immediate: bool,
-    /// Delivered octets until which rate samples count as limited by the application.
-    app_limited_until: u64,
+    /// Delivered octets until which rate samples count as limited, and by what.
+    limited_until: (u64, Limited),
     /// The last FORWARD-TSN, and when.
     forwarded: Option<(u64, Instant)>,
     /// Packets below this number do not bring about another reduction for ECN.
@@ -332,7 +332,7 @@ impl Association {
             heartbeat: None,
             app_limited: true,
             tail_immediate: false,
-            app_limited_until: 0,
+            limited_until: (0, Limited::No),
             forwarded: None,
             ecn_until: 0,
             outbound_streams: config.outbound_streams,

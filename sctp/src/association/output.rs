@@ -8,6 +8,7 @@ use super::{Association, Ecn, State, Transmit};
 use crate::congestion::CongestionControl;
 use crate::handshake::write_init;
 use crate::limits::MAX_TSN_SPAN;
+use crate::outstanding::Limited;
 use crate::send_queue::Taken;
 use crate::timers::Timer;
 use crate::wire::{
@@ -228,7 +229,7 @@ impl Association {
         }
         let lost = self.outstanding.has_lost();
         if !lost && !self.send.has_sendable() && self.outstanding.next_unsure().is_none() {
-            self.note_app_limited();
+            self.note_limited(Limited::ByApplication);
             return false;
         }
         if self.due.fast_retransmit && lost {
@@ -250,11 +251,11 @@ impl Association {
         true
     }
 
-    fn note_app_limited(&mut self) {
+    fn note_limited(&mut self, by: Limited) {
         let in_flight = self.outstanding.in_flight();
         if in_flight < self.congestion.window() {
             self.app_limited = true;
-            self.app_limited_until = self.outstanding.delivered() + in_flight as u64;
+            self.limited_until = (self.outstanding.delivered() + in_flight as u64, by);
         }
     }
 
@@ -277,7 +278,12 @@ impl Association {
         let before = out.len();
         let probe = std::mem::take(&mut self.due.probe);
         let exempt = std::mem::take(&mut self.due.fast_retransmit) | probe;
-        let limited = self.outstanding.delivered() < self.app_limited_until;
+        let (until, by) = self.limited_until;
+        let limited = if self.outstanding.delivered() < until {
+            by
+        } else {
+            Limited::No
+        };
         let packet = self.outstanding.start_packet(now, limited);
         let flags = if probe { FLAG_IMMEDIATE } else { 0 };
         self.write_retransmissions(now, start, packet, exempt, out);
@@ -412,12 +418,12 @@ impl Association {
                     self.due.forward = true;
                 }
                 Taken::Nothing => {
-                    // When the receiver's window stopped it, the congestion window is not what
-                    // limits; but what arrives still says what the path carries.
                     if !self.send.has_sendable() {
-                        self.note_app_limited();
+                        self.note_limited(Limited::ByApplication);
+                    } else if window < full {
+                        self.note_limited(Limited::ByReceiver);
                     } else {
-                        self.app_limited = window < full;
+                        self.app_limited = false;
                     }
                     break;
                 }

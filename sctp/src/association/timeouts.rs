@@ -73,9 +73,9 @@ impl Association {
             self.schedule_path_mtu(now, false);
         }
         let losses = self.outstanding.all_lost();
-        if let Some(newest) = losses.newest {
+        if losses.highest.is_some() {
             let next_packet = self.outstanding.next_packet();
-            let _ = self.loss.is_new_event(newest, next_packet);
+            self.loss.answered(self.outstanding.next_tsn(), next_packet);
             // A probe into a closed window says nothing of congestion (RFC 9260 §6.1 A).
             if !self.due.window_probe {
                 self.congestion.on_timeout(now);

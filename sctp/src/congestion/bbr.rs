@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Ack, CongestionControl, initial_window, paced};
+use super::{Ack, CongestionControl, Limited, initial_window, paced};
 
 /// 2 / ln 2: doubles the rate each round trip.
 const STARTUP_GAIN: f64 = 2.885;
@@ -14,6 +14,8 @@ const STARTUP_WINDOW_GAIN: f64 = 2.0;
 /// Starting ends too when this share of a round is lost: no path that can be used loses so much
 /// by itself.
 const STARTUP_LOSS: f64 = 0.2;
+/// But not when these are fewer packets: of the first ten, three are lost by chance.
+const STARTUP_LOST_PACKETS: f64 = 8.0;
 /// Empties in one round what starting put into the queue.
 const DRAIN_GAIN: f64 = 1.0 / STARTUP_GAIN;
 /// Room for delayed and compressed acknowledgements.
@@ -26,6 +28,8 @@ const RATE_ROUNDS: u64 = 10;
 const FULL_GROWTH: f64 = 1.25;
 /// ... for this many rounds.
 const FULL_ROUNDS: u32 = 3;
+/// Starting ends when the receiver's window was the limit for this many rounds in a row.
+const HELD_BACK_ROUNDS: u32 = 8;
 /// A least round-trip time older than this is measured again with an empty queue.
 const MIN_RTT_AGE: Duration = Duration::from_secs(10);
 /// How long that takes.
@@ -106,6 +110,8 @@ pub struct Bbr {
     full_rate: f64,
     full_rounds: u32,
     filled: bool,
+    /// Rounds of the start in which the receiver's window was the limit.
+    held_back_rounds: u32,
     /// Octets delivered and lost when the round began.
     at_round: (u64, u64),
     /// The window before the least round-trip time was looked for.
@@ -127,6 +133,7 @@ impl Bbr {
             full_rate: 0.0,
             full_rounds: 0,
             filled: false,
+            held_back_rounds: 0,
             at_round: (0, 0),
             prior_window: 0.0,
             min_rtt: None,
@@ -161,7 +168,7 @@ impl Bbr {
             let interval = sample.interval.max(ack.min_rtt).as_secs_f64();
             if interval > 0.0 {
                 let rate = sample.delivered as f64 / interval;
-                let low = held_down || sample.app_limited;
+                let low = held_down || sample.limited != Limited::No;
                 if !sample.inflated && (!low || rate >= self.rate.get()) {
                     self.rate.update(self.round, rate);
                 }
@@ -193,12 +200,20 @@ impl Bbr {
             return;
         }
         // Also when the receiver's window has stopped the sender, as it does after such a loss.
-        if lost > STARTUP_LOSS * (lost + delivered) {
+        let many = lost >= STARTUP_LOST_PACKETS * self.mtu;
+        if many && lost > STARTUP_LOSS * (lost + delivered) {
             self.filled = true;
             return;
         }
-        if ack.rate.is_some_and(|r| r.app_limited) {
-            return;
+        match ack.rate.map_or(Limited::No, |r| r.limited) {
+            Limited::No => self.held_back_rounds = 0,
+            Limited::ByApplication => return,
+            Limited::ByReceiver => {
+                // Its window grows with what arrives, a few round trips late, up to its bound.
+                self.held_back_rounds += 1;
+                self.filled = self.held_back_rounds >= HELD_BACK_ROUNDS;
+                return;
+            }
         }
         let rate = self.rate.get();
         if rate >= self.full_rate * FULL_GROWTH {

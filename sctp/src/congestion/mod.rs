@@ -8,7 +8,7 @@ mod new_reno;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-pub use crate::outstanding::RateSample;
+pub use crate::outstanding::{Limited, RateSample};
 pub use bbr::Bbr;
 pub use cubic::Cubic;
 pub use hystart::HyStart;

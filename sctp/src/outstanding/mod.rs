@@ -74,7 +74,19 @@ struct SentPacket {
     delivered_at: Instant,
     /// When the packet had left that was acknowledged last as this one left.
     acked_left_at: Instant,
-    app_limited: bool,
+    limited: Limited,
+}
+
+/// What but the congestion window held the sender back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Limited {
+    /// Nothing.
+    #[default]
+    No,
+    /// The application had less to send.
+    ByApplication,
+    /// The receiver had no more room.
+    ByReceiver,
 }
 
 /// A retransmission that asks whether the last packets arrived (RFC 8985 §7.3).
@@ -82,9 +94,8 @@ struct SentPacket {
 struct TailProbe {
     tsn: u64,
     at: Instant,
-    /// The packet that carried the chunk first, and the one that carries it now.
-    first: u64,
-    again: u64,
+    /// The packet that carries it.
+    packet: u64,
 }
 
 /// The rate at which data arrived, over about one round trip.
@@ -94,8 +105,8 @@ pub struct RateSample {
     pub delivered: u64,
     /// The interval.
     pub interval: Duration,
-    /// The sender had less to send than it was allowed to.
-    pub app_limited: bool,
+    /// Whether the path could have carried more than the sender sent.
+    pub limited: Limited,
     /// SACKs had no room to tell of all that arrived, and told of it later: the rate may be
     /// overestimated.
     pub inflated: bool,
@@ -116,7 +127,7 @@ pub(crate) struct Acked {
     pub(crate) rtt: Option<Duration>,
     /// That packet's number and time of sending.
     pub(crate) newest: Option<(u64, Instant)>,
-    /// A tail probe repaired the loss of this packet: nothing else will tell of it.
+    /// A tail probe repaired the loss of this TSN: nothing else will tell of it.
     pub(crate) repaired: Option<u64>,
     /// A chunk that had been sent once was acknowledged after chunks that were sent later.
     pub(crate) reordered: bool,
@@ -142,8 +153,8 @@ pub(crate) enum BadSack {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Losses {
     pub(crate) octets: usize,
-    /// The latest sent packet with a loss.
-    pub(crate) newest: Option<u64>,
+    /// The highest TSN lost.
+    pub(crate) highest: Option<u64>,
     /// Whether a message was given up.
     pub(crate) abandoned: bool,
 }
@@ -304,7 +315,7 @@ impl Outstanding {
     }
 
     /// A packet with data goes out; the chunks written from now on are of it.
-    pub(crate) fn start_packet(&mut self, now: Instant, app_limited: bool) -> u64 {
+    pub(crate) fn start_packet(&mut self, now: Instant, limited: Limited) -> u64 {
         if self.in_flight == 0 {
             // Idle time is not delivery time.
             self.delivered_at = now;
@@ -315,7 +326,7 @@ impl Outstanding {
             delivered: self.delivered,
             delivered_at: self.delivered_at,
             acked_left_at: self.acked_left_at,
-            app_limited,
+            limited,
         });
         self.next_packet() - 1
     }
@@ -435,8 +446,7 @@ impl Outstanding {
             self.tail_probe = Some(TailProbe {
                 tsn,
                 at: now,
-                first: chunk.packet,
-                again: packet,
+                packet,
             });
         }
         self.send_again(tsn, packet, out)
@@ -495,7 +505,6 @@ impl Outstanding {
                     break;
                 }
                 self.mark_lost(tsn, &mut losses);
-                losses.newest = losses.newest.max(Some(number));
             }
             self.untold.pop_front();
         }
@@ -515,7 +524,6 @@ impl Outstanding {
                     self.mark_untold(number, tsn);
                 } else {
                     self.mark_lost(tsn, &mut losses);
-                    losses.newest = losses.newest.max(Some(number));
                 }
             }
             self.order.pop_front();
@@ -564,6 +572,7 @@ impl Outstanding {
         }
         self.lost_octets += size as u64;
         losses.octets += size;
+        losses.highest = losses.highest.max(Some(tsn));
         if spent {
             self.abandon(tsn);
             losses.abandoned = true;
@@ -584,7 +593,6 @@ impl Outstanding {
         for (number, tsn) in order.drain(..) {
             if self.is_at(tsn, number, State::InFlight) {
                 self.mark_lost(tsn, &mut losses);
-                losses.newest = Some(number);
             }
         }
         self.order = order;

@@ -40,7 +40,7 @@ fn sent(now: &mut Instant, count: u64) -> (Outstanding, u64) {
     let mut outstanding = Outstanding::new(*now, 1);
     let base = outstanding.next_tsn();
     for _ in 0..count {
-        let packet = outstanding.start_packet(*now, false);
+        let packet = outstanding.start_packet(*now, Limited::No);
         outstanding.send_new(fragment(1_000), packet, 0, &mut Vec::new());
         *now += MS;
     }
@@ -61,7 +61,7 @@ fn chunks_that_sacks_cannot_tell_of_go_again_once() {
         None,
         "they may still be on their way"
     );
-    let packet = outstanding.start_packet(now, false);
+    let packet = outstanding.start_packet(now, Limited::No);
     assert!(outstanding.retransmit(now, packet, &mut Vec::new()));
     now += 50 * MS;
     // The retransmission was acknowledged: what was sent before it should have been too.
@@ -72,14 +72,14 @@ fn chunks_that_sacks_cannot_tell_of_go_again_once() {
     let in_flight = outstanding.in_flight();
     let mut again = 0;
     while outstanding.next_unsure().is_some() {
-        let packet = outstanding.start_packet(now, false);
+        let packet = outstanding.start_packet(now, Limited::No);
         assert!(outstanding.send_unsure(now, packet, &mut Vec::new()));
         again += 1;
     }
     assert!((25..=28).contains(&again), "{again}");
     assert_eq!(outstanding.in_flight(), in_flight + again * 1_016);
     // They are lost again: once was enough, the SACKs will tell in time.
-    let packet = outstanding.start_packet(now, false);
+    let packet = outstanding.start_packet(now, Limited::No);
     outstanding.send_new(fragment(1_000), packet, 0, &mut Vec::new());
     let _ = outstanding.detect_losses(all);
     assert_eq!(outstanding.next_unsure(), None);
@@ -101,7 +101,7 @@ fn an_answer_that_is_too_early_for_a_retransmission_is_one_to_the_first_sending(
     now += 100 * MS;
     sack(&mut outstanding, now, base - 1, &[(3, 5)]);
     let _ = outstanding.detect_losses(|_, _| true);
-    let packet = outstanding.start_packet(now, false);
+    let packet = outstanding.start_packet(now, Limited::No);
     assert!(outstanding.retransmit(now, packet, &mut Vec::new()));
     // It was only late: the acknowledgement of the first sending comes 10 ms later. Taken for one
     // to the retransmission, it would make everything sent before that look lost.
@@ -109,7 +109,7 @@ fn an_answer_that_is_too_early_for_a_retransmission_is_one_to_the_first_sending(
     let acked = sack(&mut outstanding, now, base, &[(2, 4)]);
     assert_eq!(acked.newest, None);
     now += 100 * MS;
-    let packet = outstanding.start_packet(now, false);
+    let packet = outstanding.start_packet(now, Limited::No);
     assert!(outstanding.retransmit(now, packet, &mut Vec::new()));
     now += 100 * MS;
     let acked = sack(&mut outstanding, now, base + 4, &[]);
@@ -126,7 +126,7 @@ fn the_delivery_rate_is_not_taken_from_a_bunch_of_acknowledgements() {
     // Ten packets over 100 ms; then all their acknowledgements at once.
     let begin = now;
     for _ in 0..10 {
-        let packet = outstanding.start_packet(now, false);
+        let packet = outstanding.start_packet(now, Limited::No);
         outstanding.send_new(fragment(984), packet, 0, &mut Vec::new());
         now += 10 * MS;
     }

@@ -64,7 +64,7 @@ impl Outstanding {
                 acked.rate = Some(RateSample {
                     delivered: self.delivered - packet.delivered,
                     interval,
-                    app_limited: packet.app_limited,
+                    limited: packet.limited,
                     inflated: number < self.late_before,
                     prior_delivered: packet.delivered,
                 });
@@ -76,11 +76,11 @@ impl Outstanding {
     }
 
     /// RFC 8985 §7.4.2: the probe was acknowledged. Unless the receiver calls it a duplicate, or
-    /// the answer is too early to be one to the probe, the packet it repeats had been lost.
+    /// the answer is too early to be one to the probe, what it repeats had been lost.
     fn settle_tail_probe(&mut self, sack: &Sack<'_>) -> Option<u64> {
         let probe = self.tail_probe?;
         let chunk = self.get(probe.tsn);
-        if chunk.is_some_and(|c| c.state == State::InFlight && c.packet == probe.again) {
+        if chunk.is_some_and(|c| c.state == State::InFlight && c.packet == probe.packet) {
             return None;
         }
         let gone = chunk.is_none_or(|c| c.state == State::Acked);
@@ -88,7 +88,7 @@ impl Outstanding {
         let early = self.sack_at.saturating_duration_since(probe.at) < self.least_rtt;
         let duplicate = sack.duplicates().any(|tsn| tsn == probe.tsn as u32);
         // What is neither acknowledged nor in flight counts as lost already.
-        (gone && !early && !duplicate).then_some(probe.first)
+        (gone && !early && !duplicate).then_some(probe.tsn)
     }
 
     fn acknowledge_through(&mut self, cumulative: u64, acked: &mut Acked) {
