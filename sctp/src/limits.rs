@@ -67,3 +67,11 @@ pub const MAX_LABEL: usize = 65_535;
 
 /// Data channels at most: identifiers 0 to 65 534 (RFC 8832 §6).
 pub const MAX_CHANNELS: usize = 65_535;
+
+/// What a channel is charged beyond the octets of its label and protocol, in octets: its state and its place in the
+/// tables, here and at the application.
+pub const CHANNEL_OVERHEAD: usize = 512;
+
+/// Octets that all channels may be charged before the peer's further OPENs are refused, unless configured otherwise:
+/// room for all 65 535 channels with labels of 256 octets. Labels and protocols of 64 KiB each would take 8 GiB.
+pub const MAX_CHANNEL_OCTETS: usize = 48 << 20;

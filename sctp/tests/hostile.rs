@@ -346,3 +346,139 @@ fn corrupted_packets_are_dropped() {
     assert_eq!(pair.take_messages_b(), [data]);
     assert!(pair.b.stats().counters.packets_rejected > 0);
 }
+
+/// An endpoint and an association that opens channels as it likes.
+struct Opener {
+    now: Instant,
+    us: tincan_sctp::data_channel::Endpoint,
+    liar: Association,
+    opened: Vec<tincan_sctp::data_channel::ChannelId>,
+}
+
+impl Opener {
+    fn new(mut ours: tincan_sctp::data_channel::Config) -> Self {
+        let now = Instant::now();
+        let mut rng = StdRng::seed_from_u64(4);
+        ours.association.zero_checksum = false;
+        let us = tincan_sctp::data_channel::Endpoint::new(ours, now, &mut rng);
+        let liar = Config {
+            interleaving: false,
+            ..Config::default()
+        };
+        let liar = Association::new(liar, now, &mut rng);
+        let opened = Vec::new();
+        let mut this = Self {
+            now,
+            us,
+            liar,
+            opened,
+        };
+        this.us.connect(now);
+        this.exchange(20, true);
+        assert!(this.us.is_connected());
+        this
+    }
+
+    fn exchange(&mut self, rounds: usize, reads: bool) {
+        let mut out = Vec::new();
+        for _ in 0..rounds {
+            self.now += MS;
+            while self.us.poll_transmit(self.now, &mut out).is_some() {
+                let packet = Bytes::from(std::mem::take(&mut out));
+                self.liar.handle_input(self.now, packet);
+            }
+            while self.liar.poll_transmit(self.now, &mut out).is_some() {
+                let packet = Bytes::from(std::mem::take(&mut out));
+                self.us.handle_input(self.now, packet);
+            }
+            self.us.handle_timeout(self.now);
+            self.liar.handle_timeout(self.now);
+            while self.liar.poll_event().is_some() {}
+            while reads && let Some(event) = self.us.poll_event() {
+                if let tincan_sctp::data_channel::Event::ChannelOpened { id, .. } = event {
+                    self.opened.push(id);
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, stream: u16, label: usize) {
+        let mut open = vec![3, 0, 1, 0, 0, 0, 0, 0];
+        open.extend_from_slice(&(label as u16).to_be_bytes());
+        open.extend_from_slice(&[0, 0]);
+        open.resize(open.len() + label, b'x');
+        let options = SendOptions {
+            ppid: 50,
+            ..SendOptions::default()
+        };
+        self.liar
+            .send(self.now, stream, open.into(), options)
+            .unwrap();
+    }
+}
+
+#[test]
+fn labels_of_64_kib_do_not_fill_the_memory() {
+    let mut ours = config(Role::Client);
+    ours.max_channel_octets = 1 << 20;
+    let mut pair = Opener::new(ours);
+    for stream in 0..60 {
+        pair.open(stream, 60_000);
+        pair.exchange(40, true);
+        assert!(pair.us.channel_octets() <= 1 << 20);
+    }
+    assert_eq!(pair.us.channel_count(), (1 << 20) / (60_000 + 512));
+    assert_eq!(pair.us.messages_dropped(), 60 - 17);
+    // Channels that end make room again.
+    let first = pair.opened[0];
+    pair.us.close_channel(pair.now, first);
+    pair.liar.reset_stream(pair.now, 0).unwrap();
+    pair.exchange(300, true);
+    assert_eq!(pair.us.channel_count(), 16);
+    assert!(pair.us.channel_octets() <= 16 * 60_512);
+    pair.open(100, 1_000);
+    pair.exchange(40, true);
+    assert_eq!(pair.us.channel_count(), 17);
+}
+
+#[test]
+fn news_of_channels_that_nobody_takes_closes_the_window() {
+    let mut ours = config(Role::Client);
+    ours.association.receive_window = 200_000;
+    ours.association.max_receive_window = 600_000;
+    let bound = 3 * 600_000 / 2 + 70_000;
+    let mut pair = Opener::new(ours);
+    let mut most = 0;
+    for stream in 0..100 {
+        pair.open(stream, 50_000);
+        pair.exchange(10, false);
+        most = most.max(pair.us.stats().bytes_unread);
+    }
+    assert!(most > 100_000, "{most}: nothing was charged");
+    assert!(most <= bound, "{most}");
+    // Taken, the rest comes.
+    for _ in 0..200 {
+        pair.exchange(100, true);
+    }
+    assert_eq!(pair.us.channel_count(), 100);
+    assert_eq!(pair.us.stats().bytes_unread, 0);
+}
+
+#[test]
+fn memory_usage_tells_what_waits() {
+    let mut ours = config(Role::Client);
+    ours.high_water_mark = 64 << 20;
+    let mut pair = Opener::new(ours);
+    let idle = pair.us.memory_usage();
+    assert!(idle < 20_000, "{idle}");
+    let id = pair.us.open(pair.now, ChannelConfig::default()).unwrap();
+    for _ in 0..100 {
+        let data = pattern(50_000, 1);
+        pair.us.send(pair.now, id, Message::Binary(data)).unwrap();
+    }
+    let full = pair.us.memory_usage();
+    assert!((5_000_000..5_600_000).contains(&full), "{full}");
+    pair.exchange(4_000, true);
+    let after = pair.us.memory_usage();
+    assert!(after <= idle + 2_000, "{after}");
+}

@@ -271,6 +271,7 @@ impl Channels {
             },
             remote_max_message_size: self.remote_max_message_size,
             high_water_mark: self.max_buffered,
+            ..Default::default()
         };
         self.endpoint = Some(Box::new(Endpoint::new(config, now, rng)));
         self.state = Some(SctpTransportState::Connecting);

@@ -150,6 +150,9 @@ pub struct Transmit {
     pub oversized: bool,
 }
 
+/// Octets that the tables take for a chunk in flight, beyond its payload.
+const OUTSTANDING_OVERHEAD: usize = 160;
+
 /// Where an association is in its life (RFC 9260 §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -619,6 +622,11 @@ impl Association {
         }
     }
 
+    /// The application has something of this cost to take.
+    pub(crate) fn charge(&mut self, cost: usize) {
+        self.reassembly.charge(cost);
+    }
+
     fn tell_drained(&mut self) {
         while let Some((stream, drained)) = self.send.take_drained() {
             if drained.low {
@@ -655,6 +663,18 @@ impl Association {
             messages_expired: self.send.expired(),
             bytes_delivered: self.outstanding.delivered(),
         }
+    }
+
+    /// Octets of memory in use, about: what is queued, in flight, waiting for missing data, and waiting for the
+    /// application. Costs nothing to ask.
+    pub fn memory_usage(&self) -> usize {
+        let held = self.reassembly.held();
+        size_of::<Self>()
+            + self.send.bytes()
+            + self.outstanding.unacked_payload()
+            + self.outstanding.len() * OUTSTANDING_OVERHEAD
+            + held.waiting
+            + held.unread
     }
 
     fn close_with(&mut self, reason: CloseReason) {

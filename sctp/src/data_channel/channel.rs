@@ -7,6 +7,7 @@
 //! Closing waits for both streams' resets (RFC 8831 §6.7).
 
 use crate::association::Reliability;
+use crate::limits::CHANNEL_OVERHEAD;
 
 /// What a channel is opened with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +76,11 @@ impl Channel {
             incoming_reset: false,
             writing: None,
         }
+    }
+
+    /// Octets that the channel is charged.
+    pub(super) fn cost(&self) -> usize {
+        CHANNEL_OVERHEAD + self.config.label.len() + self.config.protocol.len()
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -13,7 +13,7 @@ use super::ppid;
 use super::types::{Config, Event, Message, MessageKind, OpenError};
 use crate::association::{self, Association, Ecn, Reliability, SendOptions, State, Transmit};
 use crate::error::{SendError, SnapError};
-use crate::limits::{MAX_CHANNELS, MAX_LABEL};
+use crate::limits::{FRAGMENT_OVERHEAD, MAX_CHANNELS, MAX_LABEL};
 use crate::payload::Payload;
 use crate::reassembly;
 use crate::stats::Stats;
@@ -29,6 +29,14 @@ pub struct Endpoint {
     remote_max_message_size: usize,
     high_water_mark: usize,
     messages_dropped: u64,
+    /// What all channels are charged, and the most that the peer may bring it to.
+    channel_octets: usize,
+    max_channel_octets: usize,
+}
+
+/// What news of a channel that the peer opened takes of the receive buffer until it is taken.
+fn opening_cost(config: &ChannelConfig) -> usize {
+    FRAGMENT_OVERHEAD + config.label.len() + config.protocol.len()
 }
 
 impl Endpoint {
@@ -42,6 +50,8 @@ impl Endpoint {
             remote_max_message_size: config.remote_max_message_size,
             high_water_mark: config.high_water_mark.max(1),
             messages_dropped: 0,
+            channel_octets: 0,
+            max_channel_octets: config.max_channel_octets,
         }
     }
 
@@ -72,6 +82,17 @@ impl Endpoint {
     /// Counters and estimates of the association.
     pub fn stats(&self) -> Stats {
         self.association.stats()
+    }
+
+    /// Octets of memory in use, about: what waits to be sent, is in flight, waits for missing data or for the
+    /// application, and the channels. Costs nothing to ask.
+    pub fn memory_usage(&self) -> usize {
+        self.association.memory_usage() + self.channel_octets
+    }
+
+    /// Octets that all channels are charged, see [`Config::max_channel_octets`].
+    pub fn channel_octets(&self) -> usize {
+        self.channel_octets
     }
 
     /// Messages that came for no channel, or with an unknown payload protocol identifier.
@@ -152,6 +173,14 @@ impl Endpoint {
         if let Event::Message { data, .. } | Event::MessagePart { data, .. } = &event {
             self.association.release(reassembly::cost(data));
         }
+        if let Event::ChannelOpened {
+            config,
+            remote: true,
+            ..
+        } = &event
+        {
+            self.association.release(opening_cost(config));
+        }
         Some(event)
     }
 
@@ -211,9 +240,11 @@ impl Endpoint {
             });
         }
         let channel = Channel::new(config, state, negotiated);
+        let cost = channel.cost();
         self.channels
             .get_or_insert_with(id.0, || channel)
             .ok_or(OpenError::Exhausted)?;
+        self.channel_octets += cost;
         self.translate(now);
         Ok(id)
     }
@@ -474,7 +505,7 @@ impl Endpoint {
             }
         }
         for id in beyond {
-            self.channels.remove(id);
+            self.forget(id);
             self.events
                 .push_back(Event::ChannelClosed { id: ChannelId(id) });
         }
@@ -585,6 +616,14 @@ impl Endpoint {
                 return;
             }
         }
+        let config = Box::new(config);
+        let channel = Channel::new(config.clone(), ChannelState::Open, true);
+        let cost = channel.cost();
+        if self.channel_octets + cost > self.max_channel_octets {
+            self.messages_dropped += 1;
+            let _ = self.association.reset_stream(now, stream);
+            return;
+        }
         self.association
             .set_stream_priority(stream, config.priority);
         let ack = Bytes::from(DcepMessage::Ack.to_vec());
@@ -595,13 +634,14 @@ impl Endpoint {
         if self.association.send(now, stream, ack, options).is_err() {
             return;
         }
-        let config = Box::new(config);
-        let channel = Channel::new(config.clone(), ChannelState::Open, true);
         if self
             .channels
             .get_or_insert_with(stream, || channel)
             .is_some()
         {
+            self.channel_octets += cost;
+            // News that nobody takes holds the peer back as messages do.
+            self.association.charge(opening_cost(&config));
             self.events.push_back(Event::ChannelOpened {
                 id,
                 config,
@@ -627,7 +667,7 @@ impl Endpoint {
 
     fn finish_close(&mut self, stream: u16) {
         if self.channels.get(stream).is_some_and(Channel::is_closed) {
-            self.channels.remove(stream);
+            self.forget(stream);
             self.ids.give_back(ChannelId(stream));
             self.events.push_back(Event::ChannelClosed {
                 id: ChannelId(stream),
@@ -635,10 +675,17 @@ impl Endpoint {
         }
     }
 
+    fn forget(&mut self, stream: u16) {
+        if let Some(channel) = self.channels.remove(stream) {
+            self.channel_octets -= channel.cost().min(self.channel_octets);
+        }
+    }
+
     fn close_all_channels(&mut self) {
         let mut all: Vec<u16> = self.channels.iter().map(|(id, _)| id).collect();
         all.sort_unstable();
         self.channels.clear();
+        self.channel_octets = 0;
         for stream in all {
             self.ids.give_back(ChannelId(stream));
             self.events.push_back(Event::ChannelClosed {

@@ -21,6 +21,11 @@ pub struct Config {
     /// The high water mark: octets that a channel may have queued before messages are refused.
     /// A message larger than that is accepted when nothing is queued. Default 16 MiB.
     pub high_water_mark: usize,
+    /// Octets that all channels may be charged, labels, protocols and
+    /// [`CHANNEL_OVERHEAD`](crate::limits::CHANNEL_OVERHEAD): the peer's OPENs beyond it are refused by a reset, as
+    /// RFC 8832 §6 has it for an OPEN that cannot be honoured, and counted. Our own are not. Default
+    /// [`MAX_CHANNEL_OCTETS`](crate::limits::MAX_CHANNEL_OCTETS).
+    pub max_channel_octets: usize,
 }
 
 impl Default for Config {
@@ -33,6 +38,7 @@ impl Default for Config {
             role: Role::Client,
             remote_max_message_size: 65_536,
             high_water_mark: 16 << 20,
+            max_channel_octets: crate::limits::MAX_CHANNEL_OCTETS,
         }
     }
 }

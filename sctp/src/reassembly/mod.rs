@@ -93,6 +93,11 @@ impl Reassembly {
         self.ordering.held.unread = self.ordering.held.unread.saturating_sub(cost);
     }
 
+    /// The application has something of this cost to take that is no message.
+    pub(crate) fn charge(&mut self, cost: usize) {
+        self.ordering.held.unread += cost;
+    }
+
     /// Takes in a chunk that was not received before.
     #[inline]
     pub(crate) fn insert(
