@@ -9,6 +9,9 @@
 //! - [`Network`]: hosts, segments, gateways and the links between them, with an event queue.
 //! - [`Simulation`]: a network with a [`Peer`] on each host, run until something happens.
 //!
+//! [`explore`] runs a test with many seeds and brings a failing one down to the few accidents that matter. With the feature
+//! `capture`, `Network::record` writes what the hosts see to a pcapng file.
+//!
 //! ```
 //! use std::time::{Duration, Instant};
 //! use tincan_sim::{Datagram, LinkConfig, Network, Peer, Simulation};
@@ -44,14 +47,20 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod accidents;
+mod explore;
 mod firewall;
 mod link;
 mod nat;
 mod network;
 mod packet;
+#[cfg(feature = "capture")]
+mod record;
 mod simulation;
 mod tcp;
 
+pub use accidents::{Accident, Harm, Place};
+pub use explore::{Failure, MAX_SHRINKING_RUNS, Run, explore, replay};
 pub use firewall::{Firewall, Protocols};
 pub use link::{Direction, LinkConfig, LinkStats, Loss, Queue};
 pub use nat::{Behaviour, NatConfig, NatStats, PortAssignment};

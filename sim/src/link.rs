@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use rand::{Rng, RngExt};
 
+use crate::accidents::{Chance, Harm};
 use crate::packet::{Ecn, Packet};
 
 /// Which way a link of an interface points.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Direction {
     /// From the host or gateway to the segment.
     Up,
@@ -206,6 +207,7 @@ pub(crate) struct Link {
     up: bool,
     last_arrival: Option<Instant>,
     stats: LinkStats,
+    numbered: u64,
 }
 
 /// Extra delay of a stream's packet that the wire lost: the far end's retransmission.
@@ -224,12 +226,20 @@ impl Link {
             up: true,
             last_arrival: None,
             stats: LinkStats::default(),
+            numbered: 0,
         }
     }
 
     /// Changes the properties; what already waits or travels is not touched.
     pub(crate) fn set_config(&mut self, config: LinkConfig) {
         self.config = config;
+    }
+
+    /// The number of the next packet. Those that find the cable pulled have one too, so that the others keep theirs in
+    /// a replay in which it is not.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.numbered += 1;
+        self.numbered
     }
 
     /// Counters since the start.
@@ -254,7 +264,7 @@ impl Link {
         now: Instant,
         packet: Packet,
         arrivals: &mut Vec<(Instant, Packet)>,
-        rng: &mut impl Rng,
+        chance: &mut Chance<'_>,
     ) -> Option<Instant> {
         self.stats.offered += 1;
         if !self.up {
@@ -266,7 +276,7 @@ impl Link {
             return None;
         }
         let Some(rate) = self.config.rate else {
-            self.propagate(now, packet, arrivals, rng);
+            self.propagate(now, packet, arrivals, chance);
             return None;
         };
         let bytes = packet.wire_bytes();
@@ -300,11 +310,11 @@ impl Link {
         &mut self,
         now: Instant,
         arrivals: &mut Vec<(Instant, Packet)>,
-        rng: &mut impl Rng,
+        chance: &mut Chance<'_>,
     ) -> Option<Instant> {
         if let Some(packet) = self.on_wire.take() {
             if self.up {
-                self.propagate(now, packet, arrivals, rng);
+                self.propagate(now, packet, arrivals, chance);
             } else {
                 self.stats.lost += 1;
             }
@@ -320,7 +330,7 @@ impl Link {
                 } else {
                     let beyond = stayed.saturating_sub(target).as_secs_f64()
                         / target.as_secs_f64().max(1e-6);
-                    beyond > 0.0 && rng.random_bool((beyond * beyond * 0.05).min(1.0))
+                    beyond > 0.0 && chance.rng.random_bool((beyond * beyond * 0.05).min(1.0))
                 };
                 if congested {
                     if packet.datagram.ecn == Ecn::NotEct && packet.segment.is_none() {
@@ -350,9 +360,11 @@ impl Link {
         now: Instant,
         mut packet: Packet,
         arrivals: &mut Vec<(Instant, Packet)>,
-        rng: &mut impl Rng,
+        chance: &mut Chance<'_>,
     ) {
-        let lost = self.draw_loss(rng);
+        let number = packet.number;
+        let drawn = self.draw_loss(chance.rng).then_some(Harm::Loss);
+        let lost = chance.decide(number, Harm::Loss, drawn).is_some();
         let stream = packet.segment.is_some();
         let mut at = now + self.config.delay;
         if lost {
@@ -363,10 +375,14 @@ impl Link {
             at += STREAM_LOSS_PENALTY;
         }
         if !self.config.jitter.is_zero() {
-            at += self.config.jitter.mul_f64(rng.random::<f64>());
+            at += self.config.jitter.mul_f64(chance.rng.random::<f64>());
         }
-        if self.config.reorder > 0.0 && rng.random_bool(self.config.reorder.clamp(0.0, 1.0)) {
-            at += self.config.reorder_delay.mul_f64(rng.random::<f64>());
+        let rng = &mut *chance.rng;
+        let drawn = (self.config.reorder > 0.0
+            && rng.random_bool(self.config.reorder.clamp(0.0, 1.0)))
+        .then(|| Harm::Delay(self.config.reorder_delay.mul_f64(rng.random::<f64>())));
+        if let Some(Harm::Delay(by)) = chance.decide(number, Harm::Delay(Duration::ZERO), drawn) {
+            at += by;
         } else {
             // Jitter alone does not reorder.
             at = self.last_arrival.map_or(at, |last| at.max(last));
@@ -374,20 +390,28 @@ impl Link {
                 self.last_arrival = Some(at);
             }
         }
-        if !stream
-            && self.config.corrupt > 0.0
-            && !packet.datagram.payload.is_empty()
-            && rng.random_bool(self.config.corrupt.clamp(0.0, 1.0))
-        {
-            let bit = rng.random_range(0..packet.datagram.payload.len() * 8);
-            if let Some(byte) = packet.datagram.payload.get_mut(bit / 8) {
-                *byte ^= 1 << (bit % 8);
-            }
+        if stream {
+            self.count_delivery(&packet);
+            arrivals.push((at, packet));
+            return;
         }
-        if !stream
-            && self.config.duplicate > 0.0
-            && rng.random_bool(self.config.duplicate.clamp(0.0, 1.0))
+        let bits = packet.datagram.payload.len() * 8;
+        let rng = &mut *chance.rng;
+        let drawn = (self.config.corrupt > 0.0
+            && bits > 0
+            && rng.random_bool(self.config.corrupt.clamp(0.0, 1.0)))
+        .then(|| Harm::Flip(rng.random_range(0..bits)));
+        if let Some(Harm::Flip(bit)) = chance.decide(number, Harm::Flip(0), drawn)
+            && let Some(byte) = packet.datagram.payload.get_mut(bit / 8)
         {
+            *byte ^= 1 << (bit % 8);
+        }
+        let drawn = (self.config.duplicate > 0.0
+            && chance
+                .rng
+                .random_bool(self.config.duplicate.clamp(0.0, 1.0)))
+        .then_some(Harm::Copy);
+        if chance.decide(number, Harm::Copy, drawn).is_some() {
             self.count_delivery(&packet);
             arrivals.push((at, packet.clone()));
         }

@@ -63,6 +63,8 @@ pub(crate) fn header_bytes(src: &SocketAddr) -> usize {
 pub(crate) struct Packet {
     pub(crate) datagram: Datagram,
     pub(crate) segment: Option<Segment>,
+    /// Its number on the link it is on.
+    pub(crate) number: u64,
     /// Gateways passed; ends routing loops.
     pub(crate) hops: u8,
 }
