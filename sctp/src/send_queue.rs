@@ -120,7 +120,8 @@ pub(crate) struct SendQueue {
     locked: Option<u16>,
     /// What that message has taken so far.
     locked_octets: usize,
-    /// The stream this packet is for, under round robin by packet.
+    /// The stream this packet is for, under round robin by packet: out of the scheduler's queue
+    /// until the next packet begins.
     packet_of: Option<u16>,
     arrivals: u64,
     bytes: usize,
@@ -225,7 +226,13 @@ impl SendQueue {
     pub(crate) fn has_sendable(&self) -> bool {
         match self.locked {
             Some(id) => self.streams.get(id).is_some_and(OutStream::sendable),
-            None => self.turns.first().is_some(),
+            None => {
+                self.turns.first().is_some()
+                    || self
+                        .packet_of
+                        .and_then(|id| self.streams.get(id))
+                        .is_some_and(OutStream::sendable)
+            }
         }
     }
 
@@ -330,7 +337,17 @@ impl SendQueue {
 
     /// A new packet begins.
     pub(crate) fn start_packet(&mut self) {
-        self.packet_of = None;
+        let Some(id) = self.packet_of.take() else {
+            return;
+        };
+        if self.locked == Some(id) {
+            // Its message is to be finished first: it comes back then.
+            return;
+        }
+        if let Some(state) = self.streams.get_mut(id) {
+            state.active = false;
+        }
+        self.activate(id);
     }
 
     /// The next fragment of at most `room` octets. `full` is what a packet of its own would hold:
@@ -338,14 +355,10 @@ impl SendQueue {
     #[inline]
     pub(crate) fn take(&mut self, now: Instant, room: usize, full: usize, window: usize) -> Taken {
         loop {
-            let Some(id) = self.locked.or_else(|| self.turns.first()) else {
+            let chosen = self.locked.or(self.packet_of);
+            let Some(id) = chosen.or_else(|| self.turns.first()) else {
                 return Taken::Nothing;
             };
-            if self.turns.policy() == Scheduler::RoundRobinPacket
-                && self.packet_of.is_some_and(|of| of != id)
-            {
-                return Taken::Nothing;
-            }
             let Some(state) = self.streams.get_mut(id) else {
                 return Taken::Nothing;
             };
@@ -374,7 +387,6 @@ impl SendQueue {
             if length > window {
                 return Taken::Nothing;
             }
-            self.packet_of = Some(id);
             return Taken::Fragment(self.cut(id, length));
         }
     }
@@ -444,7 +456,7 @@ impl SendQueue {
         let drained = state.less(length);
         self.bytes -= length;
         note(&mut self.drained, id, drained);
-        if self.locked.is_none() {
+        if self.locked.is_none() && self.packet_of.is_none() {
             self.turns.pop();
         }
         if unfinished && !self.interleaved {
@@ -456,6 +468,10 @@ impl SendQueue {
         }
         self.locked = None;
         let octets = std::mem::take(&mut self.locked_octets) + length;
+        if self.turns.policy() == Scheduler::RoundRobinPacket {
+            self.packet_of = Some(id);
+            return fragment;
+        }
         match state.front_arrival() {
             Some(next) => self.turns.add(id, &mut state.share, octets, next),
             None => {
@@ -515,6 +531,10 @@ impl SendQueue {
         }
         state.discarding = !ended;
         state.progress = None;
+        if self.packet_of == Some(id) {
+            self.packet_of = None;
+            state.active = false;
+        }
         let drained = state.less(octets);
         self.bytes -= octets;
         note(&mut self.drained, id, drained);
@@ -572,6 +592,7 @@ impl SendQueue {
 
     pub(crate) fn remove(&mut self, id: u16) {
         let _ = self.discard(id);
+        self.packet_of.take_if(|of| *of == id);
         self.turns.remove(id);
         self.streams.remove(id);
     }
@@ -585,6 +606,7 @@ impl SendQueue {
         self.streams.clear();
         self.turns = Turns::new(self.turns.policy());
         self.locked = None;
+        self.packet_of = None;
         self.bytes = 0;
         self.drained.clear();
     }
@@ -608,3 +630,7 @@ fn note(list: &mut Vec<(u16, Drained)>, stream: u16, drained: Drained) {
         list.push((stream, drained));
     }
 }
+
+#[cfg(test)]
+#[path = "send_queue_tests.rs"]
+mod tests;

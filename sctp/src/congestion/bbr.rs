@@ -384,3 +384,7 @@ impl CongestionControl for Bbr {
         self.mode == Mode::Startup
     }
 }
+
+#[cfg(test)]
+#[path = "bbr_tests.rs"]
+mod tests;

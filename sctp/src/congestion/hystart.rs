@@ -75,3 +75,102 @@ impl HyStart {
         *self = Self::default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::ack;
+    use super::*;
+    use std::time::Instant;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// A path whose rounds have so many acknowledgements with these round-trip times.
+    struct Path {
+        hystart: HyStart,
+        now: Instant,
+        delivered: u64,
+    }
+
+    impl Path {
+        fn new() -> Self {
+            Self {
+                hystart: HyStart::default(),
+                now: Instant::now(),
+                delivered: 0,
+            }
+        }
+
+        /// How many of the acknowledgements let the window grow by all they acknowledged.
+        fn round(&mut self, samples: u32, rtt: Duration) -> u32 {
+            let prior = self.delivered;
+            let mut full = 0;
+            for _ in 0..samples {
+                self.now += MS;
+                self.delivered += 1_000;
+                let mut ack = ack(self.now, 1_000, rtt);
+                ack.delivered = self.delivered;
+                if let Some(rate) = &mut ack.rate {
+                    rate.prior_delivered = prior;
+                }
+                match self.hystart.on_ack(&ack) {
+                    1_000 => full += 1,
+                    250 => {}
+                    other => panic!("grows by {other}"),
+                }
+            }
+            full
+        }
+    }
+
+    /// RFC 9406 §4.2: a round's least of eight samples is compared with the last round's.
+    #[test]
+    fn a_longer_round_trip_slows_the_start_after_eight_samples() {
+        let mut path = Path::new();
+        assert_eq!(path.round(20, MS * 80), 20);
+        assert_eq!(path.round(20, MS * 89), 20, "less than an eighth more");
+        // 89 / 8 = 11.1 ms more.
+        assert_eq!(path.round(20, MS * 101), 7, "from the eighth sample on");
+        assert!(!path.hystart.is_done());
+    }
+
+    /// The threshold is an eighth, but at least 4 ms and at most 16 ms.
+    #[test]
+    fn the_threshold_has_a_floor_and_a_ceiling() {
+        for (last, more, slows) in [
+            (8, 3, false),
+            (8, 4, true),
+            (400, 15, false),
+            (400, 16, true),
+        ] {
+            let mut path = Path::new();
+            path.round(20, MS * last);
+            let full = path.round(20, MS * (last + more));
+            assert_eq!(full < 20, slows, "{last} ms and {more} ms");
+        }
+    }
+
+    /// CSS_ROUNDS = 5, then congestion avoidance.
+    #[test]
+    fn five_conservative_rounds_end_the_start() {
+        let mut path = Path::new();
+        path.round(20, MS * 50);
+        path.round(20, MS * 100);
+        for _ in 0..4 {
+            assert_eq!(path.round(20, MS * 100), 0);
+            assert!(!path.hystart.is_done());
+        }
+        path.round(20, MS * 100);
+        assert!(path.hystart.is_done());
+    }
+
+    /// A round trip below what caused the slowing: it was a passing thing.
+    #[test]
+    fn the_start_resumes_when_the_delay_was_passing() {
+        let mut path = Path::new();
+        path.round(20, MS * 50);
+        assert!(path.round(20, MS * 100) < 20);
+        path.round(20, MS * 60);
+        assert_eq!(path.round(20, MS * 60), 20);
+        assert!(!path.hystart.is_done());
+    }
+}

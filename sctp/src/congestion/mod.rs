@@ -151,3 +151,67 @@ pub(crate) fn paced(window: f64, rtt: Duration, gain: f64) -> Option<f64> {
     let seconds = rtt.as_secs_f64();
     (seconds > 0.0).then(|| window * gain / seconds)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An acknowledgement of `acked` octets while the window is the limit.
+    pub(super) fn ack(now: Instant, acked: usize, rtt: Duration) -> Ack {
+        Ack {
+            now,
+            acked,
+            prior_in_flight: acked,
+            in_flight: 0,
+            rtt: Some(rtt),
+            smoothed_rtt: rtt,
+            min_rtt: rtt,
+            window_limited: true,
+            in_recovery: false,
+            rate: Some(RateSample {
+                delivered: acked as u64,
+                interval: rtt,
+                limited: Limited::No,
+                inflated: false,
+                prior_delivered: 0,
+            }),
+            delivered: 0,
+            lost: 0,
+        }
+    }
+
+    /// RFC 9260 §7.2.1 to §7.2.3.
+    #[test]
+    fn new_reno_doubles_then_adds_one_packet_a_round_and_halves_at_a_loss() {
+        let now = Instant::now();
+        let mut reno = NewReno::new(1_000);
+        let round = |reno: &mut NewReno| {
+            let packets = reno.window() / 1_000;
+            for _ in 0..packets {
+                reno.on_ack(&ack(now, 1_000, Duration::from_millis(50)));
+            }
+        };
+        assert_eq!(reno.window(), 10_000);
+        round(&mut reno);
+        round(&mut reno);
+        assert_eq!(reno.window(), 40_000);
+        reno.on_congestion(now, 0);
+        assert_eq!(reno.window(), 20_000);
+        for expected in [21_000, 22_000, 23_000] {
+            round(&mut reno);
+            assert_eq!(reno.window(), expected);
+        }
+        reno.on_timeout(now);
+        assert_eq!(reno.window(), 1_000);
+        round(&mut reno);
+        assert_eq!(reno.window(), 2_000);
+        // Not beyond half of what it was without the window being the limit, nor in recovery.
+        let mut idle = ack(now, 1_000, Duration::from_millis(50));
+        idle.window_limited = false;
+        reno.on_ack(&idle);
+        idle.window_limited = true;
+        idle.in_recovery = true;
+        reno.on_ack(&idle);
+        assert_eq!(reno.window(), 2_000);
+    }
+}
