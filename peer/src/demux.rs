@@ -96,6 +96,15 @@ pub struct RoutesFull;
 pub struct Routes<K> {
     addresses: HashMap<(SocketAddr, SocketAddr), K>,
     ufrags: HashMap<Box<str>, K>,
+    /// What each peer has in the tables above, so that a peer that goes costs its own routes and not a search.
+    own: HashMap<K, Own>,
+}
+
+/// The routes of one peer: a few addresses, one fragment or two.
+#[derive(Debug, Clone, Default)]
+struct Own {
+    addresses: Vec<(SocketAddr, SocketAddr)>,
+    ufrags: Vec<Box<str>>,
 }
 
 impl<K> Default for Routes<K> {
@@ -103,6 +112,7 @@ impl<K> Default for Routes<K> {
         Routes {
             addresses: HashMap::new(),
             ufrags: HashMap::new(),
+            own: HashMap::new(),
         }
     }
 }
@@ -121,13 +131,29 @@ impl<K: Copy + Eq + Hash> Routes<K> {
         if self.ufrags.len() >= MAX_DEMUX_ROUTES && !self.ufrags.contains_key(ufrag) {
             return Err(RoutesFull);
         }
-        self.ufrags.insert(ufrag.into(), peer);
+        match self.ufrags.insert(ufrag.into(), peer) {
+            Some(old) if old == peer => return Ok(()),
+            Some(old) => self.disown(old, |own| own.ufrags.retain(|u| **u != *ufrag)),
+            None => {}
+        }
+        self.own.entry(peer).or_default().ufrags.push(ufrag.into());
         Ok(())
     }
 
     /// Forgets a fragment, as after an ICE restart.
     pub fn remove_ufrag(&mut self, ufrag: &str) {
-        self.ufrags.remove(ufrag);
+        if let Some(peer) = self.ufrags.remove(ufrag) {
+            self.disown(peer, |own| own.ufrags.retain(|u| **u != *ufrag));
+        }
+    }
+
+    fn disown(&mut self, peer: K, forget: impl FnOnce(&mut Own)) {
+        if let Some(own) = self.own.get_mut(&peer) {
+            forget(own);
+            if own.addresses.is_empty() && own.ufrags.is_empty() {
+                self.own.remove(&peer);
+            }
+        }
     }
 
     /// Routes everything between these two addresses to `peer`: to be called when its `handle_input` has taken a STUN
@@ -146,14 +172,39 @@ impl<K: Copy + Eq + Hash> Routes<K> {
         {
             return Err(RoutesFull);
         }
-        self.addresses.insert((local, remote), peer);
+        match self.addresses.insert((local, remote), peer) {
+            Some(old) if old == peer => return Ok(()),
+            Some(old) => self.disown(old, |own| own.addresses.retain(|a| *a != (local, remote))),
+            None => {}
+        }
+        let own = self.own.entry(peer).or_default();
+        own.addresses.push((local, remote));
         Ok(())
     }
 
-    /// Forgets all routes of a peer: O(routes).
+    /// Forgets all routes of a peer. Costs as much as it has routes, however many others there are.
     pub fn remove_peer(&mut self, peer: K) {
-        self.addresses.retain(|_, k| *k != peer);
-        self.ufrags.retain(|_, k| *k != peer);
+        let Some(own) = self.own.remove(&peer) else {
+            return;
+        };
+        for address in &own.addresses {
+            self.addresses.remove(address);
+        }
+        for ufrag in &own.ufrags {
+            self.ufrags.remove(ufrag);
+        }
+    }
+
+    /// Whose everything between these two addresses is, whatever a STUN message's fragment may say.
+    pub fn owner(&self, local: SocketAddr, remote: SocketAddr) -> Option<K> {
+        self.addresses.get(&(local, remote)).copied()
+    }
+
+    /// The addresses between which everything is routed to `peer`.
+    pub fn addresses_of(&self, peer: K) -> impl Iterator<Item = (SocketAddr, SocketAddr)> + '_ {
+        let own = self.own.get(&peer);
+        own.into_iter()
+            .flat_map(|own| own.addresses.iter().copied())
     }
 
     /// Whose datagram this is; `None` if nobody's.
@@ -231,6 +282,36 @@ mod tests {
         routes.remove_peer(2);
         routes.remove_ufrag("one");
         assert!(routes.is_empty());
+    }
+
+    #[test]
+    fn routes_that_changed_hands_leave_with_the_peer_that_has_them() {
+        let address = |n: u16| SocketAddr::from(([10, 0, 0, 2], n));
+        let local = "10.0.0.1:1".parse().unwrap();
+        let mut routes = Routes::new();
+        for peer in 0..100u16 {
+            for path in 0..3 {
+                routes
+                    .insert_address(local, address(peer * 3 + path), peer)
+                    .unwrap();
+            }
+            routes.insert_ufrag(&format!("u{peer}"), peer).unwrap();
+        }
+        // Peer 1 takes over an address and a fragment of peer 0, twice.
+        for _ in 0..2 {
+            routes.insert_address(local, address(0), 1).unwrap();
+            routes.insert_ufrag("u0", 1).unwrap();
+        }
+        assert_eq!(routes.addresses_of(0).count(), 2);
+        assert_eq!(routes.addresses_of(1).count(), 4);
+        routes.remove_peer(0);
+        assert_eq!(routes.route(local, address(0), &[22]), Some(1));
+        assert_eq!(routes.route(local, address(1), &[22]), None);
+        assert_eq!(routes.len(), (298, 100));
+        for peer in 1..100 {
+            routes.remove_peer(peer);
+        }
+        assert!(routes.is_empty() && routes.own.is_empty());
     }
 
     #[test]

@@ -11,12 +11,13 @@ use super::error::DriverError;
 use super::events::Wake;
 use super::handle::Command;
 use super::peer::Peer;
+use super::views::{ByteStream, ChannelSink};
 use crate::types::{ChannelInfo, ChannelKey, Message};
 
 /// A data channel of a driven peer. Dropping it does not close the channel, but what comes afterwards is thrown away.
 #[derive(Debug)]
 pub struct DataChannel {
-    pub(super) sender: ChannelSender,
+    pub(super) sink: ChannelSink,
     pub(super) messages: mpsc::Receiver<Message>,
     pub(super) wake: Wake,
 }
@@ -34,17 +35,17 @@ pub struct ChannelSender {
 impl DataChannel {
     /// The channel's name in the connection's events.
     pub fn key(&self) -> ChannelKey {
-        self.sender.key
+        self.sink.sender.key
     }
 
     /// The label.
     pub fn label(&self) -> &str {
-        &self.sender.label
+        &self.sink.sender.label
     }
 
     /// The peer that the channel belongs to.
     pub fn peer(&self) -> &Peer {
-        &self.sender.peer
+        &self.sink.sender.peer
     }
 
     /// Options and state.
@@ -52,8 +53,9 @@ impl DataChannel {
     /// # Errors
     /// The peer is closed, or the channel is.
     pub async fn info(&self) -> Result<ChannelInfo, DriverError> {
-        let key = self.sender.key;
-        self.sender
+        let key = self.sink.sender.key;
+        self.sink
+            .sender
             .peer
             .with(move |connection, _| connection.channel(key))
             .await?
@@ -65,12 +67,22 @@ impl DataChannel {
     /// # Errors
     /// The channel or the peer is closed.
     pub async fn send(&self, message: Message) -> Result<(), DriverError> {
-        self.sender.send(message).await
+        self.sink.sender.send(message).await
     }
 
     /// The sending half.
     pub fn sender(&self) -> ChannelSender {
-        self.sender.clone()
+        self.sink.sender.clone()
+    }
+
+    /// The sending half as a [`Sink`](futures_sink::Sink); the channel itself is one too.
+    pub fn sink(&self) -> ChannelSink {
+        ChannelSink::new(self.sender())
+    }
+
+    /// The channel as a pipe of bytes.
+    pub fn into_bytes(self) -> ByteStream {
+        ByteStream::new(self)
     }
 
     /// The next message; `None` when the channel is closed. Cancel-safe.
@@ -85,12 +97,16 @@ impl DataChannel {
     /// # Errors
     /// The peer is closed.
     pub async fn close(&self) -> Result<(), DriverError> {
-        let key = self.sender.key;
+        let key = self.sink.sender.key;
         let closed = self
+            .sink
             .sender
             .peer
             .with(move |connection, now| connection.close_channel(now, key));
-        Ok(closed.await??)
+        closed.await??;
+        // What is sent from now on would go nowhere.
+        self.sink.sender.credit.close();
+        Ok(())
     }
 }
 
@@ -102,24 +118,58 @@ impl ChannelSender {
     /// # Errors
     /// The channel or the peer is closed.
     pub async fn send(&self, message: Message) -> Result<(), DriverError> {
-        let price = message.len().clamp(1, self.credit_limit);
+        let price = self.price(&message);
         let permits = u32::try_from(price).unwrap_or(u32::MAX);
         let paid = self
             .credit
             .acquire_many(permits)
             .await
             .map_err(|_| DriverError::ChannelClosed)?;
+        self.hand_over(message, price)?;
+        paid.forget();
+        Ok(())
+    }
+
+    /// What a message takes of the credit.
+    pub(super) fn price(&self, message: &Message) -> usize {
+        message.len().clamp(1, self.credit_limit)
+    }
+
+    /// Gives the loop a message that is paid for.
+    pub(super) fn hand_over(&self, message: Message, price: usize) -> Result<(), DriverError> {
         let command = Command::Send {
             peer: self.peer.id(),
             channel: self.key,
             message,
             price,
         };
-        if !self.peer.handle().command(command) {
-            return Err(DriverError::DriverEnded);
+        if self.peer.handle().command(command) {
+            Ok(())
+        } else {
+            Err(DriverError::DriverEnded)
         }
-        paid.forget();
-        Ok(())
+    }
+
+    /// Closes the channel without waiting for the loop.
+    pub(super) fn begin_close(&self) {
+        self.credit.close();
+        let key = self.key;
+        let close = Box::new(
+            move |connection: &mut crate::PeerConnection, now: std::time::Instant| {
+                // A channel that is gone is closed.
+                let _ = connection.close_channel(now, key);
+            },
+        );
+        let command = Command::Call(self.peer.id(), close);
+        self.peer.handle().command(command);
+    }
+}
+
+impl Drop for DataChannel {
+    fn drop(&mut self) {
+        // What waited for room here need not wait any more.
+        self.messages.close();
+        self.wake.made_room();
     }
 }
 

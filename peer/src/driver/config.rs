@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use super::fault::Faults;
+
 /// Sockets and bounds of a [`Driver`](super::Driver).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DriverConfig {
@@ -22,7 +24,16 @@ pub struct DriverConfig {
     /// 10 Mbit/s.
     pub track_queue: usize,
     /// Send and receive buffers asked of the system for each socket, in bytes. Default: 4 MiB.
+    /// The system may grant less (on Linux `net.core.rmem_max`); what does not fit there is lost before the driver can
+    /// choose what to shed.
     pub socket_buffer: usize,
+    /// Whether to send runs of datagrams in one call where the system can (GSO). Without it everything works the same
+    /// with more system calls. Default: yes.
+    pub offload: bool,
+    /// Peers that may exist at once; one more is an error. Default: 100 000, about 4 GB when all are connected.
+    pub max_peers: usize,
+    /// A network that misbehaves from the beginning, for tests. Default: none.
+    pub faults: Option<Faults>,
 }
 
 impl Default for DriverConfig {
@@ -36,6 +47,9 @@ impl Default for DriverConfig {
             event_queue: 256,
             track_queue: 1024,
             socket_buffer: 4 << 20,
+            offload: true,
+            max_peers: 100_000,
+            faults: None,
         }
     }
 }

@@ -19,6 +19,15 @@ pub enum DriverError {
         /// The system's reason.
         source: io::Error,
     },
+    /// A socket that was given can't be used.
+    #[error("can't use the socket: {0}")]
+    Socket(io::Error),
+    /// The runtime of [`Driver::run_blocking`](super::Driver::run_blocking) could not be made.
+    #[error("can't make a runtime: {0}")]
+    Runtime(io::Error),
+    /// The driver has [`DriverConfig::max_peers`](super::DriverConfig::max_peers) already.
+    #[error("the driver has as many peers as it may have")]
+    TooManyPeers,
     /// The interfaces could not be listed.
     #[error("can't list the network interfaces: {0}")]
     Interfaces(io::Error),

@@ -61,6 +61,14 @@ impl Events {
     }
 }
 
+impl Drop for Events {
+    fn drop(&mut self) {
+        // What waited for room here need not wait any more.
+        self.queue.close();
+        self.wake.made_room();
+    }
+}
+
 impl Stream for Events {
     type Item = PeerEvent;
 

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::DriverError;
 use super::events::Events;
+use super::fault::Faults;
 use super::peer::{ChannelParts, Peer};
 use super::slot::PeerId;
 use crate::packet::RtpPacket;
@@ -42,6 +43,7 @@ pub(super) enum Command {
     },
     Resume(PeerId),
     Close(PeerId),
+    Faults(Option<PeerId>, Option<Faults>),
     Stats(oneshot::Sender<DriverStats>),
     Shutdown,
 }
@@ -80,6 +82,18 @@ pub struct DriverStats {
     pub unrouted: u64,
     /// RTP packets that an application did not take in time, or that could not be sent.
     pub dropped_rtp: u64,
+    /// Received datagrams that wait for the loop.
+    pub waiting: usize,
+    /// RTP datagrams thrown away unread because the loop fell behind.
+    pub shed_media: u64,
+    /// Other datagrams thrown away unread, when a peer sent thousands faster than the loop takes them.
+    pub shed_other: u64,
+    /// Datagrams of other loops' peers that were handed over ([`Sharding::SharedPort`](super::Sharding::SharedPort)).
+    pub handed_over: u64,
+    /// Such datagrams that were dropped because the other loop's queue was full.
+    pub handover_dropped: u64,
+    /// Datagrams lost by [`Faults`].
+    pub fault_losses: u64,
 }
 
 impl DriverHandle {
@@ -110,6 +124,11 @@ impl DriverHandle {
         let (reply, answer) = oneshot::channel();
         self.command(Command::Stats(reply));
         answer.await.map_err(|_| DriverError::DriverEnded)
+    }
+
+    /// Makes the driver's network misbehave from now on, or behave again.
+    pub fn set_faults(&self, faults: Option<Faults>) {
+        self.command(Command::Faults(None, faults));
     }
 
     /// Closes all peers and ends the loop.

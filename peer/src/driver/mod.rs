@@ -44,24 +44,60 @@
 //! A data channel takes [`DriverConfig::channel_credit`] bytes beyond what the far side acknowledged; then
 //! [`DataChannel::send`] waits. An application that does not read [`Events`] or a [`DataChannel`] stops its own peer's
 //! receiving (SCTP's window closes), nobody else's. Media is never waited for: what does not fit is dropped and counted.
+//!
+//! A channel is also a `Stream` and a [`Sink`](ChannelSink) of messages, and by [`DataChannel::into_bytes`] a pipe of
+//! bytes ([`ByteStream`]: `AsyncRead` and `AsyncWrite`), with the same backpressure.
+//!
+//! # Overload
+//! In each round of the loop a peer gets its share and no more: a busy one waits for its next turn, not the others. What
+//! arrives faster than the loop works waits in bounded queues, and those shed media before anything else
+//! ([`DriverStats::shed_media`]); data channels lose nothing, their sender is slowed down by SCTP. Give the sockets large
+//! buffers ([`DriverConfig::socket_buffer`]; on Linux raise `net.core.rmem_max`): what overflows there is lost before
+//! anybody can choose.
+//!
+//! # Which loop
+//! - **[`Driver::run`] as a task** of your runtime, as above. A runtime of one thread ([`tokio::runtime::Builder`]'s
+//!   `new_current_thread`) is the fastest home: handles and loop then change places without waking another core.
+//! - **A thread of its own**: [`Driver::run_blocking`] needs no runtime of yours. Handles work from any thread and any
+//!   executor. The example `own_thread` shows it with nothing but `std` around.
+//! - **Several loops**: [`Loops`] runs one a core, with ports of their own or behind one shared port.
+//! - **Your own sockets**: [`Driver::with_sockets`] takes what is bound already: inherited, with options of yours, or
+//!   from before privileges were dropped (example `own_thread`).
+//! - **No driver at all**: [`PeerConnection`](crate::PeerConnection) is sans-IO. The example `own_loop` drives two with
+//!   blocking `std` sockets in forty lines; [`demux`](crate::demux) is what a loop with many peers on one port needs
+//!   beside that. The feature `driver` can be switched off.
+//!
+//! # Bad networks
+//! [`Faults`] lose, delay or cut off the datagrams of a driver or of one peer, seeded, for tests of programs that use
+//! this one: [`DriverHandle::set_faults`], [`Peer::set_faults`].
 
 mod channel;
+mod commands;
 mod config;
 mod error;
 mod events;
+mod exchange;
+mod fault;
 mod handle;
+mod loops;
 mod peer;
+mod ready;
 mod run;
 mod slot;
 mod socket;
 mod timers;
 mod track;
+mod turns;
+mod views;
 
 pub use channel::{ChannelSender, DataChannel};
 pub use config::DriverConfig;
 pub use error::DriverError;
 pub use events::{Events, PeerEvent};
+pub use fault::Faults;
 pub use handle::{DriverHandle, DriverStats};
+pub use loops::{Loops, LoopsHandle, Sharding};
 pub use peer::Peer;
 pub use run::Driver;
 pub use track::{RemoteTrack, RtpSender};
+pub use views::{ByteStream, ChannelSink};

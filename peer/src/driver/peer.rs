@@ -8,9 +8,11 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::channel::{ChannelSender, DataChannel};
 use super::error::DriverError;
 use super::events::{Events, PeerEvent, Wake};
+use super::fault::Faults;
 use super::handle::{Command, DriverHandle};
 use super::slot::{PeerId, Shared};
 use super::track::RtpSender;
+use super::views::ChannelSink;
 use crate::types::{
     AnswerOptions, ChannelKey, DataChannelInit, IceCandidateInit, IceGatheringState, Kind,
     OfferOptions, SessionDescription, TransceiverId, TransceiverInit,
@@ -273,7 +275,7 @@ impl Peer {
             credit_limit,
         };
         DataChannel {
-            sender,
+            sink: ChannelSink::new(sender),
             messages,
             wake: self.wake(),
         }
@@ -318,6 +320,12 @@ impl Peer {
     /// The peer is closed.
     pub async fn restart_ice(&self) -> Result<(), DriverError> {
         self.with(|connection, _| connection.restart_ice()).await
+    }
+
+    /// Makes this peer's network misbehave from now on, beside what the driver's does, or behave again.
+    pub fn set_faults(&self, faults: Option<Faults>) {
+        let command = Command::Faults(Some(self.inner.id), faults);
+        self.inner.handle.command(command);
     }
 
     /// `close`. The far side is told.

@@ -5,12 +5,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use bytes::BytesMut;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::events::PeerEvent;
+use super::fault::Faulty;
+use super::handle::DriverStats;
 use super::peer::Inner;
+use super::turns::{MAX_BACKLOG_MEDIA, MAX_INBOX, MAX_INBOX_MEDIA};
+use crate::demux::{Packet, classify};
 use crate::packet::RtpPacket;
-use crate::types::{ChannelKey, DataChannelState, Message, TransceiverId};
+use crate::types::{ChannelKey, DataChannelState, Message, Received, TransceiverId};
 use crate::{Event, PeerConnection};
 
 /// A peer's name inside one driver: an index and a generation, so that a late command never reaches a successor.
@@ -25,6 +30,8 @@ pub(super) struct PeerId {
 pub(super) struct Shared {
     /// The loop stopped handing over events because a queue was full; the reader says when there is room.
     pub(super) blocked: AtomicBool,
+    /// The loop has forgotten the peer.
+    pub(super) closed: AtomicBool,
     /// RTP packets on their way from handles to the loop.
     pub(super) rtp_in_flight: AtomicUsize,
 }
@@ -71,6 +78,26 @@ pub(super) struct Slot {
     /// The ufrags that the demultiplexer knows of this peer.
     pub(super) ufrags: Vec<String>,
     pub(super) dropped_rtp: u64,
+    /// Datagrams that came when this round's share was used up; the newest last.
+    pub(super) inbox: VecDeque<(Received, BytesMut)>,
+    /// Datagrams that the connection was given in this round.
+    pub(super) inputs: usize,
+    pub(super) faulty: Option<Box<Faulty>>,
+}
+
+/// The peer, if it is there still.
+pub(super) fn find(slots: &mut [Option<Box<Slot>>], id: PeerId) -> Option<&mut Slot> {
+    slots
+        .get_mut(id.index as usize)?
+        .as_deref_mut()
+        .filter(|slot| slot.id == id)
+}
+
+/// Whoever waits for credit must not wait for ever.
+impl Drop for ChannelRoute {
+    fn drop(&mut self) {
+        self.credit.close();
+    }
 }
 
 /// An event with the queue it waits for.
@@ -80,6 +107,27 @@ pub(super) enum Held {
 }
 
 impl Slot {
+    /// Keeps a datagram for later, or sheds it: media first (see [`super::turns`]). `backlog` is that of all peers.
+    pub(super) fn defer(
+        &mut self,
+        received: Received,
+        datagram: BytesMut,
+        backlog: &mut usize,
+        stats: &mut DriverStats,
+    ) {
+        if classify(&datagram) == Packet::Rtp {
+            if self.inbox.len() >= MAX_INBOX_MEDIA || *backlog >= MAX_BACKLOG_MEDIA {
+                stats.shed_media += 1;
+                return;
+            }
+        } else if self.inbox.len() >= MAX_INBOX {
+            stats.shed_other += 1;
+            return;
+        }
+        *backlog += 1;
+        self.inbox.push_back((received, datagram));
+    }
+
     /// Hands over events until there are none or a queue is full. `wrap` turns what needs a handle into one.
     pub(super) fn deliver(
         &mut self,
@@ -102,9 +150,7 @@ impl Slot {
                     }
                     Some(Event::ChannelMessage(key, message)) => Held::Message(key, message),
                     Some(Event::ChannelClosed(key)) => {
-                        if let Some(route) = self.channels.remove(&key) {
-                            route.credit.close();
-                        }
+                        self.channels.remove(&key);
                         Held::Event(PeerEvent::Event(Event::ChannelClosed(key)))
                     }
                     Some(event) => match wrap(self, event) {

@@ -2,14 +2,17 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
 use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, UdpSocketState};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use super::config::DriverConfig;
 use super::error::DriverError;
+use super::ready::{Flag, waker};
 use crate::types::{Ecn, Protocol, Received, Transmit};
 
 /// Bytes that one receive call may fill: the largest UDP datagram, or a run of smaller ones with GRO.
@@ -41,6 +44,9 @@ pub(super) struct Socket {
     io: UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
+    offload: bool,
+    /// Its entry in the loop's list of sockets to be read.
+    flag: Option<(Arc<Flag>, Waker)>,
 }
 
 /// Figures of a socket's calls into the system.
@@ -51,26 +57,55 @@ pub(super) struct Calls {
 }
 
 impl Socket {
-    pub(super) fn bind(addr: SocketAddr, buffer: usize) -> Result<Self, DriverError> {
-        let bind = || -> io::Result<(UdpSocket, UdpSocketState)> {
+    pub(super) fn bind(addr: SocketAddr, config: &DriverConfig) -> Result<Self, DriverError> {
+        let bind = || -> io::Result<Self> {
             let domain = socket2::Domain::for_address(addr);
             let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
             if addr.is_ipv6() {
                 socket.set_only_v6(true)?;
             }
-            socket.set_nonblocking(true)?;
             socket.bind(&addr.into())?;
-            let state = UdpSocketState::new((&socket).into())?;
-            // The system may grant less than asked; that is no reason not to run.
-            let _ = state.set_send_buffer_size((&socket).into(), buffer);
-            let _ = state.set_recv_buffer_size((&socket).into(), buffer);
-            Ok((UdpSocket::from_std(socket.into())?, state))
+            Self::adopt(socket.into(), config)
         };
-        let (io, state) = bind().map_err(|source| DriverError::Bind { addr, source })?;
-        let local = io
-            .local_addr()
-            .map_err(|source| DriverError::Bind { addr, source })?;
-        Ok(Self { io, state, local })
+        bind().map_err(|source| DriverError::Bind { addr, source })
+    }
+
+    /// Takes a bound socket.
+    pub(super) fn adopt(socket: std::net::UdpSocket, config: &DriverConfig) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let state = UdpSocketState::new((&socket).into())?;
+        // The system may grant less than asked; that is no reason not to run.
+        let _ = state.set_send_buffer_size((&socket).into(), config.socket_buffer);
+        let _ = state.set_recv_buffer_size((&socket).into(), config.socket_buffer);
+        Ok(Self {
+            local: socket.local_addr()?,
+            io: UdpSocket::from_std(socket)?,
+            state,
+            offload: config.offload,
+            flag: None,
+        })
+    }
+
+    /// Puts the socket on the list of its loop.
+    pub(super) fn enlist(&mut self, flag: Arc<Flag>) {
+        let waker = waker(&flag);
+        self.flag = Some((flag, waker));
+    }
+
+    /// To be called before the first of some [`Socket::receive`].
+    pub(super) fn begin_reading(&self) {
+        if let Some((flag, _)) = &self.flag {
+            flag.lower();
+        }
+    }
+
+    /// After everything was read: has the socket put on the list when there is more. `false` if there is already.
+    pub(super) fn wait_readable(&self) -> bool {
+        let Some((_, waker)) = &self.flag else {
+            return true;
+        };
+        let mut cx = Context::from_waker(waker);
+        self.io.poll_recv_ready(&mut cx).is_pending()
     }
 
     /// The bound address.
@@ -88,11 +123,11 @@ impl Socket {
 
     /// Datagrams that one send call can take.
     pub(super) fn max_segments(&self) -> usize {
-        self.state.max_gso_segments().max(1)
-    }
-
-    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.io.poll_recv_ready(cx).map(|_| ())
+        if self.offload {
+            self.state.max_gso_segments().max(1)
+        } else {
+            1
+        }
     }
 
     pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -107,7 +142,9 @@ impl Socket {
         mut take: impl FnMut(Received, BytesMut),
     ) -> io::Result<bool> {
         calls.receive += 1;
-        let Self { io, state, local } = self;
+        let Self {
+            io, state, local, ..
+        } = self;
         let Intake {
             buffers,
             metas,

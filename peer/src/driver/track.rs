@@ -64,8 +64,11 @@ impl RtpSender {
     /// driver, as a browser's sender drops them.
     ///
     /// # Errors
-    /// [`DriverError::Overload`] when the loop does not keep up, or the driver has ended.
+    /// [`DriverError::Overload`] when the loop does not keep up; the peer or the driver has ended.
     pub fn send(&self, packet: RtpPacket) -> Result<(), DriverError> {
+        if self.peer.shared().closed.load(Ordering::Acquire) {
+            return Err(DriverError::PeerClosed);
+        }
         let in_flight = &self.peer.shared().rtp_in_flight;
         if in_flight.fetch_add(1, Ordering::Relaxed) >= MAX_SEND_QUEUE {
             in_flight.fetch_sub(1, Ordering::Relaxed);

@@ -1,0 +1,276 @@
+//! What loops that share a port tell each other.
+//!
+//! The system spreads datagrams over the sockets of one port by a hash of their addresses; it knows nothing of peers.
+//! Whoever gets a datagram of another loop's peer hands it over by that loop's bounded queue. Who has which peer stands
+//! in a directory: username fragments, for checks from new addresses, and addresses, for everything after. A loop asks
+//! it once for each foreign address and remembers the answer, until some peer leaves; what is at home takes no part in
+//! any of this.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use tokio::sync::mpsc;
+
+use super::slot::PeerId;
+use crate::demux::{Packet, Routes, classify};
+use crate::types::Received;
+
+/// Datagrams that wait in one loop's queue for hand-over: a hundred milliseconds of 40 000 packets a second.
+const QUEUE: usize = 4_096;
+
+/// Datagrams taken from the queue in a round.
+const HANDED_A_TURN: usize = 1_024;
+
+/// A peer and the loop it lives in.
+type Owner = (usize, PeerId);
+
+/// Who has which peer, for all loops.
+#[derive(Debug, Default)]
+struct Directory {
+    owners: RwLock<Routes<Owner>>,
+    /// Grows when an entry leaves or changes hands.
+    version: AtomicU64,
+}
+
+/// A datagram for another loop.
+pub(super) type Handed = (Received, BytesMut);
+
+/// What became of a datagram that is none of this loop's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    HandedOver,
+    /// The other loop's queue is full.
+    Dropped,
+    /// It belongs to no loop's peer.
+    Nobodys,
+}
+
+/// One loop's end.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    me: usize,
+    directory: Arc<Directory>,
+    queues: Vec<mpsc::Sender<Handed>>,
+    queue: mpsc::Receiver<Handed>,
+    /// What was taken from the queue and not yet looked at.
+    pub(super) taken: Vec<Handed>,
+    foreign: HashMap<(SocketAddr, SocketAddr), usize>,
+    version: u64,
+}
+
+impl Exchange {
+    /// The ends of `count` loops.
+    pub(super) fn new(count: usize) -> Vec<Self> {
+        let directory = Arc::new(Directory::default());
+        let (queues, ends): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(QUEUE)).unzip();
+        let end = |(me, queue)| Self {
+            me,
+            directory: directory.clone(),
+            queues: queues.clone(),
+            queue,
+            taken: Vec::new(),
+            foreign: HashMap::new(),
+            version: 0,
+        };
+        ends.into_iter().enumerate().map(end).collect()
+    }
+
+    /// To be called once a round, before anything is handed over.
+    pub(super) fn begin_turn(&mut self) {
+        let version = self.directory.version.load(Ordering::Acquire);
+        if version != self.version {
+            self.version = version;
+            self.foreign.clear();
+        }
+        while self.taken.len() < HANDED_A_TURN {
+            match self.queue.try_recv() {
+                Ok(handed) => self.taken.push(handed),
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// Whether something was handed to this loop.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.taken.is_empty() {
+            return Poll::Ready(());
+        }
+        self.queue
+            .poll_recv_many(cx, &mut self.taken, HANDED_A_TURN)
+            .map(|_| ())
+    }
+
+    /// Hands a datagram that is none of this loop's to the loop that has its peer.
+    pub(super) fn forward(&mut self, received: Received, datagram: BytesMut) -> Fate {
+        let address = (received.local, received.remote);
+        let kind = classify(&datagram);
+        let known = match kind {
+            Packet::NotMine | Packet::Zrtp => return Fate::Nobodys,
+            Packet::Stun => None,
+            _ => self.foreign.get(&address).copied(),
+        };
+        let owner = known.or_else(|| {
+            let owners = self.directory.owners.read();
+            let owners = owners.unwrap_or_else(PoisonError::into_inner);
+            let (owner, _) = owners.route(received.local, received.remote, &datagram)?;
+            Some(owner)
+        });
+        let Some(owner) = owner.filter(|owner| *owner != self.me) else {
+            // A STUN server's answer: only the loop that asked knows its transaction.
+            let answer = kind == Packet::Stun && datagram.first().is_some_and(|b| b & 1 == 1);
+            return if answer {
+                self.tell_all(received, &datagram)
+            } else {
+                Fate::Nobodys
+            };
+        };
+        if kind != Packet::Stun {
+            self.foreign.insert(address, owner);
+        }
+        let queue = self.queues.get(owner);
+        match queue.map(|queue| queue.try_send((received, datagram))) {
+            Some(Ok(())) => Fate::HandedOver,
+            _ => Fate::Dropped,
+        }
+    }
+
+    fn tell_all(&self, received: Received, datagram: &BytesMut) -> Fate {
+        let mut fate = Fate::Nobodys;
+        for (n, queue) in self.queues.iter().enumerate() {
+            if n != self.me {
+                fate = match queue.try_send((received, datagram.clone())) {
+                    Ok(()) => Fate::HandedOver,
+                    Err(_) => Fate::Dropped,
+                };
+            }
+        }
+        fate
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Routes<Owner>)) {
+        let owners = self.directory.owners.write();
+        change(&mut owners.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn outdate(&self) {
+        self.directory.version.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A path of a peer of this loop works.
+    pub(super) fn learn_address(&self, local: SocketAddr, remote: SocketAddr, peer: PeerId) {
+        // A full directory costs the address its hand-over: datagrams that hash to this loop still arrive.
+        self.change(|owners| {
+            let _ = owners.insert_address(local, remote, (self.me, peer));
+        });
+        self.outdate();
+    }
+
+    /// The fragments of a peer of this loop.
+    pub(super) fn learn_ufrags<'a>(&self, peer: PeerId, ufrags: impl Iterator<Item = &'a str>) {
+        self.change(|owners| {
+            for ufrag in ufrags {
+                // As above.
+                let _ = owners.insert_ufrag(ufrag, (self.me, peer));
+            }
+        });
+    }
+
+    pub(super) fn forget_ufrag(&self, ufrag: &str) {
+        self.change(|owners| owners.remove_ufrag(ufrag));
+    }
+
+    /// A peer of this loop is gone.
+    pub(super) fn forget(&self, peer: PeerId) {
+        self.change(|owners| owners.remove_peer((self.me, peer)));
+        self.outdate();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Ecn, Protocol};
+
+    fn received(port: u16) -> Received {
+        Received {
+            local: "127.0.0.1:1".parse().unwrap(),
+            remote: SocketAddr::from(([127, 0, 0, 1], port)),
+            transport: Protocol::Udp,
+            ecn: Ecn::NotEct,
+        }
+    }
+
+    fn peer(index: u32) -> PeerId {
+        PeerId {
+            index,
+            generation: 0,
+        }
+    }
+
+    fn dtls() -> BytesMut {
+        BytesMut::from(&[22, 254, 253, 0][..])
+    }
+
+    #[test]
+    fn a_datagram_goes_to_the_loop_that_has_its_peer() {
+        let mut ends = Exchange::new(3);
+        let at = received(7);
+        ends[1].learn_address(at.local, at.remote, peer(4));
+        ends[0].begin_turn();
+        assert_eq!(ends[0].forward(at, dtls()), Fate::HandedOver);
+        assert_eq!(ends[0].forward(received(8), dtls()), Fate::Nobodys);
+        ends[1].begin_turn();
+        ends[2].begin_turn();
+        assert_eq!(ends[1].taken, [(at, dtls())]);
+        assert!(ends[2].taken.is_empty());
+        // The one that has it does not hand it to itself.
+        assert_eq!(ends[1].forward(at, dtls()), Fate::Nobodys);
+    }
+
+    #[test]
+    fn what_a_loop_remembers_ends_when_a_peer_leaves() {
+        let mut ends = Exchange::new(3);
+        let at = received(7);
+        ends[1].learn_address(at.local, at.remote, peer(4));
+        ends[0].begin_turn();
+        assert_eq!(ends[0].forward(at, dtls()), Fate::HandedOver);
+        ends[1].forget(peer(4));
+        ends[2].learn_address(at.local, at.remote, peer(0));
+        ends[0].begin_turn();
+        assert_eq!(ends[0].forward(at, dtls()), Fate::HandedOver);
+        ends[2].begin_turn();
+        assert_eq!(ends[2].taken.len(), 1);
+        ends[2].forget(peer(0));
+        ends[0].begin_turn();
+        assert_eq!(ends[0].forward(at, dtls()), Fate::Nobodys);
+    }
+
+    #[test]
+    fn a_full_queue_drops_and_blocks_nobody() {
+        let mut ends = Exchange::new(2);
+        let at = received(7);
+        ends[1].learn_address(at.local, at.remote, peer(4));
+        let fates: Vec<_> = (0..QUEUE + 2)
+            .map(|_| ends[0].forward(at, dtls()))
+            .collect();
+        assert!(fates[..QUEUE].iter().all(|f| *f == Fate::HandedOver));
+        assert_eq!(fates[QUEUE..], [Fate::Dropped; 2]);
+    }
+
+    #[test]
+    fn an_answer_that_nobody_is_known_to_wait_for_goes_to_all_others() {
+        let mut ends = Exchange::new(3);
+        let mut answer = vec![1, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+        answer.extend([5; 12]);
+        let answer = BytesMut::from(&answer[..]);
+        assert_eq!(ends[0].forward(received(7), answer), Fate::HandedOver);
+        for (n, end) in ends.iter_mut().enumerate() {
+            end.begin_turn();
+            assert_eq!(end.taken.len(), usize::from(n != 0));
+        }
+    }
+}

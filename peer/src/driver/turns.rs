@@ -1,0 +1,520 @@
+//! One round of the loop: datagrams in, timers, each peer's turn, datagrams out.
+//!
+//! # Fairness and overload
+//! In one round a peer is given at most [`INPUTS_A_TURN`] datagrams and makes at most [`TRANSMITS_A_TURN`] send calls; all
+//! peers together are given [`DATAGRAMS_A_TURN`]. What arrives beyond that waits in the peer's inbox, in order, and
+//! sockets are read on, because what stays in the system's buffer is thrown away there without a look at what it is.
+//! An inbox, and all inboxes together, take media up to one bound and everything else up to a higher one: who falls
+//! behind loses the newest media first. Data channels lose nothing by it, as SCTP's window is smaller than an inbox.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+
+use super::commands::wrap;
+use super::exchange::Fate;
+use super::fault::Faulty;
+use super::handle::DriverStats;
+use super::run::Driver;
+use super::slot::{Delivered, PeerId, Slot, find};
+use crate::demux::{Packet, Routes, classify};
+use crate::types::{Received, Transmit};
+
+/// Batches received from one socket before peers get their turn: bounds the time until answers go out.
+const RECEIVE_BATCHES: usize = 4;
+
+/// Send calls of one peer before the next peer's turn, so that a busy one can't starve the others.
+const TRANSMITS_A_TURN: usize = 16;
+
+/// Datagrams that one peer is given in a round: about a millisecond of work.
+pub(super) const INPUTS_A_TURN: usize = 512;
+
+/// Datagrams that all peers together are given in a round: about ten milliseconds of work.
+const DATAGRAMS_A_TURN: usize = 4_096;
+
+/// Media datagrams that wait for one peer: a second of 10 Mbit/s.
+pub(super) const MAX_INBOX_MEDIA: usize = 1_024;
+
+/// Datagrams of any kind that wait for one peer: more than SCTP's receive window of full-size packets.
+pub(super) const MAX_INBOX: usize = 8_192;
+
+/// Datagrams that wait for all peers when media is no longer taken: about 20 MB and 50 ms of work.
+pub(super) const MAX_BACKLOG_MEDIA: usize = 16_384;
+
+/// Datagrams that wait for all peers when nothing more is read: about 80 MB.
+const MAX_BACKLOG: usize = 65_536;
+
+/// Most datagrams of one send call (the system's own bound for GSO).
+const MAX_SEGMENTS: usize = 64;
+
+/// What datagrams that came in touch.
+struct Arrivals<'a> {
+    now: Instant,
+    slots: &'a mut Vec<Option<Box<Slot>>>,
+    routes: &'a Routes<PeerId>,
+    dirty: &'a mut VecDeque<PeerId>,
+    backlog: &'a mut usize,
+    handled: &'a mut usize,
+    stats: &'a mut DriverStats,
+}
+
+impl Arrivals<'_> {
+    /// Gives a datagram to its peer, or has it wait there. Returns it if it belongs to none.
+    fn take(&mut self, received: Received, datagram: BytesMut) -> Option<BytesMut> {
+        let route = self
+            .routes
+            .route(received.local, received.remote, &datagram);
+        let Some(id) = route else {
+            return Some(datagram);
+        };
+        let slot = find(self.slots, id)?;
+        if slot.faulty.as_mut().is_some_and(|faulty| faulty.loses()) {
+            self.stats.fault_losses += 1;
+            return None;
+        }
+        if slot.inbox.is_empty() && slot.inputs < INPUTS_A_TURN && *self.handled < DATAGRAMS_A_TURN
+        {
+            slot.inputs += 1;
+            *self.handled += 1;
+            slot.connection.handle_input(self.now, received, datagram);
+        } else {
+            slot.defer(received, datagram, self.backlog, self.stats);
+        }
+        if !slot.dirty {
+            slot.dirty = true;
+            self.dirty.push_back(id);
+        }
+        None
+    }
+}
+
+impl Driver {
+    // ---- datagrams in ----
+
+    pub(super) fn receive(&mut self, now: Instant) {
+        if self.backlog >= MAX_BACKLOG {
+            return;
+        }
+        let Self {
+            sockets,
+            readable,
+            intake,
+            slots,
+            routes,
+            dirty,
+            backlog,
+            handled,
+            faulty,
+            exchange,
+            calls,
+            stats,
+            ..
+        } = self;
+        let mut arrivals = Arrivals {
+            now,
+            slots,
+            routes,
+            dirty,
+            backlog,
+            handled,
+            stats,
+        };
+        if let Some(exchange) = exchange {
+            exchange.begin_turn();
+            for (received, datagram) in exchange.taken.drain(..) {
+                let stray = arrivals.take(received, datagram);
+                arrivals.stats.unrouted += u64::from(stray.is_some());
+            }
+        }
+        readable.retain(|place| {
+            let Some(Some(socket)) = sockets.get(*place) else {
+                return false;
+            };
+            socket.begin_reading();
+            for _ in 0..RECEIVE_BATCHES {
+                let more = socket.receive(intake, calls, |received, datagram| {
+                    arrivals.stats.datagrams_received += 1;
+                    arrivals.stats.bytes_received += datagram.len() as u64;
+                    if faulty.as_mut().is_some_and(Faulty::loses) {
+                        arrivals.stats.fault_losses += 1;
+                        return;
+                    }
+                    let Some(stray) = arrivals.take(received, datagram) else {
+                        return;
+                    };
+                    let fate = exchange
+                        .as_mut()
+                        .map_or(Fate::Nobodys, |exchange| exchange.forward(received, stray));
+                    match fate {
+                        Fate::HandedOver => arrivals.stats.handed_over += 1,
+                        Fate::Dropped => arrivals.stats.handover_dropped += 1,
+                        Fate::Nobodys => arrivals.stats.unrouted += 1,
+                    }
+                });
+                match more {
+                    Ok(true) => {}
+                    Ok(false) => return !socket.wait_readable(),
+                    Err(error) => {
+                        // An ICMP error of some path; the next call goes on.
+                        tracing::debug!(%error, "receive");
+                    }
+                }
+            }
+            true
+        });
+    }
+
+    // ---- time ----
+
+    pub(super) fn expire(&mut self, now: Instant) {
+        while let Some((at, id)) = self.timers.pop_due(now) {
+            let Some(slot) = self.slot(id).filter(|slot| slot.armed == Some(at)) else {
+                continue;
+            };
+            slot.armed = None;
+            if slot
+                .connection
+                .poll_timeout()
+                .is_some_and(|timeout| timeout <= now)
+            {
+                slot.connection.handle_timeout(now);
+            }
+            self.touch(id);
+        }
+    }
+
+    // ---- out ----
+
+    pub(super) fn flush(&mut self, now: Instant) {
+        if let Some((socket, transmit)) = self.stuck.take()
+            && !self.send(socket, &transmit)
+        {
+            self.stuck = Some((socket, transmit));
+        }
+        self.send_delayed(now);
+        // Each peer that is on the list now gets one turn.
+        for _ in 0..self.dirty.len() {
+            let Some(id) = self.dirty.pop_front() else {
+                break;
+            };
+            if let Some(slot) = self.slot(id) {
+                slot.dirty = false;
+            }
+            self.turn(now, id);
+        }
+        let Self { timers, slots, .. } = self;
+        timers.tidy(|at, id| find(slots, id).is_some_and(|slot| slot.armed == Some(at)));
+    }
+
+    /// What a fault held back and what is due now.
+    fn send_delayed(&mut self, now: Instant) {
+        while self.stuck.is_none() {
+            let Some(held) = self.delayed.pop_due(now) else {
+                return;
+            };
+            self.out.clear();
+            self.out.extend_from_slice(&held.bytes);
+            if !self.send(held.socket, &held.transmit) {
+                self.stuck = Some((held.socket, held.transmit));
+            }
+        }
+    }
+
+    /// One peer's turn: what waits for it, what it wants to send, to tell, and to be woken for.
+    fn turn(&mut self, now: Instant, id: PeerId) {
+        let Self {
+            slots,
+            backlog,
+            handled,
+            ..
+        } = self;
+        let Some(slot) = find(slots, id) else {
+            return;
+        };
+        while slot.inputs < INPUTS_A_TURN && *handled < DATAGRAMS_A_TURN {
+            let Some((received, datagram)) = slot.inbox.pop_front() else {
+                break;
+            };
+            slot.inputs += 1;
+            *handled += 1;
+            *backlog -= 1;
+            slot.connection.handle_input(now, received, datagram);
+        }
+        slot.inputs = 0;
+        let more = !slot.inbox.is_empty();
+        if !more {
+            // A flood that is over leaves no memory behind.
+            slot.inbox.shrink_to(INPUTS_A_TURN);
+        }
+        let sent_all = self.transmit(now, id);
+        let (credit, queue) = (self.config.channel_credit, self.config.event_queue);
+        let tracks = self.config.track_queue;
+        let Some(slot) = self.slot(id) else { return };
+        slot.refund();
+        let delivered = slot.deliver(|slot, event| wrap(slot, event, now, credit, queue, tracks));
+        self.update_ufrags(id);
+        let Some(slot) = find(&mut self.slots, id) else {
+            return;
+        };
+        self.timers
+            .arm(id, slot.connection.poll_timeout(), &mut slot.armed);
+        if slot.closing && sent_all && delivered == Delivered::All {
+            self.remove(id);
+        } else if !sent_all || more || std::mem::take(&mut slot.again) {
+            self.touch(id);
+        }
+    }
+
+    /// Sends what a peer has to say, within its budget. Whether that was all.
+    fn transmit(&mut self, now: Instant, id: PeerId) -> bool {
+        for _ in 0..TRANSMITS_A_TURN {
+            if self.stuck.is_some() {
+                return false;
+            }
+            self.out.clear();
+            let Some(slot) = find(&mut self.slots, id) else {
+                return true;
+            };
+            let first = slot.own_sockets.first().copied().unwrap_or(0);
+            let segments = match self.sockets.get(first) {
+                Some(Some(socket)) => socket.max_segments().min(MAX_SEGMENTS),
+                _ => 1,
+            };
+            let Some(transmit) = slot.connection.poll_transmit(now, &mut self.out, segments) else {
+                return true;
+            };
+            let serves = |place: &usize| {
+                let socket = self.sockets.get(*place).and_then(Option::as_ref);
+                socket.is_some_and(|socket| socket.serves(transmit.local))
+            };
+            let mut own = slot.own_sockets.iter().copied();
+            let shared = if slot.own_sockets.is_empty() {
+                self.sockets.len()
+            } else {
+                0
+            };
+            let Some(socket) = own.find(serves).or_else(|| (0..shared).find(serves)) else {
+                continue;
+            };
+            self.learn_route(id, &transmit);
+            let Some(transmit) = self.pass_faults(now, id, socket, transmit) else {
+                continue;
+            };
+            if !self.send(socket, &transmit) {
+                self.stuck = Some((socket, transmit));
+            }
+        }
+        false
+    }
+
+    /// What a network with faults leaves of a transmit to be sent now.
+    fn pass_faults(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        socket: usize,
+        mut transmit: Transmit,
+    ) -> Option<Transmit> {
+        let Self {
+            slots,
+            out,
+            faulty,
+            delayed,
+            stats,
+            ..
+        } = self;
+        let of_peer = find(slots, id).and_then(|slot| slot.faulty.as_deref_mut());
+        let mut delay = Duration::ZERO;
+        for faulty in faulty.iter_mut().chain(of_peer) {
+            stats.fault_losses += faulty.thin(&mut transmit, out);
+            delay += faulty.delay();
+        }
+        if transmit.len == 0 {
+            return None;
+        }
+        if delay.is_zero() {
+            return Some(transmit);
+        }
+        if !delayed.push(now + delay, socket, transmit, out) {
+            stats.fault_losses += 1;
+        }
+        None
+    }
+
+    /// What goes out to an address as a check or its answer comes back from there.
+    fn learn_route(&mut self, id: PeerId, transmit: &Transmit) {
+        // Requests (0x0001) and success responses (0x0101); an error is no proof of anything.
+        let stun = classify(&self.out) == Packet::Stun;
+        if stun && matches!(self.out.get(..2), Some([0x00 | 0x01, 0x01])) {
+            let Self {
+                routes, exchange, ..
+            } = self;
+            let (local, remote) = (transmit.local, transmit.remote);
+            if routes.owner(local, remote) == Some(id) {
+                return;
+            }
+            if let Some(exchange) = exchange {
+                exchange.learn_address(local, remote, id);
+            }
+            // A full table costs the address its fast path, and the peer a path: nothing to do about it here.
+            let _ = routes.insert_address(local, remote, id);
+        }
+    }
+
+    fn update_ufrags(&mut self, id: PeerId) {
+        let Self {
+            slots,
+            routes,
+            exchange,
+            ..
+        } = self;
+        let Some(slot) = find(slots, id) else {
+            return;
+        };
+        if slot
+            .connection
+            .local_ufrags()
+            .eq(slot.ufrags.iter().map(String::as_str))
+        {
+            return;
+        }
+        let now: Vec<String> = slot.connection.local_ufrags().map(str::to_owned).collect();
+        for old in slot.ufrags.iter().filter(|old| !now.contains(old)) {
+            routes.remove_ufrag(old);
+            if let Some(exchange) = exchange {
+                exchange.forget_ufrag(old);
+            }
+        }
+        for new in &now {
+            let _ = routes.insert_ufrag(new, id);
+        }
+        if let Some(exchange) = exchange {
+            exchange.learn_ufrags(id, now.iter().map(String::as_str));
+        }
+        slot.ufrags = now;
+    }
+
+    /// Whether the socket took it.
+    fn send(&mut self, socket: usize, transmit: &Transmit) -> bool {
+        let Some(Some(socket)) = self.sockets.get(socket) else {
+            return true;
+        };
+        let Some(bytes) = self.out.get(..transmit.len) else {
+            return true;
+        };
+        let sent = socket.send(transmit, bytes, &mut self.calls);
+        if sent {
+            self.stats.bytes_sent += bytes.len() as u64;
+            self.stats.datagrams_sent += bytes
+                .len()
+                .div_ceil(transmit.segment_size.unwrap_or(usize::MAX).max(1))
+                as u64;
+        }
+        sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, UdpSocket};
+
+    use super::*;
+    use crate::Configuration;
+    use crate::driver::{Driver, DriverConfig};
+
+    const RTP: &[u8] = &[0x80, 96, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4];
+    const DTLS: &[u8] = &[22, 254, 253, 0];
+
+    async fn readable(driver: &mut Driver) {
+        let mut sleep = Box::pin(tokio::time::sleep(Duration::from_secs(10)));
+        driver.wait(&mut sleep, &mut Vec::new()).await;
+        // As the loop does: or the runtime would never look at its sockets.
+        tokio::task::yield_now().await;
+    }
+
+    fn slot(driver: &mut Driver, id: PeerId) -> &mut Slot {
+        driver.slot(id).unwrap()
+    }
+
+    #[test]
+    fn a_flood_costs_its_own_peer_media_first_and_nobody_else_anything() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(async {
+            let config = DriverConfig {
+                port_per_peer: false,
+                ..DriverConfig::loopback()
+            };
+            let mut driver = Driver::bind(config).unwrap();
+            let now = Instant::now();
+            let mut handles = Vec::new();
+            let [noisy, quiet] = [0, 1].map(|_| {
+                handles.push(driver.new_peer(now, Configuration::default()).unwrap());
+                driver.slots.last().unwrap().as_ref().unwrap().id
+            });
+            let local = driver.local_addresses()[0];
+            let [from, other] = [noisy, quiet].map(|id| {
+                let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+                let remote: SocketAddr = socket.local_addr().unwrap();
+                driver.routes.insert_address(local, remote, id).unwrap();
+                socket
+            });
+            // Batches that the system's buffer surely holds, and no turn in between: the loop is slow.
+            let all = (INPUTS_A_TURN + MAX_INBOX_MEDIA) as u64 + 300;
+            for _ in 0..all / 100 + 1 {
+                for _ in 0..100 {
+                    from.send_to(RTP, local).unwrap();
+                }
+                let target = driver.stats.datagrams_received + 100;
+                while driver.stats.datagrams_received < target {
+                    readable(&mut driver).await;
+                    driver.receive(now);
+                }
+            }
+            let received = driver.stats.datagrams_received;
+            assert_eq!(slot(&mut driver, noisy).inputs, INPUTS_A_TURN);
+            assert_eq!(slot(&mut driver, noisy).inbox.len(), MAX_INBOX_MEDIA);
+            let kept = (INPUTS_A_TURN + MAX_INBOX_MEDIA) as u64;
+            assert_eq!(driver.stats.shed_media, received - kept);
+
+            // What is no media still finds a place, and another peer gets its own at once.
+            from.send_to(DTLS, local).unwrap();
+            other.send_to(RTP, local).unwrap();
+            while driver.stats.datagrams_received < received + 2 {
+                readable(&mut driver).await;
+                driver.receive(now);
+            }
+            assert_eq!(driver.stats.shed_media, received - kept);
+            assert_eq!(slot(&mut driver, noisy).inbox.len(), MAX_INBOX_MEDIA + 1);
+            assert_eq!(slot(&mut driver, quiet).inputs, 1);
+            assert_eq!(driver.backlog, MAX_INBOX_MEDIA + 1);
+
+            // Round by round the inbox empties, never more than a share at a time.
+            let mut rounds = 0;
+            while driver.backlog > 0 {
+                let before = driver.backlog;
+                driver.handled = 0;
+                driver.flush(now);
+                assert!(before - driver.backlog <= INPUTS_A_TURN);
+                rounds += 1;
+                assert!(rounds < 10);
+            }
+            assert!(rounds >= 2 && slot(&mut driver, noisy).inbox.is_empty());
+
+            // A peer that goes takes what waits for it along.
+            for _ in 0..2 {
+                slot(&mut driver, noisy).inputs = INPUTS_A_TURN;
+                from.send_to(DTLS, local).unwrap();
+            }
+            while driver.backlog < 2 {
+                readable(&mut driver).await;
+                driver.receive(now);
+            }
+            driver.remove(noisy);
+            assert_eq!(driver.backlog, 0);
+            assert_eq!(driver.stats.shed_other, 0);
+        });
+    }
+}
