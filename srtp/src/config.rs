@@ -1,5 +1,6 @@
 //! What a context can be told beyond its keys.
 
+use crate::backend::Backend;
 use crate::error::OutOfRange;
 use crate::extension::{Cryptex, ElementIds};
 use crate::limits;
@@ -129,6 +130,12 @@ impl Config {
         for id in ids.into_iter().filter(|id| *id != 0) {
             self.derivation.elements.insert(id);
         }
+        self
+    }
+
+    /// Which library AES-GCM comes from: [`Backend::Ring`] unless told otherwise.
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.derivation.backend = backend;
         self
     }
 

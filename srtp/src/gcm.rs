@@ -1,31 +1,25 @@
-//! AES-GCM (RFC 7714) over ring.
+//! AES-GCM as RFC 7714 uses it: nonces and what is authenticated.
 
-use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-
+use crate::backend::{AeadKey, Backend};
 use crate::suite::ENCRYPTED;
 use crate::tag::Tag;
 use crate::wire::{RTCP_CLEAR_LEN, RTCP_INDEX_LEN};
 
 /// A keyed AES-GCM with its session salt.
 pub(crate) struct Gcm {
-    key: LessSafeKey,
+    key: AeadKey,
     /// The first 64 and the last 32 bits.
     salt: (u64, u32),
 }
 
 impl Gcm {
     /// The cipher for a key of 16 or 32 bytes and a salt of 12 bytes.
-    pub(crate) fn new(key: &[u8], salt: &[u8]) -> Option<Self> {
+    pub(crate) fn new(backend: Backend, key: &[u8], salt: &[u8]) -> Option<Self> {
         if salt.len() != 12 {
             return None;
         }
-        let algorithm = match key.len() {
-            16 => &AES_128_GCM,
-            32 => &AES_256_GCM,
-            _ => return None,
-        };
         Some(Self {
-            key: LessSafeKey::new(UnboundKey::new(algorithm, key).ok()?),
+            key: AeadKey::new(backend, key)?,
             salt: (
                 u64::from_be_bytes(*salt.first_chunk()?),
                 u32::from_be_bytes(*salt.last_chunk()?),
@@ -64,12 +58,7 @@ impl Gcm {
 
     #[inline]
     fn seal_parts(&self, aad: &[u8], body: &mut [u8], nonce: [u8; 12]) -> Option<Tag> {
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        let tag = self
-            .key
-            .seal_in_place_separate_tag(nonce, Aad::from(aad), body)
-            .ok()?;
-        tag.as_ref().first_chunk().map(Tag::from_aead)
+        self.key.seal(nonce, aad, body, Tag::from_aead)
     }
 
     /// Verifies and decrypts `packet` from `clear` on.
@@ -87,18 +76,7 @@ impl Gcm {
 
     #[inline]
     fn open_parts(&self, aad: &[u8], body: &mut [u8], nonce: [u8; 12], tag: &[u8]) -> bool {
-        let Ok(tag) = <[u8; 16]>::try_from(tag) else {
-            return false;
-        };
-        self.key
-            .open_in_place_separate_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(aad),
-                tag.into(),
-                body,
-                0..,
-            )
-            .is_ok()
+        self.key.open(nonce, aad, body, tag)
     }
 
     /// RFC 7714 §9.2 and §9.3: the index word is authenticated behind the header; a packet that is

@@ -28,6 +28,7 @@
 #![deny(missing_docs)]
 
 mod aes_ctr;
+mod backend;
 mod batch;
 mod config;
 pub mod error;
@@ -59,6 +60,7 @@ mod wire;
 #[cfg(doctest)]
 struct Readme;
 
+pub use backend::Backend;
 pub use batch::Slot;
 pub use config::Config;
 pub use error::{KeyError, Malformed, OutOfRange, ProtectError, UnprotectError};

@@ -1,6 +1,7 @@
 //! A master key at work: its session keys for RTP and RTCP, now and across a key-derivation rate.
 
 use crate::aes_ctr::AesCtr;
+use crate::backend::Backend;
 use crate::error::KeyError;
 use crate::extension::{self, Cover, ElementCipher, ElementIds};
 use crate::hmac_sha1::HmacSha1;
@@ -21,6 +22,8 @@ pub(crate) struct Derivation {
     pub(crate) elements: ElementIds,
     /// Authentication alone.
     pub(crate) without_encryption: bool,
+    /// Where AES-GCM comes from.
+    pub(crate) backend: Backend,
 }
 
 /// The session keys of one master key in one direction.
@@ -156,7 +159,7 @@ impl Epoch {
         r: u64,
         how: Derivation,
     ) -> Result<Self, KeyError> {
-        let suite = Suite::derive(prf, master, kind, r).ok_or(KeyError::Profile)?;
+        let suite = Suite::derive(how.backend, prf, master, kind, r).ok_or(KeyError::Profile)?;
         let suite = if how.without_encryption {
             suite.without_encryption().ok_or(KeyError::Profile)?
         } else {

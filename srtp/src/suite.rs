@@ -6,6 +6,7 @@
 use zeroize::Zeroizing;
 
 use crate::aes_ctr::AesCtr;
+use crate::backend::Backend;
 use crate::gcm::Gcm;
 use crate::hmac_sha1::{HmacSha1, Message};
 use crate::kdf::{self, Label};
@@ -43,7 +44,13 @@ pub(crate) struct CounterMode {
 
 impl Suite {
     /// Derives the session keys; `r` as in [`kdf::derive`]. `None` for a key no cipher takes.
-    pub(crate) fn derive(prf: &AesCtr, master: &MasterKey, kind: Kind, r: u64) -> Option<Self> {
+    pub(crate) fn derive(
+        backend: Backend,
+        prf: &AesCtr,
+        master: &MasterKey,
+        kind: Kind,
+        r: u64,
+    ) -> Option<Self> {
         let (encryption, authentication, salting) = match kind {
             Kind::Rtp => (
                 Label::RtpEncryption,
@@ -67,18 +74,19 @@ impl Suite {
         if !profile.is_aead() {
             kdf::derive(prf, master, authentication, r, &mut auth[..]);
         }
-        Self::from_session_keys(profile.is_aead(), key, salt, &auth[..])
+        let aead = profile.is_aead().then_some(backend);
+        Self::from_session_keys(aead, key, salt, &auth[..])
     }
 
-    /// A suite with these session keys.
+    /// A suite with these session keys: AES-GCM of a backend, or counter mode.
     pub(crate) fn from_session_keys(
-        aead: bool,
+        aead: Option<Backend>,
         key: &[u8],
         salt: &[u8],
         auth: &[u8],
     ) -> Option<Self> {
-        if aead {
-            return Gcm::new(key, salt).map(Self::Gcm);
+        if let Some(backend) = aead {
+            return Gcm::new(backend, key, salt).map(Self::Gcm);
         }
         let mut padded = Zeroizing::new([0u8; 16]);
         padded.get_mut(..salt.len())?.copy_from_slice(salt);
@@ -221,12 +229,24 @@ mod tests {
                         deadbeef deadbeef deadbeef deadbeef deadbeef";
     const MARS: u32 = 0x4d61_7273;
 
-    fn gcm(key_len: u8) -> Suite {
+    const BACKENDS: &[Backend] = &[
+        Backend::Ring,
+        #[cfg(feature = "aws-lc-rs")]
+        Backend::AwsLcRs,
+    ];
+
+    fn gcm(backend: Backend, key_len: u8) -> Suite {
         let key: Vec<u8> = (0..key_len).collect();
-        Suite::from_session_keys(true, &key, &hex(SALT), &[]).unwrap()
+        Suite::from_session_keys(Some(backend), &key, &hex(SALT), &[]).unwrap()
     }
 
-    fn check_rtp(suite: &Suite, plain: &str, protected: &str) {
+    fn check_rtp(key_len: u8, plain: &str, protected: &str) {
+        for backend in BACKENDS {
+            check_rtp_with(&gcm(*backend, key_len), plain, protected);
+        }
+    }
+
+    fn check_rtp_with(suite: &Suite, plain: &str, protected: &str) {
         let plain = hex(plain);
         let protected = hex(protected);
         let mut packet = plain.clone();
@@ -240,7 +260,13 @@ mod tests {
         assert_eq!(packet, plain);
     }
 
-    fn check_rtcp(suite: &Suite, word: u32, protected: &str) {
+    fn check_rtcp(key_len: u8, word: u32, protected: &str) {
+        for backend in BACKENDS {
+            check_rtcp_with(&gcm(*backend, key_len), word, protected);
+        }
+    }
+
+    fn check_rtcp_with(suite: &Suite, word: u32, protected: &str) {
         let plain = hex(RTCP);
         let protected = hex(protected);
         let mut packet = plain.clone();
@@ -256,7 +282,7 @@ mod tests {
     #[test]
     fn rfc_7714_section_16_1_srtp_aes_128() {
         check_rtp(
-            &gcm(16),
+            16,
             RTP,
             "8040f17b 8041f8d3 5501a0b2 f24de3a3 fb34de6c acba861c 9d7e4bca be633bd5
              0d294e6f 42a5f47a 51c7d19b 36de3adf 8833899d 7f27beb1 6a9152cf 765ee439 0cce",
@@ -266,7 +292,7 @@ mod tests {
     #[test]
     fn rfc_7714_section_16_2_srtp_aes_256() {
         check_rtp(
-            &gcm(32),
+            32,
             RTP,
             "8040f17b 8041f8d3 5501a0b2 32b1de78 a822fe12 ef9f78fa 332e33aa b1801238
              9a58e2f3 b50b2a02 76ffae0f 1ba63799 b87b7aa3 db36dfff d6b0f9bb 7878d7a7 6c13",
@@ -276,7 +302,7 @@ mod tests {
     #[test]
     fn rfc_7714_section_17_1_srtcp_aes_128() {
         check_rtcp(
-            &gcm(16),
+            16,
             0x8000_05d4,
             "81c8000d 4d617273 63e94885 dcdab67c a727d766 2f6b7e99 7ff5c0f7 6c06f32d
              c676a5f1 730d6fda 4ce09b46 86303ded 0bb9275b c84aa458 96cf4d2f c5abf872
@@ -287,7 +313,7 @@ mod tests {
     #[test]
     fn rfc_7714_section_17_2_srtcp_aes_256() {
         check_rtcp(
-            &gcm(32),
+            32,
             0x8000_05d4,
             "81c8000d 4d617273 d50ae4d1 f5ce5d30 4ba297e4 7d470c28 2c3ece5d bffe0a50
              a2eaa5c1 110555be 8415f658 c61de047 6f1b6fad 1d1eb30c 4446839f 57ff6f6c
@@ -298,7 +324,7 @@ mod tests {
     #[test]
     fn rfc_7714_section_17_3_srtcp_aes_128_tag_only() {
         check_rtcp(
-            &gcm(16),
+            16,
             0x0000_05d4,
             "81c8000d 4d617273 4e545031 4e545032 52545020 0000042a 0000e930 4c756e61
              deadbeef deadbeef deadbeef deadbeef deadbeef 841dd968 3dd78ec9 2ae58790
@@ -309,7 +335,7 @@ mod tests {
     #[test]
     fn rfc_7714_section_17_4_srtcp_aes_256_tag_only() {
         check_rtcp(
-            &gcm(32),
+            32,
             0x0000_05d4,
             "81c8000d 4d617273 4e545031 4e545032 52545020 0000042a 0000e930 4c756e61
              deadbeef deadbeef deadbeef deadbeef deadbeef 91db4afb feee5a97 8fab4393
@@ -322,7 +348,7 @@ mod tests {
     fn rfc_6188_section_7_1() {
         let key = "57f82fe3613fd170a85ec93c40b1f092 2ec4cb0dc025b58272147cc438944a98";
         let salt = "F0F1F2F3F4F5F6F7F8F9FAFBFCFD";
-        let suite = Suite::from_session_keys(false, &hex(key), &hex(salt), &[0; 20]).unwrap();
+        let suite = Suite::from_session_keys(None, &hex(key), &hex(salt), &[0; 20]).unwrap();
         let mut stream = vec![0u8; 32];
         suite.encrypt_rtp(&mut stream, 0, 0, 0).unwrap();
         assert_eq!(
@@ -335,7 +361,7 @@ mod tests {
     #[test]
     fn rfc_3711_appendix_b_2() {
         let suite = Suite::from_session_keys(
-            false,
+            None,
             &hex("2B7E151628AED2A6ABF7158809CF4F3C"),
             &hex("F0F1F2F3F4F5F6F7F8F9FAFBFCFD"),
             &[0; 20],
