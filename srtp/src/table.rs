@@ -337,6 +337,35 @@ mod tests {
         }
     }
 
+    /// Slots looked at to find a stream.
+    fn steps<S>(table: &StreamTable<S>, ssrc: u32) -> usize {
+        let (slot, _) = table.probe(ssrc).unwrap();
+        (slot.wrapping_sub(table.home(ssrc)) & (table.slots.len() - 1)) + 1
+    }
+
+    #[test]
+    fn a_million_streams_later_one_is_found_in_as_few_steps_as_ever() {
+        let max = 1024;
+        let mut table = StreamTable::new(max);
+        let mut longest = 0;
+        for n in 0..1_000_000_u32 {
+            // In order, then far apart with equal low bits: what a careless hash would pile up.
+            let ssrc = if n % 2 == 0 { n } else { n << 16 | n >> 16 };
+            if table.find(ssrc).is_some() {
+                continue;
+            }
+            table.insert(ssrc, (), WhenFull::EvictIdle).unwrap();
+            longest = longest.max(steps(&table, ssrc));
+        }
+        let ssrcs: Vec<u32> = table.ssrcs().collect();
+        assert_eq!(ssrcs.len(), max);
+        assert_eq!(table.slots.len(), 2 * max);
+        let all: usize = ssrcs.iter().map(|ssrc| steps(&table, *ssrc)).sum();
+        // Half full with linear probing: 1.5 on average for what is found (Knuth 6.4).
+        assert!(all < 4 * max, "{all} steps for {max} streams");
+        assert!(longest < 200, "{longest} steps for one");
+    }
+
     #[test]
     fn established_streams_go_in_the_order_of_their_idleness() {
         let mut table = StreamTable::new(3);

@@ -3,7 +3,6 @@
 mod support;
 
 use support::{pair, pair_with, protected, rtcp, rtp};
-use tincan_srtp::limits::{DEFAULT_MAX_STREAMS, ESTABLISHED_AFTER};
 use tincan_srtp::{Config, Profile, ProtectError, Receiver, UnprotectError, WhenFull};
 
 /// A simple generator: the tests need variety, not quality.
@@ -63,45 +62,6 @@ fn packets_longer_than_a_datagram_are_refused() {
 }
 
 #[test]
-fn a_flood_of_streams_leaves_memory_bound_and_known_streams_working() {
-    // Release builds take a million; the debug build's cipher is too slow for it by default.
-    let flood: u32 = std::env::var("TINCAN_SEEDS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(100_000);
-    let config = Config::new().max_streams(65_536).unwrap();
-    let profile = Profile::AeadAes128Gcm;
-    let (_, mut receiver) = pair(profile);
-    let (mut known, _) = pair_with(profile, &config);
-    for sequence in 0..ESTABLISHED_AFTER as u16 {
-        for ssrc in 0..10 {
-            let mut packet = protected(&mut known, rtp(ssrc, sequence, b"known"));
-            receiver.unprotect_rtp(&mut packet).unwrap();
-        }
-    }
-    let mut flooder = None;
-    for ssrc in 0..flood {
-        // A sender refuses to hold so many streams, so a new one takes over at times.
-        if ssrc % 65_000 == 0 {
-            flooder = Some(pair_with(profile, &config).0);
-        }
-        if let Some(flooder) = &mut flooder {
-            let mut packet = protected(flooder, rtp(1_000_000 + ssrc, 1, b"flood"));
-            receiver.unprotect_rtp(&mut packet).unwrap();
-        }
-    }
-    assert_eq!(receiver.ssrcs().count(), DEFAULT_MAX_STREAMS);
-    for ssrc in 0..10 {
-        let mut packet = protected(&mut known, rtp(ssrc, 40, b"known"));
-        receiver.unprotect_rtp(&mut packet.clone()).unwrap();
-        assert_eq!(
-            receiver.unprotect_rtp(&mut packet),
-            Err(UnprotectError::Replayed)
-        );
-    }
-}
-
-#[test]
 fn a_full_table_refuses_where_it_was_told_to() {
     let config = Config::new()
         .max_streams(2)
@@ -148,6 +108,12 @@ fn forged_packets_far_ahead_move_nothing() {
             }
         }
         assert_eq!(receiver.rollover(1), Some(0));
+        let stats = receiver.stats();
+        assert_eq!(stats.rtp_packets, 1);
+        // Each was counted, nearly all by their tags: few numbers are behind the window.
+        let refused = stats.authentication_failures + stats.too_old + stats.replayed;
+        assert_eq!(refused, 5_958, "{stats:?}");
+        assert!(stats.authentication_failures > 2_900, "{stats:?}");
         for packet in &packets[1..] {
             receiver.unprotect_rtp(&mut packet.clone()).unwrap();
         }
