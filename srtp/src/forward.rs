@@ -7,6 +7,9 @@ use crate::limits::MAX_OVERHEAD;
 use crate::sender::Sender;
 use crate::wire::RTP_FIXED_LEN;
 
+/// Bytes of a packet that are written at once: the fixed header and four more.
+const WIDE: usize = 16;
+
 /// Where a forwarded packet goes: another session, its buffer, and what its header says there.
 pub struct Destination<'a> {
     sender: &'a mut Sender,
@@ -61,33 +64,60 @@ impl<'a> Destination<'a> {
         self.result
     }
 
-    /// Appends the copy, rewritten, with room behind it, and returns where it begins.
+    /// Appends the copy, rewritten, with room behind it where asked for, and returns where it begins.
     #[inline]
-    fn write(&mut self, packet: &[u8]) -> usize {
+    fn write(&mut self, packet: &[u8], room: usize) -> usize {
         let start = self.out.len();
         self.out.reserve(packet.len() + MAX_OVERHEAD);
-        self.out.extend_from_slice(packet);
-        if let Some(head) = self
-            .out
-            .get_mut(start..)
-            .and_then(<[u8]>::first_chunk_mut::<RTP_FIXED_LEN>)
-        {
-            let [_, kind, sequence @ .., t0, t1, t2, t3, s0, s1, s2, s3] = head;
-            if let Some(value) = self.payload_type {
-                *kind = (*kind & 0x80) | value;
+        match packet.split_first_chunk::<WIDE>() {
+            // The header is made in a register and stored at once: the cipher reads it in wide
+            // pieces, and would wait for narrow stores to leave the store buffer.
+            Some((head, rest)) => {
+                self.out.extend_from_slice(&self.rewritten(*head));
+                self.out.extend_from_slice(rest);
             }
-            if let Some(value) = self.sequence {
-                *sequence = value.to_be_bytes();
-            }
-            if let Some(value) = self.timestamp {
-                [*t0, *t1, *t2, *t3] = value.to_be_bytes();
-            }
-            if let Some(value) = self.ssrc {
-                [*s0, *s1, *s2, *s3] = value.to_be_bytes();
+            None => {
+                let mut head = [0; WIDE];
+                for (to, from) in head.iter_mut().zip(packet) {
+                    *to = *from;
+                }
+                let head = self.rewritten(head);
+                // Too short for a header, it is left as it is and refused.
+                let head = if packet.len() < RTP_FIXED_LEN {
+                    packet
+                } else {
+                    head.get(..packet.len()).unwrap_or(packet)
+                };
+                self.out.extend_from_slice(head);
             }
         }
-        self.out.extend_from_slice(&[0; MAX_OVERHEAD]);
+        self.out.resize(self.out.len() + room, 0);
         start
+    }
+
+    /// The packet's first bytes as they are to be here.
+    #[inline]
+    fn rewritten(&self, head: [u8; WIDE]) -> [u8; WIDE] {
+        let mut head = u128::from_be_bytes(head);
+        let mut put = |value: u128, bits: u32, at: u32| {
+            let mask = (1 << bits) - 1;
+            head = head & !(mask << at) | (value & mask) << at;
+        };
+        // RFC 3550 §5.1, from the top: flags, marker and payload type, sequence number,
+        // timestamp, SSRC, and 32 bits of whatever follows.
+        if let Some(value) = self.payload_type {
+            put(value.into(), 7, 112);
+        }
+        if let Some(value) = self.sequence {
+            put(value.into(), 16, 96);
+        }
+        if let Some(value) = self.timestamp {
+            put(value.into(), 32, 64);
+        }
+        if let Some(value) = self.ssrc {
+            put(value.into(), 32, 32);
+        }
+        head.to_be_bytes()
     }
 
     fn end(&mut self, start: usize, result: Result<usize, ProtectError>) -> bool {
@@ -97,12 +127,17 @@ impl<'a> Destination<'a> {
     }
 
     fn forward(&mut self, packet: &[u8]) -> bool {
-        let start = self.write(packet);
+        let start = self.write(packet, self.sender.rtp_overhead());
         let result = match self.out.get_mut(start..) {
             Some(buffer) => self.sender.protect_rtp_in(buffer, packet.len()),
             None => Err(ProtectError::NoRoom),
         };
         self.end(start, result)
+    }
+
+    /// Whether it gains by being done together with another.
+    fn pairs(&self) -> bool {
+        self.sender.profile().batch() > 1
     }
 }
 
@@ -124,8 +159,11 @@ pub fn forward_rtp(packet: &[u8], destinations: &mut [Destination<'_>]) -> usize
     let mut done = 0;
     for pair in destinations.chunks_mut(2) {
         match pair {
-            [a, b] => {
-                let (start_a, start_b) = (a.write(packet), b.write(packet));
+            [a, b] if a.pairs() && b.pairs() => {
+                let (start_a, start_b) = (
+                    a.write(packet, a.sender.rtp_overhead()),
+                    b.write(packet, b.sender.rtp_overhead()),
+                );
                 let results = forward_pair(packet.len(), (a, start_a), (b, start_b));
                 let [first, second] = results;
                 done += usize::from(a.end(start_a, first)) + usize::from(b.end(start_b, second));
