@@ -12,6 +12,7 @@ use crate::crypto::signature::{self, Rules};
 use crate::crypto::suite::{Suite12, Suite13, suites12, suites13};
 use crate::error::Error;
 use crate::limits;
+use crate::provider::Backend;
 
 /// The protocol versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,6 +113,7 @@ pub enum Verification {
 pub struct Config {
     pub(crate) certificate: Option<Certificate>,
     pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) backend: Backend,
     pub(crate) oldest: Version,
     pub(crate) newest: Version,
     pub(crate) verification: Verification,
@@ -155,6 +157,7 @@ impl Config {
             config: Self {
                 certificate: None,
                 provider: Arc::new(crate::provider::default_provider()),
+                backend: Backend::default(),
                 oldest: Version::Dtls12,
                 newest: Version::Dtls13,
                 verification: Verification::Fingerprints(Vec::new()),
@@ -239,8 +242,19 @@ impl Builder {
         self
     }
 
-    /// Suites, groups, signatures and randomness in the order of preference.
-    /// The default is [`crate::provider::default_provider`].
+    /// The library to begin with: its [`provider`](Backend::provider), and its
+    /// AEADs for records. Default: [`Backend::Ring`].
+    #[must_use]
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.config.backend = backend;
+        self.config.provider = Arc::new(backend.provider());
+        self
+    }
+
+    /// Suites, groups, signatures and randomness in the order of preference,
+    /// in place of those of the [`backend`](Self::backend), which goes on to
+    /// protect the records. The default is
+    /// [`crate::provider::default_provider`].
     #[must_use]
     pub fn provider(mut self, provider: Arc<CryptoProvider>) -> Self {
         self.config.provider = provider;

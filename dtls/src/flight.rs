@@ -170,7 +170,7 @@ impl Flight {
                     }
                     out.resize(before + records.headroom(epoch), 0);
                     out.push(1);
-                    records.seal(epoch, ContentType::ChangeCipherSpec, out, before)?;
+                    records.seal(epoch, ContentType::CHANGE_CIPHER_SPEC, out, before)?;
                     self.cursor = self.position_from(index + 1, 0);
                 }
                 Item::Message { epoch, .. } => {
@@ -249,7 +249,7 @@ impl Flight {
         if parts.is_empty() {
             return Ok(false);
         }
-        let number = records.seal(epoch, ContentType::Handshake, out, before)?;
+        let number = records.seal(epoch, ContentType::HANDSHAKE, out, before)?;
         if self.sent.len() == MAX_SENT_RECORDS {
             self.sent.pop_front();
         }
@@ -328,13 +328,14 @@ mod tests {
             let mut reassembly = Reassembly::new(9_000);
             let mut receiver = RecordLayer::new();
             for datagram in datagrams(&mut flight, &mut records, mtu) {
-                let mut datagram = BytesMut::from(datagram.as_slice());
-                let mut payload = BytesMut::new();
-                while let Some(opened) = receiver.open_next(&mut datagram, &mut payload) {
-                    let Opened::Record { .. } = opened else {
-                        panic!("{opened:?}")
+                let mut left = Some(BytesMut::from(datagram.as_slice()));
+                while let Some(datagram) = left.take() {
+                    let (mut record, rest) = receiver.split(datagram).expect("a record");
+                    left = rest;
+                    let Opened::Record { payload, .. } = receiver.open(&mut record) else {
+                        panic!("{record:?}")
                     };
-                    let mut reader = Reader::new(&payload);
+                    let mut reader = Reader::new(&record[payload.range()]);
                     while !reader.is_empty() {
                         let fragment = Fragment::read(&mut reader).expect("well-formed");
                         reassembly.insert(&fragment).expect("consistent");

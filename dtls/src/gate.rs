@@ -99,13 +99,13 @@ impl Gate {
         &mut self,
         now: Instant,
         address: &[u8],
-        mut datagram: BytesMut,
+        datagram: BytesMut,
         out: &mut Vec<u8>,
         rng: &mut impl Rng,
     ) -> Result<Verdict, Error> {
         self.rotate(now)?;
         let question = datagram.len();
-        let Some((message, number)) = self.find_hello(now, address, &mut datagram) else {
+        let Some((message, number)) = self.find_hello(now, address, datagram) else {
             return Ok(Verdict::Dropped);
         };
         let start = out.len();
@@ -146,19 +146,22 @@ impl Gate {
         &mut self,
         now: Instant,
         address: &[u8],
-        datagram: &mut BytesMut,
+        datagram: BytesMut,
     ) -> Option<(Message, RecordNumber)> {
         let mut records = RecordLayer::new();
-        let mut payload = BytesMut::new();
-        while let Some(opened) = records.open_next(datagram, &mut payload) {
+        let mut left = Some(datagram);
+        while let Some(datagram) = left.take() {
+            let (mut record, rest) = records.split(datagram)?;
+            left = rest;
             let Opened::Record {
                 number,
-                content_type: ContentType::Handshake,
-            } = opened
+                content_type: ContentType::HANDSHAKE,
+                payload,
+            } = records.open(&mut record)
             else {
                 continue;
             };
-            let mut reader = Reader::new(&payload);
+            let mut reader = Reader::new(record.get(payload.range()).unwrap_or_default());
             while let Ok(fragment) = Fragment::read(&mut reader) {
                 // The first hello, or the one with the cookie.
                 if fragment.kind != HandshakeType::ClientHello
@@ -390,7 +393,7 @@ fn reply(
     };
     fragment.write(out);
     records
-        .seal(0, ContentType::Handshake, out, start)
+        .seal(0, ContentType::HANDSHAKE, out, start)
         .map(|_| ())
         .map_err(|_| Malformed)
 }

@@ -37,6 +37,14 @@ fn sealing_and_opening_a_record_allocate_nothing() {
                 assert_eq!(server.poll_data().unwrap().len(), 1200);
             });
             assert_eq!(opened.count_total, 0, "{version:?}");
+            out.clear();
+            out.resize(head + 1200, 7);
+            client.seal_in_place(&mut out, 0).unwrap();
+            let opened = measure(|| {
+                let place = server.open_in_place(net.now, &mut out).unwrap();
+                assert_eq!(out[place], [7; 1200]);
+            });
+            assert_eq!(opened.count_total, 0, "{version:?}");
         }
     }
 }

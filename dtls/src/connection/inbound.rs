@@ -1,6 +1,8 @@
 //! The way in: from a datagram to messages, data, alerts and ACKs.
 
-use bytes::BytesMut;
+use std::ops::Range;
+
+use bytes::{Buf as _, BytesMut};
 use rustls::AlertDescription;
 
 use super::{CloseReason, Connection, Event};
@@ -16,41 +18,137 @@ use crate::wire::Reader;
 use crate::wire::handshake::{Fragment, HandshakeType, Message};
 use crate::wire::record::{ContentType, RecordNumber};
 
+/// The first epoch of application data in 1.3; those before it are of early
+/// data and the handshake (RFC 9147 §6.1).
+const FIRST_DATA_EPOCH: u64 = 3;
+
 impl Connection {
-    pub(super) fn receive(&mut self, mut datagram: BytesMut) {
-        let mut record = BytesMut::new();
-        while !self.closed {
-            let opened = self.parts.records.open_next(&mut datagram, &mut record);
-            let Some(opened) = opened else { break };
-            let read_epoch = self.parts.records.read_current();
-            self.on_opened(opened, &mut record);
-            if read_epoch != self.parts.records.read_current() {
-                self.retry_early();
+    #[inline]
+    pub(super) fn receive(&mut self, datagram: BytesMut) {
+        let mut left = Some(datagram);
+        while !self.closed
+            && let Some(datagram) = left.take()
+            && let Some((record, rest)) = self.parts.records.split(datagram)
+        {
+            left = rest;
+            // Opened in the queue where data stay: nearly all records have data,
+            // and moving a buffer that was just changed costs as much as
+            // anything else here does.
+            self.data.push_back(record);
+            let Some(record) = self.data.back_mut() else {
+                return;
+            };
+            let opened = self.parts.records.open(record);
+            if self.connected
+                && let Opened::Record {
+                    number,
+                    content_type: ContentType::APPLICATION_DATA,
+                    payload,
+                } = opened
+                && number.epoch >= self.data_epoch
+            {
+                record.advance(payload.at);
+                record.truncate(payload.length);
+                self.took_data();
+            } else if let Some(record) = self.data.pop_back() {
+                self.on_opened(opened, record);
             }
+        }
+    }
+
+    /// Opens all records of a datagram where they lie; the place of the first
+    /// data is returned, and what follows them is copied into the queue.
+    #[inline]
+    pub(super) fn receive_in_place(&mut self, datagram: &mut [u8]) -> Option<Range<usize>> {
+        let mut data = None;
+        let mut at = 0;
+        while !self.closed
+            && let Some(rest) = datagram.get_mut(at..)
+            && !rest.is_empty()
+        {
+            let Some(record) = self.parts.records.first_of(rest) else {
+                break;
+            };
+            let length = record.len();
+            match self.parts.records.open(record) {
+                Opened::Record {
+                    number,
+                    content_type: ContentType::APPLICATION_DATA,
+                    payload,
+                } if self.connected && number.epoch >= self.data_epoch && data.is_none() => {
+                    self.note_data();
+                    data = Some(at + payload.at..at + payload.at + payload.length);
+                }
+                opened => self.on_opened(opened, BytesMut::from(&*record)),
+            }
+            at += length;
+        }
+        data
+    }
+
+    /// The peer does not only update keys and warn.
+    #[inline]
+    fn note_data(&mut self) {
+        if let State::Established(state) = &mut self.state {
+            state.note_data();
+        }
+        self.warnings = 0;
+    }
+
+    /// Data of an established connection are in the queue.
+    #[inline]
+    fn took_data(&mut self) {
+        self.note_data();
+        if self.data.len() > MAX_QUEUED_DATA {
+            self.data.pop_back();
+            self.data_dropped += 1;
         }
     }
 
     /// New keys: perhaps they open what came before them.
     fn retry_early(&mut self) {
-        let mut record = BytesMut::new();
-        for mut early in std::mem::take(&mut self.early) {
-            while !self.closed
-                && let Some(opened) = self.parts.records.open_next(&mut early, &mut record)
-            {
-                self.on_opened(opened, &mut record);
+        for mut record in std::mem::take(&mut self.early) {
+            if !self.closed {
+                let opened = self.parts.records.open(&mut record);
+                self.on_opened(opened, record);
             }
         }
     }
 
-    fn on_opened(&mut self, opened: Opened, record: &mut BytesMut) {
+    /// What a record is to a connection that is not established, or has no data.
+    fn on_opened(&mut self, opened: Opened, mut record: BytesMut) {
+        let read_epoch = self.parts.records.read_current();
         let result = match opened {
             Opened::Record {
                 number,
                 content_type,
-            } => self.on_record(number, content_type, record),
+                payload,
+            } => {
+                record.advance(payload.at);
+                record.truncate(payload.length);
+                if content_type == ContentType::APPLICATION_DATA {
+                    self.on_data(number, record)
+                } else {
+                    self.on_record(number, content_type, &record)
+                }
+            }
+            other => self.on_unopened(&other, record),
+        };
+        if let Err(failure) = result {
+            self.fail(failure);
+        }
+        if read_epoch != self.parts.records.read_current() {
+            self.retry_early();
+        }
+    }
+
+    #[cold]
+    fn on_unopened(&mut self, opened: &Opened, record: BytesMut) -> Result<(), Failure> {
+        match opened {
+            Opened::Record { .. } => Ok(()),
             Opened::Early => {
                 if self.early.len() < MAX_EARLY_RECORDS {
-                    self.early.push_back(std::mem::take(record));
+                    self.early.push_back(record);
                 }
                 Ok(())
             }
@@ -58,9 +156,6 @@ impl Connection {
             Opened::NoContentType => Err(Failure::UnexpectedRecord(0)),
             Opened::Dropped(_) if self.parts.records.read_is_worn() => Err(Failure::Exhausted),
             Opened::Dropped(_) => Ok(()),
-        };
-        if let Err(failure) = result {
-            self.fail(failure);
         }
     }
 
@@ -68,42 +163,34 @@ impl Connection {
         &mut self,
         number: RecordNumber,
         content_type: ContentType,
-        payload: &mut BytesMut,
+        payload: &[u8],
     ) -> Result<(), Failure> {
         match content_type {
-            ContentType::ApplicationData => self.on_data(number, payload),
-            ContentType::Handshake => self.on_handshake(number, payload),
-            ContentType::Alert => self.on_alert(number, payload),
-            ContentType::Ack => self.on_ack(number, payload),
+            ContentType::HANDSHAKE => self.on_handshake(number, payload),
+            ContentType::ALERT => self.on_alert(number, payload),
+            ContentType::ACK => self.on_ack(number, payload),
             // The keys of 1.2 change with the message that needs them.
-            ContentType::ChangeCipherSpec if number.epoch == 0 => Ok(()),
+            ContentType::CHANGE_CIPHER_SPEC if number.epoch == 0 => Ok(()),
             // Anyone can send plaintext: no reason to stop.
             _ if number.epoch == 0 => Ok(()),
-            other => Err(Failure::UnexpectedRecord(other.into())),
+            other => Err(Failure::UnexpectedRecord(other.0)),
         }
     }
 
-    fn on_data(&mut self, number: RecordNumber, payload: &mut BytesMut) -> Result<(), Failure> {
-        match (self.parts.session.version, number.epoch) {
-            (_, 0) => return Ok(()),
-            (Some(Version::Dtls13), 1..=2) => {
-                return Err(Failure::UnexpectedRecord(
-                    ContentType::ApplicationData.into(),
-                ));
-            }
-            _ => (),
+    fn on_data(&mut self, number: RecordNumber, payload: BytesMut) -> Result<(), Failure> {
+        if number.epoch == 0 {
+            return Ok(());
         }
-        if let State::Established(state) = &mut self.state {
-            state.note_data();
+        if self.parts.session.version == Some(Version::Dtls13) && number.epoch < FIRST_DATA_EPOCH {
+            return Err(Failure::UnexpectedRecord(ContentType::APPLICATION_DATA.0));
         }
-        self.warnings = 0;
-        let (queue, most) = if self.connected {
-            (&mut self.data, MAX_QUEUED_DATA)
-        } else {
-            (&mut self.held, MAX_HELD_DATA)
-        };
-        if queue.len() < most {
-            queue.push_back(std::mem::take(payload));
+        if self.connected {
+            self.data.push_back(payload);
+            self.took_data();
+            return Ok(());
+        }
+        if self.held.len() < MAX_HELD_DATA {
+            self.held.push_back(payload);
         } else {
             self.data_dropped += 1;
         }
@@ -197,6 +284,10 @@ impl Connection {
             return;
         };
         self.connected = true;
+        self.data_epoch = match version {
+            Version::Dtls12 => 1,
+            Version::Dtls13 => FIRST_DATA_EPOCH,
+        };
         let srtp_profile = self.parts.session.srtp_profile;
         self.events.push_back(Event::Connected {
             version,

@@ -2,7 +2,11 @@
 //! and the mask of DTLS 1.3's record numbers. Everything above is the same for
 //! every backend.
 
-use ring::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey, quic};
+use aes::cipher::consts::U16;
+use aes::cipher::{BlockCipherEncrypt, KeyInit as _};
+use aes::{Aes128Enc, Aes256Enc};
+
+use crate::provider::Backend;
 
 /// Octets that every supported AEAD appends.
 pub(crate) const TAG: usize = 16;
@@ -59,22 +63,6 @@ impl Algorithm {
     pub(crate) const fn integrity_limit(self) -> u64 {
         1 << 36
     }
-
-    fn ring(self) -> &'static aead::Algorithm {
-        match self {
-            Self::Aes128Gcm => &aead::AES_128_GCM,
-            Self::Aes256Gcm => &aead::AES_256_GCM,
-            Self::Chacha20Poly1305 => &aead::CHACHA20_POLY1305,
-        }
-    }
-
-    fn ring_mask(self) -> &'static quic::Algorithm {
-        match self {
-            Self::Aes128Gcm => &quic::AES_128,
-            Self::Aes256Gcm => &quic::AES_256,
-            Self::Chacha20Poly1305 => &quic::CHACHA20,
-        }
-    }
 }
 
 /// The provider refused the operation: wrong tag, or a key of wrong length.
@@ -82,8 +70,10 @@ impl Algorithm {
 pub(crate) struct CryptoError;
 
 /// An AEAD key ready for use. The backend wipes it on drop as far as it does.
-pub(crate) struct AeadKey {
-    key: LessSafeKey,
+pub(crate) enum AeadKey {
+    Ring(ring::aead::LessSafeKey),
+    #[cfg(feature = "aws-lc-rs")]
+    AwsLcRs(aws_lc_rs::aead::LessSafeKey),
 }
 
 impl std::fmt::Debug for AeadKey {
@@ -92,12 +82,70 @@ impl std::fmt::Debug for AeadKey {
     }
 }
 
+/// The key that masks DTLS 1.3's record numbers (RFC 9147 §4.2.3): one block of
+/// AES, or of ChaCha20. QUIC's header protection is the same construction.
+pub(crate) enum MaskKey {
+    /// Not ring's: that goes through its code for long texts, which takes
+    /// three times as long for a block.
+    Aes128(Aes128Enc),
+    Aes256(Aes256Enc),
+    Ring(ring::aead::quic::HeaderProtectionKey),
+    #[cfg(feature = "aws-lc-rs")]
+    AwsLcRs(aws_lc_rs::aead::quic::HeaderProtectionKey),
+}
+
+impl std::fmt::Debug for MaskKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MaskKey(..)")
+    }
+}
+
+/// Keys of one backend: the two have the same names for the same things.
+macro_rules! keys_of {
+    ($backend:ident, $library:ident, $algorithm:expr, $key:expr) => {{
+        use $library::aead::{self, LessSafeKey, UnboundKey};
+        let algorithm = match $algorithm {
+            Algorithm::Aes128Gcm => &aead::AES_128_GCM,
+            Algorithm::Aes256Gcm => &aead::AES_256_GCM,
+            Algorithm::Chacha20Poly1305 => &aead::CHACHA20_POLY1305,
+        };
+        let key = UnboundKey::new(algorithm, $key).map_err(|_| CryptoError)?;
+        Ok(AeadKey::$backend(LessSafeKey::new(key)))
+    }};
+}
+
+macro_rules! seal_with {
+    ($library:ident, $key:expr, $nonce:expr, $aad:expr, $text:expr) => {{
+        use $library::aead::{Aad, Nonce};
+        let nonce = Nonce::assume_unique_for_key($nonce);
+        let tag = $key
+            .seal_in_place_separate_tag(nonce, Aad::from($aad), $text)
+            .map_err(|_| CryptoError)?;
+        tag.as_ref().try_into().map_err(|_| CryptoError)
+    }};
+}
+
+macro_rules! open_with {
+    ($library:ident, $key:expr, $nonce:expr, $aad:expr, $text_and_tag:expr) => {{
+        use $library::aead::{Aad, Nonce};
+        let nonce = Nonce::assume_unique_for_key($nonce);
+        $key.open_in_place(nonce, Aad::from($aad), $text_and_tag)
+            .map(|text| text.len())
+            .map_err(|_| CryptoError)
+    }};
+}
+
 impl AeadKey {
-    pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Result<Self, CryptoError> {
-        let key = UnboundKey::new(algorithm.ring(), key).map_err(|_| CryptoError)?;
-        Ok(Self {
-            key: LessSafeKey::new(key),
-        })
+    pub(crate) fn new(
+        backend: Backend,
+        algorithm: Algorithm,
+        key: &[u8],
+    ) -> Result<Self, CryptoError> {
+        match backend {
+            Backend::Ring => keys_of!(Ring, ring, algorithm, key),
+            #[cfg(feature = "aws-lc-rs")]
+            Backend::AwsLcRs => keys_of!(AwsLcRs, aws_lc_rs, algorithm, key),
+        }
     }
 
     /// Encrypts `text` where it lies and returns the tag to put after it.
@@ -108,12 +156,11 @@ impl AeadKey {
         aad: &[u8],
         text: &mut [u8],
     ) -> Result<[u8; TAG], CryptoError> {
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        let tag = self
-            .key
-            .seal_in_place_separate_tag(nonce, Aad::from(aad), text)
-            .map_err(|_| CryptoError)?;
-        tag.as_ref().try_into().map_err(|_| CryptoError)
+        match self {
+            Self::Ring(key) => seal_with!(ring, key, nonce, aad, text),
+            #[cfg(feature = "aws-lc-rs")]
+            Self::AwsLcRs(key) => seal_with!(aws_lc_rs, key, nonce, aad, text),
+        }
     }
 
     /// Decrypts text and tag where they lie; returns the text's length.
@@ -124,39 +171,70 @@ impl AeadKey {
         aad: &[u8],
         text_and_tag: &mut [u8],
     ) -> Result<usize, CryptoError> {
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        self.key
-            .open_in_place(nonce, Aad::from(aad), text_and_tag)
-            .map(|text| text.len())
-            .map_err(|_| CryptoError)
-    }
-}
-
-/// The key that masks DTLS 1.3's record numbers (RFC 9147 §4.2.3). QUIC's
-/// header protection is the same construction.
-pub(crate) struct MaskKey {
-    key: quic::HeaderProtectionKey,
-}
-
-impl std::fmt::Debug for MaskKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("MaskKey(..)")
+        match self {
+            Self::Ring(key) => open_with!(ring, key, nonce, aad, text_and_tag),
+            #[cfg(feature = "aws-lc-rs")]
+            Self::AwsLcRs(key) => open_with!(aws_lc_rs, key, nonce, aad, text_and_tag),
+        }
     }
 }
 
 impl MaskKey {
-    pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Result<Self, CryptoError> {
-        let key =
-            quic::HeaderProtectionKey::new(algorithm.ring_mask(), key).map_err(|_| CryptoError)?;
-        Ok(Self { key })
+    pub(crate) fn new(
+        backend: Backend,
+        algorithm: Algorithm,
+        key: &[u8],
+    ) -> Result<Self, CryptoError> {
+        match (backend, algorithm) {
+            (Backend::Ring, Algorithm::Aes128Gcm) => {
+                let key = Aes128Enc::new_from_slice(key).map_err(|_| CryptoError)?;
+                Ok(Self::Aes128(key))
+            }
+            (Backend::Ring, Algorithm::Aes256Gcm) => {
+                let key = Aes256Enc::new_from_slice(key).map_err(|_| CryptoError)?;
+                Ok(Self::Aes256(key))
+            }
+            (Backend::Ring, Algorithm::Chacha20Poly1305) => {
+                use ring::aead::quic::{CHACHA20, HeaderProtectionKey};
+                let key = HeaderProtectionKey::new(&CHACHA20, key).map_err(|_| CryptoError)?;
+                Ok(Self::Ring(key))
+            }
+            #[cfg(feature = "aws-lc-rs")]
+            (Backend::AwsLcRs, algorithm) => {
+                use aws_lc_rs::aead::quic::{AES_128, AES_256, CHACHA20, HeaderProtectionKey};
+                let algorithm = match algorithm {
+                    Algorithm::Aes128Gcm => &AES_128,
+                    Algorithm::Aes256Gcm => &AES_256,
+                    Algorithm::Chacha20Poly1305 => &CHACHA20,
+                };
+                let key = HeaderProtectionKey::new(algorithm, key).map_err(|_| CryptoError)?;
+                Ok(Self::AwsLcRs(key))
+            }
+        }
     }
 
     /// The two octets to XOR on the sequence number of a record with this
     /// ciphertext (tag included).
     #[inline]
     pub(crate) fn mask(&self, ciphertext: &[u8]) -> Result<[u8; 2], CryptoError> {
-        let sample = ciphertext.get(..SAMPLE).ok_or(CryptoError)?;
-        let [a, b, ..] = self.key.new_mask(sample).map_err(|_| CryptoError)?;
+        let sample = ciphertext.first_chunk::<SAMPLE>().ok_or(CryptoError)?;
+        let [a, b, ..] = match self {
+            Self::Aes128(key) => five(&key, *sample),
+            Self::Aes256(key) => five(&key, *sample),
+            Self::Ring(key) => key.new_mask(sample).map_err(|_| CryptoError)?,
+            #[cfg(feature = "aws-lc-rs")]
+            Self::AwsLcRs(key) => key.new_mask(sample).map_err(|_| CryptoError)?,
+        };
         Ok([a, b])
     }
+}
+
+/// The first five octets of an encrypted block.
+#[inline]
+fn five(cipher: &impl BlockCipherEncrypt<BlockSize = U16>, sample: [u8; SAMPLE]) -> [u8; 5] {
+    let mut block = sample.into();
+    cipher.encrypt_block(&mut block);
+    let block: [u8; SAMPLE] = block.into();
+    let [a, b, c, d, e, ..] = block;
+    [a, b, c, d, e]
 }

@@ -275,12 +275,14 @@ impl Common {
             )?;
         }
         let (client, server) = master.keys();
-        parts
-            .records
-            .add_write(1, Protection::tls12(self.suite.aead, &client)?);
-        parts
-            .records
-            .add_read(1, Protection::tls12(self.suite.aead, &server)?);
+        parts.records.add_write(
+            1,
+            Protection::tls12(parts.config.backend, self.suite.aead, &client)?,
+        );
+        parts.records.add_read(
+            1,
+            Protection::tls12(parts.config.backend, self.suite.aead, &server)?,
+        );
         parts.flight.push_change_cipher_spec(0);
         let verify_data = master.finished(true, &self.transcript.current()).to_vec();
         parts.send(

@@ -191,9 +191,10 @@ impl State {
                 );
                 parts.log("CLIENT_RANDOM", master.bytes());
                 let (client, _) = master.keys();
-                parts
-                    .records
-                    .add_read(1, Protection::tls12(self.suite.aead, &client)?);
+                parts.records.add_read(
+                    1,
+                    Protection::tls12(parts.config.backend, self.suite.aead, &client)?,
+                );
                 self.step = if parts.session.peer_certificates.is_empty() {
                     parts.read_from_epoch(1)?;
                     Step::Finished(master)
@@ -231,9 +232,10 @@ impl State {
                     .add(message.kind, message.sequence, &message.body);
                 let (_, server) = master.keys();
                 parts.begin_flight();
-                parts
-                    .records
-                    .add_write(1, Protection::tls12(self.suite.aead, &server)?);
+                parts.records.add_write(
+                    1,
+                    Protection::tls12(parts.config.backend, self.suite.aead, &server)?,
+                );
                 parts.flight.push_change_cipher_spec(0);
                 let verify_data = master.finished(false, &self.transcript.current()).to_vec();
                 parts.send(

@@ -60,12 +60,6 @@ impl<'a> Reader<'a> {
         Ok(u32::from_be_bytes([0, a, b, c]))
     }
 
-    #[inline]
-    pub(crate) fn u48(&mut self) -> Result<u64, Malformed> {
-        let [a, b, c, d, e, f] = self.array()?;
-        Ok(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
-    }
-
     pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
         self.array().map(u64::from_be_bytes)
     }
