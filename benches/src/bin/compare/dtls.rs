@@ -21,7 +21,8 @@ pub(crate) fn run() {
     for (version, name) in [(Version::Dtls12, "1.2"), (Version::Dtls13, "1.3")] {
         handshake(version, name);
         seal(version, name);
-        open(version, name);
+        open(version, name, false);
+        open(version, name, true);
         if counts_allocations() {
             heap(version, name);
             allocations(version, name);
@@ -171,7 +172,8 @@ fn seal(version: Version, name: &str) {
         .run();
 }
 
-fn open(version: Version, name: &str) {
+/// Records opened in the caller's buffer, or by way of the queue that `poll_data` empties.
+fn open(version: Version, name: &str, queued: bool) {
     let Some(config) = config(version) else {
         return;
     };
@@ -207,12 +209,19 @@ fn open(version: Version, name: &str) {
         }
         records
     };
-    Comparison::new("dtls", format!("open-{name}-{PAYLOAD}"), "ns", Better::Less)
+    let queue = if queued { "-queued" } else { "" };
+    let case = format!("open-{name}-{PAYLOAD}{queue}");
+    Comparison::new("dtls", case, "ns", Better::Less)
         .time_prepared("tincan", RECORDS, sealed, move |records| {
             let mut octets = 0;
             for record in records {
-                let _ = server.handle_input(now, std::mem::take(record));
-                octets += server.poll_data().map_or(0, |data| data.len());
+                if queued {
+                    let _ = server.handle_input(now, std::mem::take(record));
+                    octets += server.poll_data().map_or(0, |data| data.len());
+                } else {
+                    octets += server.open_in_place(now, record).map_or(0, |at| at.len());
+                    drop(std::mem::take(record));
+                }
             }
             assert_eq!(octets, RECORDS * PAYLOAD);
         })

@@ -6,6 +6,9 @@ use ring::aead;
 use tincan_benches::{Better, Comparison, counts_allocations, nanoseconds_per_call};
 use tincan_srtp::{Config, Destination, MasterKey, Profile, Receiver, Sender, Slot, forward_rtp};
 
+mod control;
+mod cryptex;
+
 /// Packets of one untimed preparation. They and what they become stay in the second-level cache.
 const PACKETS: u16 = 128;
 
@@ -39,10 +42,12 @@ pub(crate) fn run() {
             protect_batch(profile, &format!("{name}-{len}-protect-batch"), len);
             unprotect_batch(profile, &format!("{name}-{len}-unprotect-batch"), len);
             forward(profile, &format!("{name}-{len}-forward-to-{COPIES}"), len);
+            cryptex::run(profile, name, len);
             if counts_allocations() {
                 heap(profile, &format!("{name}-{len}-allocations"), len);
             }
         }
+        control::run(profile, name);
     }
 }
 
@@ -545,6 +550,7 @@ fn forward(profile: Profile, case: &str, len: usize) {
                 for (sender, out) in singles.iter_mut().zip(&mut single_outs) {
                     out.clear();
                     out.extend_from_slice(packet);
+                    out[8..12].copy_from_slice(&99u32.to_be_bytes());
                     assert!(sender.protect_rtp(out, 0).is_ok());
                 }
             }))
