@@ -96,6 +96,14 @@ fuzz_target!(|input: &[u8]| {
                     let _ = ends[to].update_keys(now, true);
                 }
             }
+            // In the caller's buffer, the other way in.
+            6 => {
+                if let Some(mut datagram) = queues[to].pop_front()
+                    && let Some(place) = ends[to].open_in_place(now, &mut datagram)
+                {
+                    assert_eq!(&datagram[place], b"payload");
+                }
+            }
             _ => {
                 if let Some(datagram) = queues[to].pop_front() {
                     ends[to]
