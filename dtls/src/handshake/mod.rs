@@ -169,7 +169,7 @@ impl Parts {
         algorithm: crate::crypto::aead::Algorithm,
         secret: &Secret,
     ) -> Result<(), Failure> {
-        let protection = Protection::tls13(self.config.backend, &secret.traffic_keys(algorithm))?;
+        let protection = Protection::tls13(self.config.backend, secret.traffic_keys(algorithm))?;
         self.records.add_read(epoch, protection);
         Ok(())
     }
@@ -180,7 +180,7 @@ impl Parts {
         algorithm: crate::crypto::aead::Algorithm,
         secret: &Secret,
     ) -> Result<(), Failure> {
-        let protection = Protection::tls13(self.config.backend, &secret.traffic_keys(algorithm))?;
+        let protection = Protection::tls13(self.config.backend, secret.traffic_keys(algorithm))?;
         self.records.add_write(epoch, protection);
         Ok(())
     }

@@ -212,8 +212,13 @@ impl RecordLayer {
         }
     }
 
-    /// Gives back what the handshake took.
+    /// Gives back what the handshake took; the keys of epochs that are over
+    /// sleep until a record wants them.
     pub(crate) fn shrink(&mut self) {
+        let current = self.read_current;
+        for old in self.read.iter_mut().filter(|old| old.epoch < current) {
+            old.protection.fall_asleep();
+        }
         self.read.shrink_to_fit();
         self.write.shrink_to_fit();
     }

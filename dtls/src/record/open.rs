@@ -119,7 +119,9 @@ impl RecordLayer {
                 };
             }
             Protection::Tls12(keys) => keys,
-            Protection::Tls13(_) => return Opened::Dropped(Dropped::Malformed),
+            Protection::Tls13(_) | Protection::Asleep13(_) => {
+                return Opened::Dropped(Dropped::Malformed);
+            }
         };
         if version != DTLS12 {
             return Opened::Dropped(Dropped::Version);
@@ -158,7 +160,10 @@ impl RecordLayer {
         }
         let of_epoch = |read: &&mut ReadEpoch| {
             (read.epoch as u8 ^ flags) & 0b11 == 0
-                && matches!(read.protection, Protection::Tls13(_))
+                && matches!(
+                    read.protection,
+                    Protection::Tls13(_) | Protection::Asleep13(_)
+                )
         };
         let Some(read) = self.read.iter_mut().rev().find(of_epoch) else {
             let plain_only = self.read.iter().all(|read| read.epoch < 3);
@@ -168,8 +173,17 @@ impl RecordLayer {
                 Opened::Dropped(Dropped::Epoch)
             };
         };
-        let Protection::Tls13(keys) = &read.protection else {
-            return Opened::Dropped(Dropped::Epoch);
+        let woken;
+        let keys: &Keys13 = match &read.protection {
+            Protection::Tls13(keys) => keys,
+            Protection::Asleep13(raw) => match raw.wake() {
+                Ok(keys) => {
+                    woken = keys;
+                    &woken
+                }
+                Err(_) => return Opened::Dropped(Dropped::Epoch),
+            },
+            Protection::Plain | Protection::Tls12(_) => return Opened::Dropped(Dropped::Epoch),
         };
         let other_cid = if flags & 0b1_0000 == 0 {
             !self.cid_in.is_empty()

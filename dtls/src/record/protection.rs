@@ -16,6 +16,28 @@ pub(crate) enum Protection {
     Plain,
     Tls12(Box<Keys12>),
     Tls13(Box<Keys13>),
+    /// Keys of 1.3 wanted only for what the peer may send again: made ready for
+    /// each such record, they take a tenth of the room until then.
+    Asleep13(Box<Raw13>),
+}
+
+/// Keys of 1.3 as the schedule gave them.
+pub(crate) struct Raw13 {
+    keys: TrafficKeys,
+    backend: Backend,
+}
+
+impl std::fmt::Debug for Raw13 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Raw13(..)")
+    }
+}
+
+impl Raw13 {
+    #[cold]
+    pub(super) fn wake(&self) -> Result<Keys13, CryptoError> {
+        Keys13::new(self.backend, &self.keys)
+    }
 }
 
 /// Keys of 1.2.
@@ -33,6 +55,7 @@ pub(crate) struct Keys13 {
     pub(super) mask: MaskKey,
     iv: Iv,
     algorithm: Algorithm,
+    raw: Option<Raw13>,
 }
 
 impl Protection {
@@ -50,13 +73,21 @@ impl Protection {
         })))
     }
 
-    pub(crate) fn tls13(backend: Backend, keys: &TrafficKeys) -> Result<Self, CryptoError> {
+    pub(crate) fn tls13(backend: Backend, keys: TrafficKeys) -> Result<Self, CryptoError> {
+        let ready = Keys13::new(backend, &keys)?;
         Ok(Self::Tls13(Box::new(Keys13 {
-            aead: AeadKey::new(backend, keys.algorithm, keys.key())?,
-            mask: MaskKey::new(backend, keys.algorithm, keys.mask_key())?,
-            iv: Iv::new(keys.iv),
-            algorithm: keys.algorithm,
+            raw: Some(Raw13 { keys, backend }),
+            ..ready
         })))
+    }
+
+    /// Gives up what was made ready of keys that are hardly used any more.
+    pub(super) fn fall_asleep(&mut self) {
+        if let Self::Tls13(keys) = self
+            && let Some(raw) = keys.raw.take()
+        {
+            *self = Self::Asleep13(Box::new(raw));
+        }
     }
 
     pub(super) fn algorithm(&self) -> Option<Algorithm> {
@@ -64,6 +95,7 @@ impl Protection {
             Self::Plain => None,
             Self::Tls12(keys) => Some(keys.algorithm),
             Self::Tls13(keys) => Some(keys.algorithm),
+            Self::Asleep13(raw) => Some(raw.keys.algorithm),
         }
     }
 }
@@ -78,6 +110,16 @@ impl Keys12 {
 }
 
 impl Keys13 {
+    fn new(backend: Backend, keys: &TrafficKeys) -> Result<Self, CryptoError> {
+        Ok(Self {
+            aead: AeadKey::new(backend, keys.algorithm, keys.key())?,
+            mask: MaskKey::new(backend, keys.algorithm, keys.mask_key())?,
+            iv: Iv::new(keys.iv),
+            algorithm: keys.algorithm,
+            raw: None,
+        })
+    }
+
     /// The nonce (RFC 8446 §5.3): in 1.3 the epoch is not part of the number
     /// (RFC 9147 §4.2.1).
     #[inline]

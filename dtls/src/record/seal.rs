@@ -16,7 +16,7 @@ impl RecordLayer {
             Some(Protection::Tls12(keys)) => {
                 PLAIN_HEADER + self.cid_out.len() + keys.algorithm.explicit_nonce_length()
             }
-            Some(Protection::Plain) | None => PLAIN_HEADER,
+            Some(Protection::Plain | Protection::Asleep13(_)) | None => PLAIN_HEADER,
         }
     }
 
@@ -25,7 +25,7 @@ impl RecordLayer {
         match self.write_epoch(epoch).map(|write| &write.protection) {
             Some(Protection::Tls13(_)) => 1 + TAG,
             Some(Protection::Tls12(_)) => usize::from(!self.cid_out.is_empty()) + TAG,
-            Some(Protection::Plain) | None => 0,
+            Some(Protection::Plain | Protection::Asleep13(_)) | None => 0,
         }
     }
 
@@ -66,6 +66,8 @@ impl RecordLayer {
             Protection::Tls12(keys) => {
                 seal12(keys, content_type, number, cid, out, (start, headroom))?;
             }
+            // Nothing is written with keys of an epoch that is over.
+            Protection::Asleep13(_) => return Err(CannotSeal),
             Protection::Tls13(keys) => {
                 seal13(keys, content_type, number, cid, out, (start, headroom))?;
             }
