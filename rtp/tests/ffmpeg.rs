@@ -197,10 +197,8 @@ fn our_packets(codec: &Codec) {
     for mtu in MTUS {
         let mut packets = media::packets(codec, &sent, mtu);
         let mut rng = StdRng::seed_from_u64(mtu as u64);
-        if mtu == 1200 {
-            // ffmpeg takes copies for packets of their own.
-            media::shuffle(&mut packets, 5, false, &mut rng);
-        }
+        // ffmpeg takes copies for packets of their own.
+        media::shuffle(&mut packets, 5, false, &mut rng);
         let tag = format!("in-{}-{mtu}", codec.name);
         let (mut child, output, port) = receiver(codec, &tag);
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

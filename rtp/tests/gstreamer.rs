@@ -12,6 +12,7 @@ use media::{Codec, G722, H264, H265, L16, OPUS, PCMA, PCMU, PT, VP8, VP9};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tincan_rtp::Packet;
+use tincan_rtp::format::opus::PacketInfo;
 
 const MTUS: [usize; 3] = [300, 1200, 1472];
 
@@ -51,6 +52,38 @@ fn elements(codec: &Codec) -> (&'static str, &'static str, &'static str) {
             "rtpL16pay",
             "rtpL16depay",
         ),
+    }
+}
+
+/// Elements that decode what came out of packets to raw pictures or sound.
+fn decoder(codec: &Codec) -> &'static str {
+    match codec.name {
+        "VP8" => "vp8dec",
+        "VP9" => "vp9dec",
+        "H264" => "h264parse ! avdec_h264",
+        "H265" => "h265parse ! avdec_h265",
+        "opus" => "opusdec plc=false",
+        "PCMU" => "mulawdec",
+        "PCMA" => "alawdec",
+        "G722" => "avdec_g722",
+        _ => "audioconvert ! audio/x-raw,format=S16LE",
+    }
+}
+
+/// Octets of all pictures or sound when each frame is decoded.
+fn decoded_size(codec: &Codec, sent: &[Vec<u8>]) -> u64 {
+    let octets = sent.concat().len() as u64;
+    match codec.name {
+        "VP8" | "VP9" | "H264" | "H265" => sent.len() as u64 * 256 * 144 * 3 / 2,
+        // Two channels of sixteen bits.
+        "opus" => sent
+            .iter()
+            .map(|p| u64::from(PacketInfo::parse(p).unwrap().ticks()) * 4)
+            .sum(),
+        "PCMU" | "PCMA" => octets * 2,
+        // Two samples an octet.
+        "G722" => octets * 4,
+        _ => octets,
     }
 }
 
@@ -152,7 +185,9 @@ fn our_packets(codec: &Codec) {
     let sent = media::read(codec, &path);
     let (_, _, depay) = elements(codec);
     for mtu in MTUS {
-        let packets = media::packets(codec, &sent, mtu);
+        let mut packets = media::packets(codec, &sent, mtu);
+        let mut rng = StdRng::seed_from_u64(mtu as u64);
+        media::shuffle(&mut packets, 5, true, &mut rng);
         let mut framed = Vec::new();
         for packet in &packets {
             framed.extend_from_slice(&(packet.len() as u16).to_be_bytes());
@@ -161,6 +196,7 @@ fn our_packets(codec: &Codec) {
         let input = media::folder().join(format!("ours-{}-{mtu}.rtp", codec.name));
         std::fs::write(&input, framed).unwrap();
         let output = media::folder().join(format!("ours-{}-{mtu}.out", codec.name));
+        let decoded = media::folder().join(format!("ours-{}-{mtu}.decoded", codec.name));
         let kind = if codec.channels == 0 {
             "video"
         } else {
@@ -177,11 +213,18 @@ fn our_packets(codec: &Codec) {
             codec.name.to_uppercase()
         );
         let pipeline = format!(
-            "filesrc location={} ! {caps} ! rtpstreamdepay ! {depay} ! filesink location={}",
+            "filesrc location={} ! {caps} ! rtpstreamdepay ! rtpjitterbuffer latency=1000 ! {depay} ! tee name=t \
+             t. ! queue max-size-buffers=0 max-size-bytes=0 max-size-time=0 ! filesink location={} \
+             t. ! queue max-size-buffers=0 max-size-bytes=0 max-size-time=0 ! {} ! filesink location={}",
             input.display(),
-            output.display()
+            output.display(),
+            decoder(codec),
+            decoded.display(),
         );
         assert!(launch(&pipeline), "{} {mtu}", codec.name);
+        let size = std::fs::metadata(&decoded).unwrap().len();
+        assert_eq!(size, decoded_size(codec, &sent), "{} {mtu}", codec.name);
+        std::fs::remove_file(&decoded).unwrap();
         let got = std::fs::read(&output).unwrap();
         let whole = match codec.name {
             "H264" | "H265" => {
