@@ -70,39 +70,44 @@ impl History {
         self.config.min_resend_interval = interval;
     }
 
-    /// Keeps a packet that is being sent, whole and unencrypted. Numbers must ascend; one that does
-    /// not is not kept. Returns whether it was kept.
+    /// Keeps a packet that is being sent, whole and unencrypted. A packet may come after some with
+    /// higher numbers: a forwarder sends what it recovered late. Returns whether it was kept: not
+    /// when it is there already, or when the history is full of later ones.
     pub fn insert(&mut self, now: Instant, sequence: SequenceNumber, packet: &[u8]) -> bool {
-        let number = self.unwrapper.peek(sequence);
-        if self
-            .entries
-            .back()
-            .is_some_and(|last| number <= last.number)
-        {
-            return false;
-        }
         if packet.len() > self.config.max_bytes || self.config.max_packets == 0 {
             return false;
         }
-        self.unwrapper.unwrap(sequence);
         self.expire(now);
+        let number = self.unwrapper.peek(sequence);
+        let before = self.entries.len();
+        let mut at = before;
+        if self.entries.back().is_some_and(|e| number <= e.number) {
+            match self.entries.binary_search_by_key(&number, |e| e.number) {
+                Ok(_) => return false,
+                Err(place) => at = place,
+            }
+        }
         while self.entries.len() >= self.config.max_packets
             || self.bytes + packet.len() > self.config.max_bytes
         {
-            if !self.forget_oldest() {
-                break;
+            // Older than all that there is room for.
+            if before - self.entries.len() >= at || !self.forget_oldest() {
+                return false;
             }
         }
+        at -= before - self.entries.len();
+        self.unwrapper.unwrap(sequence);
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.clear();
         buffer.extend_from_slice(packet);
         self.bytes += packet.len();
-        self.entries.push_back(Entry {
+        let entry = Entry {
             number,
             sent: now,
             resent: None,
             packet: buffer,
-        });
+        };
+        self.entries.insert(at, entry);
         true
     }
 
@@ -111,7 +116,12 @@ impl History {
     pub fn resend(&mut self, now: Instant, sequence: SequenceNumber) -> Option<&[u8]> {
         self.expire(now);
         let interval = self.config.min_resend_interval;
+        let max_age = self.config.max_age;
         let entry = self.find(sequence)?;
+        // One that went out late holds back the forgetting of those after it.
+        if now.saturating_duration_since(entry.sent) > max_age {
+            return None;
+        }
         if let Some(at) = entry.resent
             && now.saturating_duration_since(at) < interval
         {
@@ -223,6 +233,34 @@ mod tests {
         let later = start + 51 * MS;
         assert!(history.resend(later, SequenceNumber(10)).is_none());
         assert!(history.is_empty());
+    }
+
+    #[test]
+    fn keeps_what_a_forwarder_sends_late() {
+        let start = Instant::now();
+        let mut history = History::new(HistoryConfig {
+            max_packets: 5,
+            max_age: 50 * MS,
+            ..HistoryConfig::default()
+        });
+        for n in [65_534u16, 0, 1, 65_535] {
+            assert!(history.insert(start, SequenceNumber(n), &n.to_be_bytes()));
+        }
+        assert!(!history.insert(start, SequenceNumber(65_535), &[]));
+        assert!(history.insert(start + 40 * MS, SequenceNumber(65_533), &[]));
+        assert_eq!(history.len(), 5);
+        // Full of later ones.
+        assert!(!history.insert(start, SequenceNumber(65_532), &[]));
+        for n in [65_534u16, 65_535, 0, 1] {
+            let packet = history.resend(start, SequenceNumber(n));
+            assert_eq!(packet, Some(&n.to_be_bytes()[..]));
+        }
+        // The first one is forgotten for a later one, wherever that stands.
+        assert!(history.insert(start, SequenceNumber(2), &[]));
+        assert_eq!(history.len(), 5);
+        assert!(history.get(SequenceNumber(65_533)).is_none());
+        let later = start + 51 * MS;
+        assert!(history.resend(later, SequenceNumber(0)).is_none());
     }
 
     #[test]
