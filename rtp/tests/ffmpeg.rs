@@ -179,11 +179,20 @@ fn receiver(codec: &Codec, tag: &str) -> (Child, PathBuf, u16) {
     (child, output, port)
 }
 
-/// Whether somebody has bound a UDP port.
-fn bound(port: u16) -> bool {
-    let wanted = format!(":{port:04X} ");
-    let table = std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
-    table.contains(&wanted)
+/// Octets of memory that wait on the socket bound to a UDP port, and packets that it dropped; `None`
+/// when nobody has bound it.
+fn queue(port: u16) -> Option<(u64, u64)> {
+    let wanted = format!(":{port:04X}");
+    let table = std::fs::read_to_string("/proc/net/udp").ok()?;
+    table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        if !fields.get(1)?.ends_with(&wanted) {
+            return None;
+        }
+        let (_, waiting) = fields.get(4)?.split_once(':')?;
+        let dropped = fields.last()?.parse().ok()?;
+        Some((u64::from_str_radix(waiting, 16).ok()?, dropped))
+    })
 }
 
 fn our_packets(codec: &Codec) {
@@ -208,7 +217,7 @@ fn our_packets(codec: &Codec) {
             socket.set_read_timeout(Some(timeout)).unwrap();
             let _ = socket.recv(&mut [0; 16]);
         };
-        while !bound(port) {
+        while queue(port).is_none() {
             assert!(child.try_wait().unwrap().is_none(), "ffmpeg ended");
             pause(5000);
         }
@@ -216,7 +225,20 @@ fn our_packets(codec: &Codec) {
             for packet in burst {
                 socket.send_to(packet, ("127.0.0.1", port)).unwrap();
             }
-            pause(1500);
+            // As fast as it reads: nothing is lost however busy this machine is.
+            while queue(port).is_some_and(|(waiting, _)| waiting > 30_000) {
+                pause(500);
+            }
+        }
+        let dropped = queue(port).map_or(0, |(_, dropped)| dropped);
+        assert_eq!(
+            dropped, 0,
+            "{} {mtu}: the kernel dropped packets",
+            codec.name
+        );
+        // A goodbye ends it at once, whatever still waits.
+        while queue(port).is_some_and(|(waiting, _)| waiting > 0) {
+            pause(1000);
         }
         let mut bye = Vec::new();
         let mut writer = Writer::new(&mut bye);
