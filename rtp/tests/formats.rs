@@ -371,6 +371,45 @@ fn spatial_layers_of_vp9_are_frames_of_their_own() {
     }
 }
 
+/// libwebrtc's packetizer, and those made after it, cut wherever the packet is full: within an OBU's header, too.
+#[test]
+fn an_av1_obu_cut_within_its_header_is_put_together() {
+    let body = [0x10, 1, 2, 3, 4, 5];
+    // A sequence header, then a key frame: plain, with an extension, with a size, with both.
+    let sequence_header = [0x0a, 2, 7, 7];
+    for head in [&[0x30][..], &[0x34, 0x28], &[0x32, 6], &[0x36, 0x28, 6]] {
+        let frame = [head, &body].concat();
+        let expected = match head {
+            [_] | [_, 6] => [&[0x32, 6][..], &body].concat(),
+            _ => [&[0x36, 0x28, 6][..], &body].concat(),
+        };
+        for first in 1..frame.len() {
+            for second in first..frame.len() {
+                let mut depacketizer = av1::Depacketizer::new();
+                // N, Y, W = 2; Z, Y, W = 1; Z, W = 1.
+                let mut payloads = vec![[&[0x68, 3, 0x08, 7, 7], &frame[..first]].concat()];
+                if second > first {
+                    payloads.push([&[0xd0], &frame[first..second]].concat());
+                }
+                payloads.push([&[0x90], &frame[second..]].concat());
+                for (n, payload) in payloads.iter().enumerate() {
+                    let input = Input {
+                        sequence: n as u64,
+                        timestamp: 0,
+                        marker: n + 1 == payloads.len(),
+                        payload,
+                    };
+                    depacketizer.push(&input).unwrap();
+                }
+                let got = depacketizer.poll_frame().unwrap();
+                let whole = [&sequence_header[..], &expected].concat();
+                assert_eq!(got.data, whole, "{head:?} {first} {second}");
+                assert!(got.info.key_frame);
+            }
+        }
+    }
+}
+
 fn vp8_descriptor() -> impl Strategy<Value = vp8::Descriptor> {
     let id = prop_oneof![
         Just(None),

@@ -226,6 +226,20 @@ struct OpenObu {
     told: Option<usize>,
     /// It is of a type that is dropped.
     ignored: bool,
+    /// Not even its header and the first octet behind it have come: what has is in `head`.
+    headless: bool,
+}
+
+/// An OBU's header, the size it tells, and the octets behind both.
+fn obu_head(obu: &[u8]) -> Result<(ObuHeader, Option<usize>, &[u8]), ParseError> {
+    let header = ObuHeader::parse(obu)?;
+    let body = tail(obu, header.len());
+    if !header.has_size() {
+        return Ok((header, None, body));
+    }
+    let (size, octets) = leb128::read(body)?;
+    let size = usize::try_from(size).map_err(|_| ParseError::Field("leb128"))?;
+    Ok((header, Some(size), tail(body, octets)))
 }
 
 /// Makes temporal units of packets, in the low-overhead format: each OBU with its size, as decoders
@@ -238,6 +252,8 @@ struct OpenObu {
 pub struct Depacketizer {
     frames: Assembler<Info>,
     open: Option<OpenObu>,
+    /// The beginning of an OBU that was cut within its header.
+    head: Vec<u8>,
 }
 
 impl Default for Depacketizer {
@@ -252,6 +268,7 @@ impl Depacketizer {
         Self {
             frames: Assembler::new(),
             open: None,
+            head: Vec::new(),
         }
     }
 
@@ -267,6 +284,14 @@ impl Depacketizer {
             let last = elements.is_empty();
             let goes_on = last && header.to_be_continued;
             match self.open.take() {
+                Some(open) if open.headless => {
+                    let mut head = std::mem::take(&mut self.head);
+                    head.extend_from_slice(element);
+                    self.begin_obu(&head, goes_on)?;
+                    if self.head.is_empty() {
+                        self.head = head;
+                    }
+                }
                 Some(open) => {
                     if !open.ignored {
                         self.frames.data().extend_from_slice(element);
@@ -285,14 +310,12 @@ impl Depacketizer {
     /// Writes the header and what there is of an OBU, with room for its size.
     #[inline]
     fn begin_obu(&mut self, element: &[u8], goes_on: bool) -> Result<(), ParseError> {
-        let header = ObuHeader::parse(element)?;
-        let mut body = tail(element, header.len());
-        let mut told = None;
-        if header.has_size() {
-            let (size, octets) = leb128::read(body)?;
-            told = Some(usize::try_from(size).map_err(|_| ParseError::Field("leb128"))?);
-            body = tail(body, octets);
-        }
+        let (header, told, body) = match obu_head(element) {
+            // A packet may end within the header, or right after it.
+            Err(ParseError::Truncated { .. }) if goes_on => return self.wait_for_head(element),
+            Ok((_, _, [])) if goes_on => return self.wait_for_head(element),
+            head => head?,
+        };
         if let Some(info) = self.frames.info()
             && !header.ignored()
         {
@@ -321,8 +344,23 @@ impl Depacketizer {
                 size_at,
                 told,
                 ignored: header.ignored(),
+                headless: false,
             });
         }
+        Ok(())
+    }
+
+    /// Keeps the beginning of an OBU until there is more of it.
+    #[cold]
+    fn wait_for_head(&mut self, element: &[u8]) -> Result<(), ParseError> {
+        self.head.clear();
+        self.head.extend_from_slice(element);
+        self.open = Some(OpenObu {
+            size_at: 0,
+            told: None,
+            ignored: false,
+            headless: true,
+        });
         Ok(())
     }
 
