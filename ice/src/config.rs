@@ -45,7 +45,7 @@ impl Families {
 }
 
 /// A server to gather candidates from; its name already resolved.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Server {
     /// A STUN server: gives server-reflexive candidates.
@@ -151,6 +151,9 @@ pub struct Config {
     pub(crate) backup_interval: Duration,
     pub(crate) reflexive_patience: Duration,
     pub(crate) relay_patience: Duration,
+    pub(crate) continual: bool,
+    pub(crate) server_keepalive: Duration,
+    pub(crate) unused_relays: Option<Duration>,
 }
 
 impl Default for Config {
@@ -175,6 +178,9 @@ impl Default for Config {
             backup_interval: Duration::from_secs(20),
             reflexive_patience: Duration::from_millis(100),
             relay_patience: Duration::from_millis(500),
+            continual: true,
+            server_keepalive: Duration::from_secs(15),
+            unused_relays: Some(Duration::from_secs(30)),
         }
     }
 }
@@ -223,12 +229,43 @@ impl Config {
         self
     }
 
-    /// Adds a server; the first [`MAX_SERVERS`] are used.
+    /// Adds a server; the first [`MAX_SERVERS`] are used. Others can be given
+    /// later with [`Agent::set_servers`](crate::Agent::set_servers).
     #[must_use]
     pub fn with_server(mut self, server: Server) -> Self {
         if self.servers.len() < MAX_SERVERS {
             self.servers.push(server);
         }
+        self
+    }
+
+    /// Whether gathering goes on after it is complete; it does by default. A new
+    /// base is then used at once, and STUN servers are asked again from time to
+    /// time, so that another address of the NAT becomes a new candidate.
+    /// Without, a base that comes later waits for the next restart, as browsers
+    /// have it.
+    #[must_use]
+    pub fn with_continual_gathering(mut self, continual: bool) -> Self {
+        self.continual = continual;
+        self
+    }
+
+    /// How often STUN servers are asked again, so that NATs remember the
+    /// server-reflexive candidates until a pair works (RFC 8445 §5.1.1.4), and
+    /// on with continual gathering; 15 s by default, the standard's floor
+    /// (§11), and at least.
+    #[must_use]
+    pub fn with_server_keepalive(mut self, interval: Duration) -> Self {
+        self.server_keepalive = interval.max(Duration::from_secs(15));
+        self
+    }
+
+    /// How long after nomination an allocation is given back that neither the
+    /// selected pair nor a reserve uses (RFC 8445 §8.3); 30 s by default, 3 s at
+    /// least, `None` keeps them.
+    #[must_use]
+    pub fn with_unused_relays(mut self, kept: Option<Duration>) -> Self {
+        self.unused_relays = kept.map(|kept| kept.max(Duration::from_secs(3)));
         self
     }
 

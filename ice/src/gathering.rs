@@ -11,22 +11,24 @@ use tincan_stun::message::TransactionId;
 use tincan_stun::transaction::{Reliability, Schedule, Step, Transaction};
 
 use crate::pair::BaseId;
+use crate::servers::ServerId;
 
 /// A question to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Question {
     pub(crate) base: BaseId,
-    /// Index in the configuration.
-    pub(crate) server: usize,
+    pub(crate) server: ServerId,
     pub(crate) addr: SocketAddr,
     /// How often it was asked in vain.
     pub(crate) rounds: u8,
+    /// It was answered before: only the NAT is to remember.
+    pub(crate) again: bool,
 }
 
 impl Question {
     /// Asked in vain often enough to be reported; it goes on quietly.
     fn is_quiet(&self) -> bool {
-        self.rounds >= REPORTED_ROUNDS
+        self.again || self.rounds >= REPORTED_ROUNDS
     }
 }
 
@@ -37,6 +39,8 @@ const REPORTED_ROUNDS: u8 = 4;
 /// access may just be lossy, and behind a NAT no other candidate will do.
 const ROUNDS: u8 = 16;
 const TRANSMISSIONS: u32 = 3;
+/// A server that answered before and is silent now is asked again after this.
+const SILENT_PAUSE: Duration = Duration::from_secs(15);
 
 #[derive(Debug)]
 struct Task {
@@ -49,6 +53,8 @@ pub(crate) struct Gatherer {
     waiting: VecDeque<Question>,
     active: Vec<Task>,
     resend: VecDeque<TransactionId>,
+    /// Answered, to be asked again then.
+    kept: Vec<(Instant, Question)>,
 }
 
 impl Gatherer {
@@ -69,10 +75,59 @@ impl Gatherer {
         self.waiting.iter().chain(active).any(|q| !q.is_quiet())
     }
 
-    /// A path was found: no need to go on asking silent servers.
-    pub(crate) fn relax(&mut self) {
-        self.waiting.retain(|q| !q.is_quiet());
-        self.active.retain(|t| !t.question.is_quiet());
+    /// A path was found: no need to go on asking silent servers, nor, unless
+    /// gathering is continual, those that have answered.
+    pub(crate) fn relax(&mut self, continual: bool) {
+        let wanted = |q: &Question| !q.is_quiet() || (continual && q.again);
+        self.waiting.retain(wanted);
+        self.active.retain(|t| wanted(&t.question));
+        if !continual {
+            self.kept.clear();
+        }
+    }
+
+    /// Asks a question that was answered again at `at`.
+    pub(crate) fn keep(&mut self, at: Instant, question: Question) {
+        self.kept.push((
+            at,
+            Question {
+                rounds: 0,
+                again: true,
+                ..question
+            },
+        ));
+    }
+
+    /// Whether this server is asked, or to be asked again, from this base.
+    pub(crate) fn asks(&self, base: BaseId, server: ServerId) -> bool {
+        self.questions()
+            .any(|q| q.base == base && q.server == server)
+    }
+
+    /// Whether anything hangs on this server.
+    pub(crate) fn uses(&self, server: ServerId) -> bool {
+        self.questions().any(|q| q.server == server)
+    }
+
+    fn questions(&self) -> impl Iterator<Item = &Question> {
+        let active = self.active.iter().map(|t| &t.question);
+        let kept = self.kept.iter().map(|(_, q)| q);
+        self.waiting.iter().chain(active).chain(kept)
+    }
+
+    /// Forgets questions to servers that are none any more, and asks at once
+    /// what was to be asked again: ICE begins anew.
+    pub(crate) fn begin_anew(&mut self, is_active: impl Fn(ServerId) -> bool) {
+        self.waiting.retain(|q| is_active(q.server));
+        self.active.retain(|t| is_active(t.question.server));
+        for (_, question) in std::mem::take(&mut self.kept) {
+            if is_active(question.server) {
+                self.waiting.push_back(Question {
+                    again: false,
+                    ..question
+                });
+            }
+        }
     }
 
     /// Whether [`start`](Self::start) would start one.
@@ -118,6 +173,13 @@ impl Gatherer {
     /// Moves time on; gives a question to be reported as unanswered. Call until
     /// `None`.
     pub(crate) fn step(&mut self, now: Instant) -> Option<Question> {
+        let waiting = &mut self.waiting;
+        self.kept.retain(|(at, question)| {
+            if *at <= now {
+                waiting.push_back(*question);
+            }
+            *at > now
+        });
         let mut at = 0;
         while let Some(task) = self.active.get_mut(at) {
             match task.transaction.step(now) {
@@ -129,6 +191,11 @@ impl Gatherer {
                 Step::TimedOut => {
                     let mut question = self.active.swap_remove(at).question;
                     question.rounds += 1;
+                    if question.again {
+                        // The candidate stands: whoever uses it will see.
+                        self.kept.push((now + SILENT_PAUSE, question));
+                        continue;
+                    }
                     if question.rounds < ROUNDS {
                         self.waiting.push_back(question);
                     }
@@ -152,15 +219,14 @@ impl Gatherer {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.active
-            .iter()
-            .map(|t| t.transaction.poll_timeout())
-            .min()
+        let active = self.active.iter().map(|t| t.transaction.poll_timeout());
+        active.chain(self.kept.iter().map(|(at, _)| *at)).min()
     }
 
     pub(crate) fn remove_base(&mut self, base: BaseId) {
         self.waiting.retain(|q| q.base != base);
         self.active.retain(|t| t.question.base != base);
+        self.kept.retain(|(_, q)| q.base != base);
     }
 }
 
@@ -180,6 +246,7 @@ mod tests {
             server: 0,
             addr: server,
             rounds: 0,
+            again: false,
         };
         let mut gatherer = Gatherer::default();
         gatherer.ask(question);
@@ -204,6 +271,7 @@ mod tests {
             server: 0,
             addr,
             rounds: 0,
+            again: false,
         });
         let begin = Instant::now();
         let (mut now, mut sent, mut reported, mut idle) = (begin, 0, vec![], None);

@@ -416,6 +416,12 @@ impl Generation {
             old.nomination = Nomination::None;
             old.nominated_at = None;
         }
+        // What the peer nominated before and does not work now is superseded.
+        for other in self.list.iter_mut() {
+            if other.nomination == Nomination::None {
+                other.nominated_at = None;
+            }
+        }
         let Some(pair) = self.list.get_mut(id) else {
             return;
         };
@@ -451,6 +457,7 @@ impl Generation {
         if pair.nomination == Nomination::Pending && acknowledged {
             pair.nomination = Nomination::Done;
         }
+        self.reinstate(id, cx.role);
         let known = cx.locals.find_candidate(base, mapped);
         let mapped = known.or_else(|| {
             let is_base = cx.locals.base(base).is_some_and(|b| {
@@ -470,11 +477,24 @@ impl Generation {
             self.transactions.cancel(id);
         }
         self.first_valid.get_or_insert(cx.now);
+        if first {
+            self.list.thaw(foundation);
+        }
+    }
+
+    /// A pair that was passed over because it was silent has answered: it may be
+    /// chosen again, and if the peer nominated it, that holds.
+    pub(crate) fn reinstate(&mut self, id: PairId, role: Role) {
         if self.avoid == Some(id) {
             self.avoid = None;
         }
-        if first {
-            self.list.thaw(foundation);
+        if let Some(pair) = self.list.get_mut(id)
+            && role == Role::Controlled
+            && pair.nomination == Nomination::None
+            && pair.nominated_at.is_some()
+            && pair.is_valid()
+        {
+            pair.nomination = Nomination::Done;
         }
     }
 
@@ -504,7 +524,7 @@ impl Generation {
         }
         let reason = pair.timeout_reason();
         let again = retry
-            && !pair.reliable
+            && (!pair.reliable || cx.locals.opens_simultaneously(pair.base))
             && pair.retries < MAX_PAIR_RETRIES
             && self.retries < MAX_RETRIES;
         if again {

@@ -79,6 +79,7 @@ mod replies;
 mod role;
 mod selection;
 mod small_map;
+mod servers;
 pub mod stats;
 mod transactions;
 mod transport;

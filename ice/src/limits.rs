@@ -116,6 +116,6 @@ pub const MAX_CANDIDATE_EXTENSIONS: usize = 16;
 pub const MIN_PACING: Duration = Duration::from_millis(5);
 
 /// Largest datagram [`Agent::poll_transmit`](crate::Agent::poll_transmit)
-/// writes: a check with a user name of 513 bytes and all our attributes is
+/// writes: a check with a user name of 508 bytes and all our attributes is
 /// below 1000, TURN framing included below 1200.
 pub const MAX_DATAGRAM: usize = 1280;

@@ -59,6 +59,8 @@ pub(crate) struct Local {
     pub(crate) signalled: bool,
     pub(crate) removed: bool,
     pub(crate) foundation: u32,
+    /// Who told of it.
+    pub(crate) server: Option<SocketAddr>,
 }
 
 /// Same foundation: same type, base address, server and transport (RFC 8445 §5.1.1.3).
@@ -96,6 +98,12 @@ impl Locals {
 
     pub(crate) fn candidate(&self, id: LocalId) -> Option<&Local> {
         self.candidates.get(usize::from(id.0))
+    }
+
+    /// Whether both ends of this base's connections have to open them at once
+    /// (RFC 6544 §3): the first attempts may well be refused or dropped.
+    pub(crate) fn opens_simultaneously(&self, id: BaseId) -> bool {
+        self.base(id).and_then(Base::tcp_type) == Some(TcpType::SimultaneousOpen)
     }
 
     pub(crate) fn find(&self, transport: Transport, addr: SocketAddr) -> Option<BaseId> {
@@ -197,7 +205,7 @@ impl Locals {
             removed: false,
         };
         let id = self.push_base_unindexed(base)?;
-        let local = self.push_candidate(candidate, id, Some(server.ip()), true)?;
+        let local = self.push_candidate(candidate, id, Some(server), true)?;
         self.own(id, local);
         Some(id)
     }
@@ -229,7 +237,30 @@ impl Locals {
         };
         candidate.related = Some(related);
         let signalled = kind == CandidateKind::ServerReflexive;
-        self.push_candidate(candidate, base_id, server.map(|s| s.ip()), signalled)
+        self.push_candidate(candidate, base_id, server, signalled)
+    }
+
+    /// A server sees this base at `mapped` now: what it saw before is gone, and
+    /// is returned.
+    pub(crate) fn remove_stale(
+        &mut self,
+        base: BaseId,
+        server: SocketAddr,
+        mapped: SocketAddr,
+    ) -> Vec<Candidate> {
+        let stale = self.candidates.iter_mut().filter(|l| {
+            l.base == base
+                && l.server == Some(server)
+                && l.candidate.kind == CandidateKind::ServerReflexive
+                && !l.removed
+                && l.candidate.socket_addr() != Some(mapped)
+        });
+        stale
+            .map(|l| {
+                l.removed = true;
+                l.candidate.clone()
+            })
+            .collect()
     }
 
     /// The candidate of a base with this address.
@@ -283,14 +314,15 @@ impl Locals {
         &mut self,
         mut candidate: Candidate,
         base: BaseId,
-        server: Option<IpAddr>,
+        server: Option<SocketAddr>,
         signalled: bool,
     ) -> Option<LocalId> {
         if self.candidates().count() >= MAX_LOCAL_CANDIDATES {
             return None;
         }
         let owner = self.base(base)?;
-        let key = (candidate.kind, owner.addr.ip(), server, owner.transport());
+        let ip = server.map(|s| s.ip());
+        let key = (candidate.kind, owner.addr.ip(), ip, owner.transport());
         let foundation = match self.foundations.iter().position(|k| *k == key) {
             Some(at) => at,
             None => {
@@ -307,6 +339,7 @@ impl Locals {
             signalled,
             removed: false,
             foundation,
+            server,
         });
         Some(id)
     }

@@ -239,8 +239,8 @@ impl Pair {
     pub(crate) fn fail(&mut self, reason: FailureReason) {
         self.state = PairState::Failed;
         self.failure = Some(reason);
+        // `nominated_at` stays: the peer's nomination holds again when the pair does.
         self.nomination = Nomination::None;
-        self.nominated_at = None;
     }
 
     pub(crate) fn heard(&mut self, now: Instant) {

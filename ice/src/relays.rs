@@ -19,6 +19,7 @@ use crate::config::Server;
 use crate::limits::MAX_ALLOCATIONS;
 use crate::locals::normalise;
 use crate::pair::BaseId;
+use crate::servers::{ServerId, Servers};
 use crate::transport::{Transmit, Transport};
 
 /// Number of an allocation within its agent.
@@ -29,8 +30,9 @@ pub(crate) type RelayId = u16;
 pub(crate) struct Wish {
     pub(crate) base: BaseId,
     pub(crate) local: SocketAddr,
-    /// Index in the configuration.
-    pub(crate) server: usize,
+    pub(crate) server: ServerId,
+    /// How often it was tried in vain.
+    pub(crate) rounds: u8,
 }
 
 #[derive(Debug)]
@@ -40,10 +42,13 @@ struct Relay {
     through: BaseId,
     local: SocketAddr,
     transport: Transport,
-    server: usize,
+    server: ServerId,
+    rounds: u8,
     /// What it relays for, once it does: the base for each family.
     bases: [Option<BaseId>; 2],
     settled: bool,
+    /// Given back: the server is being told.
+    released: bool,
 }
 
 /// Whether a check may be sent through a relay.
@@ -76,9 +81,9 @@ pub(crate) enum News {
     },
     Closed {
         bases: [Option<BaseId>; 2],
-        through: BaseId,
-        server: usize,
         failure: Option<Failure>,
+        /// To be made anew, if nothing works yet.
+        wish: Wish,
     },
 }
 
@@ -92,18 +97,67 @@ pub(crate) struct Relays {
 
 impl Relays {
     pub(crate) fn wish(&mut self, wish: Wish) {
-        if self.wishes.len() + self.live().count() < MAX_ALLOCATIONS {
+        if !self.has(wish.base, wish.server)
+            && self.wishes.len() + self.live().count() < MAX_ALLOCATIONS
+        {
             self.wishes.push_back(wish);
         }
+    }
+
+    /// Whether there is no allocation at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_path.is_empty()
     }
 
     fn live(&self) -> impl Iterator<Item = &Relay> {
         self.relays.iter().flatten()
     }
 
-    /// Whether allocations are still to be made or under way.
+    /// Whether there is an allocation of this server on this base, or is to be.
+    fn has(&self, base: BaseId, server: ServerId) -> bool {
+        self.wishes
+            .iter()
+            .any(|w| (w.base, w.server) == (base, server))
+            || self
+                .live()
+                .any(|r| (r.through, r.server) == (base, server) && !r.released)
+    }
+
+    /// Whether anything hangs on this server.
+    pub(crate) fn uses(&self, server: ServerId) -> bool {
+        self.wishes.iter().any(|w| w.server == server) || self.live().any(|r| r.server == server)
+    }
+
+    /// Whether allocations are still to be made or under way that gathering
+    /// waits for.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.wishes.is_empty() || self.live().any(|r| !r.settled)
+        self.wishes.iter().any(|w| w.rounds == 0)
+            || self.live().any(|r| !r.settled && r.rounds == 0)
+    }
+
+    /// The allocations that stand, with the bases of what they relay.
+    pub(crate) fn standing(
+        &self,
+    ) -> impl Iterator<Item = (RelayId, ServerId, [Option<BaseId>; 2])> {
+        (0..).zip(&self.relays).filter_map(|(id, relay)| {
+            let relay = relay.as_ref().filter(|r| r.settled && !r.released)?;
+            Some((id, relay.server, relay.bases))
+        })
+    }
+
+    /// Gives an allocation back to its server; the bases it relayed for.
+    pub(crate) fn release(&mut self, now: Instant, id: RelayId) -> [Option<BaseId>; 2] {
+        let Some(relay) = self.get_mut(id) else {
+            return [None; 2];
+        };
+        relay.released = true;
+        relay.client.close(now);
+        std::mem::take(&mut relay.bases)
+    }
+
+    /// Wishes for servers that are none any more are forgotten.
+    pub(crate) fn forget_servers(&mut self, is_active: impl Fn(ServerId) -> bool) {
+        self.wishes.retain(|w| is_active(w.server));
     }
 
     pub(crate) fn has_work(&self) -> bool {
@@ -111,7 +165,7 @@ impl Relays {
     }
 
     /// Begins the next allocation.
-    pub(crate) fn start(&mut self, now: Instant, rng: &mut impl Rng, servers: &[Server]) -> bool {
+    pub(crate) fn start(&mut self, now: Instant, rng: &mut impl Rng, servers: &Servers) -> bool {
         let Some(wish) = self.wishes.pop_front() else {
             return false;
         };
@@ -151,8 +205,10 @@ impl Relays {
             local: wish.local,
             transport: *transport,
             server: wish.server,
+            rounds: wish.rounds,
             bases: [None; 2],
             settled: false,
+            released: false,
         };
         if let Some(slot) = self.relays.get_mut(slot) {
             *slot = Some(relay);
@@ -211,7 +267,7 @@ impl Relays {
     }
 
     /// Base, address and transport underneath, and the server's place in the configuration.
-    pub(crate) fn origin(&self, id: RelayId) -> Option<(BaseId, SocketAddr, Transport, usize)> {
+    pub(crate) fn origin(&self, id: RelayId) -> Option<(BaseId, SocketAddr, Transport, ServerId)> {
         self.get(id)
             .map(|r| (r.through, r.local, r.transport, r.server))
     }
@@ -346,9 +402,13 @@ impl Relays {
         self.by_path.retain(|_, at| *at != id);
         Some(News::Closed {
             bases: relay.bases,
-            through: relay.through,
-            server: relay.server,
             failure,
+            wish: Wish {
+                base: relay.through,
+                local: relay.local,
+                server: relay.server,
+                rounds: relay.rounds.saturating_add(1),
+            },
         })
     }
 

@@ -353,8 +353,8 @@ impl Agent {
         self.with_generation(now, previous, |generation, cx| {
             if request.purpose == Purpose::Check {
                 generation.succeed(cx, request.pair, mapped, request.nominate);
-            } else if generation.avoid == Some(request.pair) {
-                generation.avoid = None;
+            } else {
+                generation.reinstate(request.pair, cx.role);
             }
             if generation.selected == Some(request.pair)
                 && let Some(consent) = &mut generation.consent
@@ -390,14 +390,21 @@ impl Agent {
 
     /// A STUN server answered.
     fn gathered(&mut self, now: Instant, question: crate::gathering::Question, answer: Answer) {
-        let Some(server) = self.config.servers.get(question.server).cloned() else {
+        let Some(server) = self.servers.get(question.server).cloned() else {
             return;
         };
         match answer {
             Answer::Mapped(mapped) => {
                 let kind = CandidateKind::ServerReflexive;
                 self.reflexive(kind, question.base, normalise(mapped), question.addr);
+                // RFC 8445 §5.1.1.4.
+                if self.config.continual || self.current.selected.is_none() {
+                    self.gatherer
+                        .keep(now + self.config.server_keepalive, question);
+                }
             }
+            // The candidate stands until somebody sees otherwise.
+            _ if question.again => {}
             Answer::Error(code) => {
                 self.server_failed(&server, question.base, code, "the server refused".into());
             }
@@ -410,7 +417,6 @@ impl Agent {
                 );
             }
         }
-        let _ = now;
         self.update_gathering();
     }
 
@@ -422,6 +428,9 @@ impl Agent {
         mapped: SocketAddr,
         server: SocketAddr,
     ) {
+        for gone in self.locals.remove_stale(base, server, mapped) {
+            self.push_event(Event::CandidateRemoved(gone));
+        }
         let new = self.locals.add_reflexive(kind, base, mapped, Some(server));
         if let Some(local) = new.and_then(|id| self.locals.candidate(id)) {
             let candidate = local.candidate.clone();

@@ -21,13 +21,14 @@ use crate::event::{ConnectionState, Event, GatheringState, ServerError};
 use crate::gathering::{Gatherer, Question};
 use crate::generation::{Context, Generation};
 use crate::limits;
-use crate::locals::{Locals, normalise};
+use crate::locals::{BaseKind, Locals, normalise};
 use crate::mdns_name::MdnsName;
 use crate::pacing::Pacer;
 use crate::pair::BaseId;
-use crate::relays::{Relays, Wish};
+use crate::relays::{RelayId, Relays, Wish};
 use crate::replies::Replies;
 use crate::role::Role;
+use crate::servers::Servers;
 use crate::stats::Counters;
 use crate::transport::{HostTransport, LocalBase, Transport};
 
@@ -91,6 +92,11 @@ pub struct Agent {
     locals: Locals,
     gatherer: Gatherer,
     relays: Relays,
+    servers: Servers,
+    /// Bases that came after gathering was complete and wait for a restart.
+    postponed: Vec<LocalBase>,
+    /// When allocations that nothing uses are given back.
+    tidy_at: Option<Instant>,
     clock: Instant,
     hosts_complete: bool,
     current: Generation,
@@ -131,6 +137,8 @@ impl Agent {
             config.role
         };
         let current = Generation::new(Credentials::random(&mut rng));
+        let mut servers = Servers::default();
+        servers.set(config.servers.iter().cloned(), |_| false);
         Self {
             role,
             tie_breaker: rng.random(),
@@ -139,6 +147,9 @@ impl Agent {
             locals: Locals::new(config.policy != Policy::All),
             gatherer: Gatherer::default(),
             relays: Relays::default(),
+            servers,
+            postponed: Vec::new(),
+            tidy_at: None,
             clock: now,
             hosts_complete: false,
             current,
@@ -251,6 +262,23 @@ impl Agent {
         if !self.config.families.allow(ip) {
             return Ok(());
         }
+        if !self.config.continual && self.gathering == GatheringState::Complete {
+            let key = (base.transport, normalise(base.addr));
+            let known = self.locals.find(key.0.transport(), key.1).is_some()
+                || self
+                    .postponed
+                    .iter()
+                    .any(|p| (p.transport, normalise(p.addr)) == key);
+            if known || self.postponed.len() >= limits::MAX_BASES {
+                return Err(AddHostError::KnownOrTooMany);
+            }
+            self.postponed.push(base);
+            return Ok(());
+        }
+        self.add_base(now, base)
+    }
+
+    fn add_base(&mut self, now: Instant, base: LocalBase) -> Result<(), AddHostError> {
         let signalled = self.config.policy == Policy::All;
         let id = self
             .locals
@@ -287,6 +315,8 @@ impl Agent {
     /// its place, or the state becomes Disconnected.
     pub fn remove_host(&mut self, now: Instant, addr: SocketAddr, transport: HostTransport) {
         let key = (transport.transport(), normalise(addr));
+        self.postponed
+            .retain(|p| (p.transport, normalise(p.addr)) != (transport, key.1));
         let Some(id) = self.locals.find(key.0, key.1) else {
             return;
         };
@@ -313,19 +343,21 @@ impl Agent {
     }
 
     fn ask_servers(&mut self, base: BaseId, addr: SocketAddr) {
-        for (server, config) in self.config.servers.iter().enumerate() {
+        for (server, config) in self.servers.active() {
             let to = config.addr();
             if to.is_ipv4() != addr.is_ipv4() {
                 continue;
             }
             match config {
                 Server::Stun { .. } if self.config.policy == Policy::Relay => {}
+                Server::Stun { .. } if self.gatherer.asks(base, server) => {}
                 Server::Stun { .. } => {
                     self.gatherer.ask(Question {
                         base,
                         server,
                         addr: normalise(to),
                         rounds: 0,
+                        again: false,
                     });
                 }
                 Server::Turn { .. } => {
@@ -333,10 +365,60 @@ impl Agent {
                         base,
                         local: addr,
                         server,
+                        rounds: 0,
                     });
                 }
             }
         }
+    }
+
+    /// Takes other STUN and TURN servers, the first
+    /// [`MAX_SERVERS`](limits::MAX_SERVERS) of them, as W3C's
+    /// `setConfiguration` does. Bases that come later ask them, and all bases
+    /// with the next restart; what was gathered stands until then.
+    pub fn set_servers(&mut self, servers: impl IntoIterator<Item = Server>) {
+        let (gatherer, relays) = (&self.gatherer, &self.relays);
+        self.servers
+            .set(servers, |id| gatherer.uses(id) || relays.uses(id));
+    }
+
+    /// Asks all servers again, from all bases: their answers may be others now.
+    /// Allocations that stand are kept, but for those of servers that are none
+    /// any more and that no data go by.
+    fn gather_again(&mut self, now: Instant) {
+        let servers = &self.servers;
+        self.gatherer.begin_anew(|id| servers.is_active(id));
+        self.relays.forget_servers(|id| servers.is_active(id));
+        let used = self.relayed_bases_in_use();
+        let idle: Vec<RelayId> = self
+            .relays
+            .standing()
+            .filter(|(_, server, bases)| {
+                let in_use = bases.iter().flatten().any(|b| used.contains(b));
+                !self.servers.is_active(*server) && !in_use
+            })
+            .map(|(id, ..)| id)
+            .collect();
+        for id in idle {
+            self.release(now, id);
+        }
+        for base in std::mem::take(&mut self.postponed) {
+            // Checked when it came; it may be one too many by now.
+            let _ = self.add_base(now, base);
+        }
+        if self.config.lite {
+            return;
+        }
+        let bases: Vec<(BaseId, SocketAddr)> = self
+            .locals
+            .bases()
+            .filter(|(_, b)| matches!(b.kind, BaseKind::Host(HostTransport::Udp)))
+            .map(|(id, b)| (id, b.addr))
+            .collect();
+        for (id, addr) in bases {
+            self.ask_servers(id, addr);
+        }
+        self.update_gathering();
     }
 
     /// Adds a candidate that the peer signalled.
@@ -361,18 +443,24 @@ impl Agent {
         }
         let addr = match candidate.address {
             CandidateAddress::Ip(ip) => Some(SocketAddr::new(ip.to_canonical(), candidate.port)),
-            CandidateAddress::Name(name) => {
+            CandidateAddress::Name(_) => {
                 // §3.2.1 of the draft: of no use with relayed candidates only.
                 if self.config.policy == Policy::Relay {
                     return Ok(());
                 }
-                self.push_event(Event::Resolve(name));
                 None
             }
+        };
+        let name = match candidate.address {
+            CandidateAddress::Name(name) => Some(name),
+            CandidateAddress::Ip(_) => None,
         };
         let fits = self.with_current(now, |generation, cx| {
             generation.add_remote(candidate, addr, cx)
         });
+        if let Some(name) = name.filter(|_| fits) {
+            self.push_event(Event::Resolve(name));
+        }
         self.settle(now);
         if fits {
             Ok(())
@@ -425,6 +513,8 @@ impl Agent {
         self.patience_over = false;
         self.pacer.restart();
         self.gathering = GatheringState::New;
+        self.tidy_at = None;
+        self.gather_again(now);
         self.announce_again();
         self.settle(now);
     }

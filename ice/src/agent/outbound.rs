@@ -92,7 +92,7 @@ impl Agent {
                 if !self.relays.has_work() {
                     return None;
                 }
-                if self.relays.start(now, &mut self.rng, &self.config.servers) {
+                if self.relays.start(now, &mut self.rng, &self.servers) {
                     self.pacer.spend(now);
                     return self.relays.poll_transmit(now, out);
                 }
@@ -307,7 +307,9 @@ impl Generation {
                 .config
                 .initial_rto
                 .max(ta * u32::try_from(busy).unwrap_or(u32::MAX));
-            let reliability = if pair.reliable {
+            // Each repetition is another attempt to open the connection.
+            let attempts = cx.locals.opens_simultaneously(pair.base);
+            let reliability = if pair.reliable && !attempts {
                 Reliability::Reliable
             } else {
                 Reliability::Unreliable

@@ -7,6 +7,7 @@ use crate::config::Server;
 use crate::event::{ConnectionState, Event, GatheringState, SelectedPair, ServerError};
 use crate::generation::Generation;
 use crate::pair::{BaseId, FailureReason, Nomination, Pair};
+use crate::role::Role;
 use crate::transactions::Purpose;
 
 /// STUN has no code for silence; W3C's RTCPeerConnectionIceErrorEvent says 701.
@@ -29,6 +30,7 @@ impl Agent {
             };
         };
         consider(relays);
+        consider(self.tidy_at);
         for generation in std::iter::once(&self.current).chain(self.previous.as_deref()) {
             consider(generation.poll_timeout());
             if self.config.lite {
@@ -67,7 +69,7 @@ impl Agent {
         self.relays.handle_timeout(now);
         self.drain_relays(now);
         while let Some(question) = self.gatherer.step(now) {
-            if let Some(server) = self.config.servers.get(question.server).cloned() {
+            if let Some(server) = self.servers.get(question.server).cloned() {
                 self.server_failed(&server, question.base, SERVER_SILENT, "no response".into());
             }
             self.update_gathering();
@@ -115,7 +117,7 @@ impl Agent {
         }
         for previous in [false, true] {
             self.with_generation(now, previous, |generation, cx| {
-                generation.watch(now, cx.config.failover_timeout);
+                generation.watch(now, cx.config.failover_timeout, cx.role);
             });
         }
         if self.with_current(now, |generation, cx| generation.settle(cx)) {
@@ -129,12 +131,15 @@ impl Agent {
         if self.current.selected.is_some() || self.previous.as_deref().is_some_and(old_is_dead) {
             self.previous = None;
         }
+        if !self.relays.is_empty() {
+            self.tidy_relays(now);
+        }
         self.update_state(now);
     }
 
     fn selection_changed(&mut self) {
         if self.current.selected.is_some() {
-            self.gatherer.relax();
+            self.gatherer.relax(self.config.continual);
         }
         self.selected_pair_changes += 1;
         self.bind_selected();
@@ -273,9 +278,13 @@ impl Agent {
             let Some(id) = generation.list.find(base, remote) else {
                 continue;
             };
-            let Some(pair) = generation.list.get(id) else {
+            let Some(pair) = generation.list.get_mut(id) else {
                 continue;
             };
+            if !pair.is_valid() && self.locals.opens_simultaneously(base) {
+                pair.suspicion = Some(reason);
+                continue;
+            }
             let is_tcp = pair.reliable && reason == FailureReason::ConnectionLost;
             if pair.is_valid() && !is_tcp {
                 if generation.selected == Some(id)
@@ -308,7 +317,7 @@ impl Generation {
 
     /// Looks after the selected pair: gives it up when consent expired, passes
     /// it over when it is silent and a reserve is not.
-    fn watch(&mut self, now: Instant, failover: std::time::Duration) {
+    fn watch(&mut self, now: Instant, failover: std::time::Duration, role: Role) {
         self.watch_at = None;
         let Some(selected) = self.selected else {
             return;
@@ -336,18 +345,23 @@ impl Generation {
         self.avoid = Some(selected);
         for pair in self.list.iter_mut().filter(|p| !spoke_since(p)) {
             pair.nomination = Nomination::None;
-            pair.nominated_at = None;
+            // The controlling side may not have noticed: its word counts again
+            // when the pair does.
+            if role == Role::Controlling {
+                pair.nominated_at = None;
+            }
         }
     }
 
     /// The role changed: what was nominated before is open again.
     pub(super) fn role_switched(&mut self) {
-        for pair in self
-            .list
-            .iter_mut()
-            .filter(|p| p.nomination == Nomination::Pending)
-        {
-            pair.nomination = Nomination::None;
+        for pair in self.list.iter_mut() {
+            if pair.nomination == Nomination::Pending {
+                pair.nomination = Nomination::None;
+            }
+            if pair.nomination == Nomination::None {
+                pair.nominated_at = None;
+            }
         }
     }
 

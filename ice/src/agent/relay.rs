@@ -9,9 +9,11 @@ use super::Agent;
 use super::inbound::{Input, Path};
 use crate::candidate::CandidateKind;
 use crate::config::Policy;
+use crate::event::GatheringState;
 use crate::locals::{BaseKind, normalise};
-use crate::pair::FailureReason;
+use crate::pair::{BaseId, FailureReason};
 use crate::relays::{News, RelayId};
+use crate::selection;
 use crate::transport::{Source, Transport};
 
 impl Agent {
@@ -103,14 +105,21 @@ impl Agent {
             }
             News::Closed {
                 bases,
-                through,
-                server,
                 failure,
+                wish,
             } => {
-                if let Some(failure) = failure {
-                    let (code, text) = describe(&failure);
-                    if let Some(server) = self.config.servers.get(server).cloned() {
-                        self.server_failed(&server, through, code, text);
+                let server = self.servers.get(wish.server).cloned();
+                if let (Some(failure), Some(server)) = (&failure, server) {
+                    if wish.rounds == 1 {
+                        let (code, text) = describe(failure);
+                        self.server_failed(&server, wish.base, code, text);
+                    }
+                    // The way to the server loses a lot, or the server was away:
+                    // where nothing works yet, it is worth another try.
+                    let again = matches!(failure, Failure::TimedOut | Failure::Lost);
+                    let wanted = self.current.selected.is_none() && !self.patience_over;
+                    if again && wanted && self.servers.is_active(wish.server) {
+                        self.relays.wish(wish);
                     }
                 }
                 for base in bases.into_iter().flatten() {
@@ -131,7 +140,7 @@ impl Agent {
         let Some((through, _, transport, server)) = self.relays.origin(relay) else {
             return;
         };
-        let Some(server) = self.config.servers.get(server).map(|s| s.addr()) else {
+        let Some(server) = self.servers.get(server).map(|s| s.addr()) else {
             return;
         };
         // What UDP relays reach through TCP or TLS is slower: it comes after.
@@ -159,6 +168,62 @@ impl Agent {
         }
         self.update_gathering();
         self.with_current(now, |generation, cx| generation.pair_base(base, cx));
+    }
+
+    /// Relayed bases that the selected pair or a reserve stands on.
+    pub(super) fn relayed_bases_in_use(&self) -> Vec<BaseId> {
+        let generations = std::iter::once(&self.current).chain(self.previous.as_deref());
+        let mut used = Vec::new();
+        for generation in generations {
+            let Some(selected) = generation.selected else {
+                continue;
+            };
+            let reserves = selection::backups(&generation.list, selected, self.config.backups);
+            for id in std::iter::once(selected).chain(reserves) {
+                used.extend(generation.list.get(id).map(|p| p.base));
+            }
+        }
+        used
+    }
+
+    /// Gives allocations back that nothing uses, some time after nomination
+    /// (RFC 8445 §8.3).
+    pub(super) fn tidy_relays(&mut self, now: Instant) {
+        let Some(after) = self.config.unused_relays else {
+            return;
+        };
+        let settled = self.previous.is_none()
+            && self.selected_pair().is_some_and(|p| p.nominated)
+            && self.gathering == GatheringState::Complete;
+        if !settled {
+            self.tidy_at = None;
+            return;
+        }
+        let used = self.relayed_bases_in_use();
+        let idle: Vec<RelayId> = self
+            .relays
+            .standing()
+            .filter(|(_, _, bases)| !bases.iter().flatten().any(|b| used.contains(b)))
+            .map(|(id, ..)| id)
+            .collect();
+        if idle.is_empty() {
+            self.tidy_at = None;
+            return;
+        }
+        if now < *self.tidy_at.get_or_insert(now + after) {
+            return;
+        }
+        self.tidy_at = None;
+        for id in idle {
+            self.release(now, id);
+        }
+    }
+
+    /// Gives an allocation back; its candidate is gone.
+    pub(super) fn release(&mut self, now: Instant, relay: RelayId) {
+        for base in self.relays.release(now, relay).into_iter().flatten() {
+            self.drop_base(base);
+        }
     }
 
     /// Data will go by the selected pair: a channel makes them shorter.
