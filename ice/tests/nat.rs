@@ -5,7 +5,7 @@ mod world;
 
 use std::time::Duration;
 
-use tincan_ice::{CandidateKind, Policy, Server, Transport};
+use tincan_ice::{CandidateKind, Policy, Server, TcpType, Transport};
 use tincan_sim::Behaviour;
 use world::topology::{Place, Setup, Topology, WAN};
 
@@ -168,6 +168,36 @@ fn firewalls_that_pass_only_tcp_or_only_tls_are_crossed() {
                 );
             }
         }
+    }
+}
+
+/// RFC 6544: two firewalls that let TCP out and nobody in. Only connections
+/// that both ends open at once pass, whoever tries first.
+#[test]
+fn simultaneous_open_crosses_two_firewalls_that_let_nobody_in() {
+    for seed in 0..seeds() {
+        let firewalled = || Setup::new(seed, Place::TcpOnly, Place::TcpOnly);
+        let mut topology = firewalled().simultaneous_open().build();
+        assert!(
+            topology.world.both_nominated(Duration::from_secs(30)),
+            "seed {seed}: {}",
+            topology.world.end(0).agent.explain()
+        );
+        for n in [0, 1] {
+            let pair = topology.world.end(n).agent.selected_pair().unwrap();
+            for end in [pair.local, pair.remote] {
+                assert_eq!(end.tcp_type(), Some(TcpType::SimultaneousOpen));
+            }
+            topology.world.end(n).to_send.push_back(b"hello".to_vec());
+        }
+        assert!(topology.world.until(Duration::from_secs(5), |a, b| {
+            !a.received.is_empty() && !b.received.is_empty()
+        }));
+        let mut topology = firewalled().ice_tcp().build();
+        assert!(
+            !topology.world.both_connected(Duration::from_secs(60)),
+            "seed {seed}: a listener behind a firewall"
+        );
     }
 }
 

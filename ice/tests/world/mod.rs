@@ -58,6 +58,8 @@ pub struct End {
     /// Base and far end to the true local end.
     connections: BTreeMap<Key, Connection>,
     next_port: u16,
+    /// TCP sockets whose connections leave from their own port.
+    simultaneous: Vec<SocketAddr>,
     /// Neither hears nor speaks.
     pub mute: bool,
     /// Speaks, but does not hear.
@@ -101,6 +103,7 @@ impl End {
             commands: VecDeque::new(),
             connections: BTreeMap::new(),
             next_port: 50_000,
+            simultaneous: Vec::new(),
             mute: false,
             deaf: false,
             hosts: Vec::new(),
@@ -186,6 +189,17 @@ impl End {
             .add_host(now, LocalBase::new(addr, HostTransport::TcpPassive))
             .unwrap();
         self.commands.push_back(TcpCommand::Listen(addr));
+    }
+
+    /// A TCP socket that opens connections at the same time as the far end.
+    pub fn open(&mut self, now: Instant, addr: SocketAddr) {
+        self.agent
+            .add_host(
+                now,
+                LocalBase::new(addr, HostTransport::TcpSimultaneousOpen),
+            )
+            .unwrap();
+        self.simultaneous.push(addr);
     }
 
     pub fn dial(&mut self, now: Instant, ip: IpAddr) {
@@ -308,7 +322,11 @@ impl End {
         let key = (transmit.transport, transmit.local, transmit.remote);
         if !self.connections.contains_key(&key) {
             self.next_port += 1;
-            let local = SocketAddr::new(transmit.local.ip(), self.next_port);
+            let local = if self.simultaneous.contains(&transmit.local) {
+                transmit.local
+            } else {
+                SocketAddr::new(transmit.local.ip(), self.next_port)
+            };
             let connection = Connection {
                 local,
                 open: false,

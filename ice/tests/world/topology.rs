@@ -107,6 +107,7 @@ pub struct Setup {
     /// Both behind the same NAT.
     one_home: bool,
     ice_tcp: bool,
+    simultaneous: bool,
 }
 
 pub struct Topology {
@@ -188,6 +189,7 @@ impl Setup {
             carrier: None,
             one_home: false,
             ice_tcp: false,
+            simultaneous: false,
         }
     }
 
@@ -224,6 +226,12 @@ impl Setup {
     /// The first dials by TCP, the second listens.
     pub fn ice_tcp(mut self) -> Self {
         self.ice_tcp = true;
+        self
+    }
+
+    /// Both open TCP connections at the same time.
+    pub fn simultaneous_open(mut self) -> Self {
+        self.simultaneous = true;
         self
     }
 
@@ -321,6 +329,10 @@ impl Setup {
         if self.ice_tcp {
             world.end(0).dial(started, addr_a);
             world.end(1).listen(started, SocketAddr::new(addr_b, PORT));
+        }
+        if self.simultaneous {
+            world.end(0).open(started, SocketAddr::new(addr_a, PORT));
+            world.end(1).open(started, SocketAddr::new(addr_b, PORT));
         }
         world.end(0).start(started, &[addr_a], PORT);
         world.end(1).start(started, &[addr_b], PORT);

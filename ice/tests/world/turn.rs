@@ -36,6 +36,8 @@ pub struct TurnServer {
     decoders: BTreeMap<(SocketAddr, SocketAddr), StreamDecoder>,
     next_port: u16,
     pub refuse_all: bool,
+    /// Hears nothing.
+    pub deaf: bool,
     pub relayed: usize,
     pub released: usize,
     pub channel_data: usize,
@@ -52,6 +54,7 @@ impl TurnServer {
             decoders: BTreeMap::new(),
             next_port: 20_000,
             refuse_all: false,
+            deaf: false,
             relayed: 0,
             released: 0,
             channel_data: 0,
@@ -163,6 +166,9 @@ impl TurnServer {
     }
 
     fn message(&mut self, client: Client, bytes: &[u8]) {
+        if self.deaf {
+            return;
+        }
         if let Some(channel) = ChannelData::parse(bytes) {
             let Some(allocation) = self.allocations.get(&client) else {
                 return;
