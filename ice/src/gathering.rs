@@ -63,6 +63,7 @@ impl Gatherer {
         self.waiting.shrink_to_fit();
         self.active.shrink_to_fit();
         self.resend.shrink_to_fit();
+        self.kept.shrink_to_fit();
     }
 
     pub(crate) fn ask(&mut self, question: Question) {
