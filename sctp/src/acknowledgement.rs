@@ -168,6 +168,12 @@ impl Acknowledger {
         }
     }
 
+    /// Gives back what is not used.
+    pub(crate) fn slim(&mut self) {
+        self.runs.shrink_to_fit();
+        self.duplicates.shrink_to_fit();
+    }
+
     pub(crate) fn duplicate(&mut self, tsn: u32) {
         if self.duplicates.len() < MAX_DUPLICATES_REPORTED {
             self.duplicates.push(tsn);

@@ -427,6 +427,14 @@ impl Reset {
         Some(request.kind)
     }
 
+    /// Gives back what is not used.
+    pub(crate) fn slim(&mut self) {
+        self.waiting.shrink_to_fit();
+        self.incoming.shrink_to_fit();
+        self.last.shrink_to_fit();
+        self.responses.shrink_to_fit();
+    }
+
     /// Whether a request of ours waits for its response.
     pub(crate) fn is_asking(&self) -> bool {
         self.request.is_some()

@@ -101,6 +101,11 @@ impl Turns {
         let _ = self.rank(share, 0, octets);
     }
 
+    /// Gives back what is not used.
+    pub(crate) fn slim(&mut self) {
+        self.heap.shrink_to_fit();
+    }
+
     /// Takes a stream out of the queue: O(n), unless it is the first.
     pub(crate) fn remove(&mut self, stream: u16) {
         if self.first() == Some(stream) {

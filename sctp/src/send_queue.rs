@@ -597,6 +597,16 @@ impl SendQueue {
         self.streams.remove(id);
     }
 
+    /// Gives back what is not used.
+    pub(crate) fn slim(&mut self) {
+        for (_, stream) in self.streams.iter_mut() {
+            stream.queue.shrink_to_fit();
+        }
+        self.streams.slim();
+        self.turns.slim();
+        self.drained.shrink_to_fit();
+    }
+
     pub(crate) fn streams(&self) -> Vec<u16> {
         self.streams.iter().map(|(id, _)| id).collect()
     }

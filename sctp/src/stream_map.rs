@@ -92,6 +92,12 @@ impl<T> StreamMap<T> {
         Some(value)
     }
 
+    /// Gives back what is not used.
+    pub(crate) fn slim(&mut self) {
+        self.pages.shrink_to_fit();
+        self.entries.shrink_to_fit();
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -135,12 +135,25 @@ fn an_idle_endpoint_is_small() {
         for _ in 0..10 {
             direct.step();
         }
+        // Bulk leaves buffers behind; once nothing was sent for the time of a heartbeat, they go.
+        let id = direct.a.open(direct.now, ChannelConfig::default());
+        let id = id.expect("a channel");
+        direct.transfer(id, &Bytes::from(vec![7; 60_000]), 1 << 20);
+        direct.a.close_channel(direct.now, id);
+        for _ in 0..10 {
+            direct.step();
+        }
+        direct.now += Duration::from_secs(120);
+        for _ in 0..10 {
+            direct.step();
+        }
         direct.arena = BytesMut::new();
+        direct.out = Vec::new();
         kept = Some(direct);
     });
     let size = std::mem::size_of::<Endpoint>();
     let heap = info.bytes_current / 2;
     println!("an idle endpoint with one channel: {size} octets and {heap} on the heap");
-    assert!(size < 4_096 && heap < 8_192, "{size} + {heap}");
+    assert!(size as i64 + heap as i64 <= 4_096, "{size} + {heap}");
     assert!(kept.is_some_and(|d| d.b.channel_count() == 1));
 }

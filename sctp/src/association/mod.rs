@@ -242,7 +242,7 @@ pub struct Association {
     config: Config,
     state: State,
     began: Instant,
-    rng: StdRng,
+    random: Random,
     cookie_secret: [u8; 32],
     own: OwnInit,
     peer: Option<PeerInit>,
@@ -286,6 +286,27 @@ pub struct Association {
     /// When the first INIT was sent, while its answer can be timed.
     handshake_sent: Option<Instant>,
     counters: Counters,
+    /// Buffers were given back.
+    slimmed: bool,
+}
+
+/// A source of the few random numbers that an established association needs: 32 octets instead of
+/// the 320 of a generator that keeps its output ready.
+#[derive(Debug)]
+struct Random([u8; 32]);
+
+impl Random {
+    fn from_rng(rng: &mut impl Rng) -> Self {
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        let mut rng = StdRng::from_seed(self.0);
+        rng.fill_bytes(&mut self.0);
+        rng.next_u64()
+    }
 }
 
 impl Association {
@@ -344,7 +365,8 @@ impl Association {
             handshake_sent: None,
             counters: Counters::default(),
             config,
-            rng,
+            random: Random::from_rng(&mut rng),
+            slimmed: false,
         }
     }
 

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use rand::Rng;
-
 use super::{Association, Ecn, State, Transmit};
 use crate::congestion::CongestionControl;
 use crate::handshake::write_init;
@@ -191,7 +189,7 @@ impl Association {
     }
 
     fn write_heartbeat(&mut self, out: &mut Vec<u8>) -> u64 {
-        let nonce = self.rng.next_u64();
+        let nonce = self.random.next();
         ChunkWriter::new(out, chunk_type::HEARTBEAT, 0)
             .parameter(parameter_type::HEARTBEAT_INFO, &nonce.to_be_bytes())
             .finish();

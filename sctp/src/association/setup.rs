@@ -132,10 +132,10 @@ impl Association {
             State::Idle | State::CookieWait => (self.own, (0, 0)),
             State::CookieEchoed => (self.own, (self.own.tag, self.peer.map_or(0, |p| p.tag))),
             _ => {
-                use rand::Rng;
+                let number = self.random.next();
                 let own = OwnInit {
-                    tag: self.rng.next_u32().max(1),
-                    initial_tsn: self.rng.next_u32(),
+                    tag: ((number >> 32) as u32).max(1),
+                    initial_tsn: number as u32,
                 };
                 (own, (self.own.tag, self.peer.map_or(0, |p| p.tag)))
             }

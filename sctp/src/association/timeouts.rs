@@ -98,5 +98,27 @@ impl Association {
         }
         self.due.heartbeat = true;
         self.restart_heartbeat(now);
+        self.slim();
+    }
+
+    /// Nothing was sent for a while: the buffers that bulk has grown are given back.
+    fn slim(&mut self) {
+        if !self.outstanding.is_empty() || self.send.bytes() > 0 {
+            return;
+        }
+        self.outstanding.slim();
+        self.send.slim();
+        self.acks.slim();
+        self.reassembly.slim();
+        self.reset.slim();
+        self.events.shrink_to_fit();
+        self.due.alone.shrink_to_fit();
+        self.due.bundled.shrink_to_fit();
+        self.slimmed = true;
+    }
+
+    /// Whether buffers were given back since the last call.
+    pub(crate) fn take_slimmed(&mut self) -> bool {
+        std::mem::take(&mut self.slimmed)
     }
 }

@@ -164,6 +164,10 @@ impl Endpoint {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.association.handle_timeout(now);
         self.translate(now);
+        if self.association.take_slimmed() {
+            self.events.shrink_to_fit();
+            self.channels.slim();
+        }
     }
 
     /// The next piece of news.

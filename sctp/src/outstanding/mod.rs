@@ -618,6 +618,24 @@ impl Outstanding {
         }
     }
 
+    /// Gives back what is not used, if nothing is outstanding.
+    pub(crate) fn slim(&mut self) {
+        if !self.ring.is_empty() {
+            return;
+        }
+        // What they hold is of chunks that are gone.
+        self.packet_base = self.next_packet();
+        self.ring = VecDeque::new();
+        self.order = VecDeque::new();
+        self.untold = VecDeque::new();
+        self.unsure = VecDeque::new();
+        self.packets = VecDeque::new();
+        self.lost = BinaryHeap::new();
+        self.acked = Vec::new();
+        self.scratch = Vec::new();
+        self.cut_short.shrink_to_fit();
+    }
+
     /// The peer restarted: what is outstanding is sent again with new TSNs by nobody; it is
     /// given up (RFC 9260 §5.2.4.1 leaves it to the implementation).
     pub(crate) fn restart(&mut self, now: Instant, initial_tsn: u32) {

@@ -106,6 +106,10 @@ impl ByMessage {
         }
     }
 
+    pub(super) fn slim(&mut self) {
+        self.streams.slim();
+    }
+
     pub(super) fn clear(&mut self, ordering: &mut Ordering, to: &mut Delivery<'_>) {
         let streams: Vec<u16> = self.streams.iter().map(|(id, _)| id).collect();
         for stream in streams {

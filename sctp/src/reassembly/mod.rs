@@ -180,6 +180,14 @@ impl Reassembly {
         }
     }
 
+    /// Gives back what is not used.
+    pub(crate) fn slim(&mut self) {
+        if let Fragments::Interleaved(store) = &mut self.fragments {
+            store.slim();
+        }
+        self.ordering.slim();
+    }
+
     /// Streams that hold any state.
     pub(crate) fn streams(&self) -> Vec<u16> {
         self.ordering.streams()

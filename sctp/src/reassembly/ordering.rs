@@ -348,6 +348,10 @@ impl Ordering {
         }
     }
 
+    pub(super) fn slim(&mut self) {
+        self.streams.slim();
+    }
+
     pub(super) fn streams(&self) -> Vec<u16> {
         self.streams.iter().map(|(id, _)| id).collect()
     }
