@@ -59,7 +59,7 @@ first=$(stat -c %s "$part")
 echo "the receiver killed at $first bytes"
 
 receive
-until_has $(((size << 20) * 2 / 3))
+until_has $((first + ((size << 20) - first) / 2))
 kill -9 $sender; wait $sender 2>/dev/null || true
 wait $receiver 2>/dev/null && { echo "the receiver did not notice"; exit 1; }
 second=$(stat -c %s "$part")
