@@ -61,6 +61,10 @@ pub const MAX_FRAME: usize = 16 << 20;
 /// Redundant blocks in one RED payload (RFC 2198 sets no bound; in use are one to three).
 pub const MAX_RED_BLOCKS: usize = 16;
 
+/// NAL units of H.265 that wait for their place in decoding order (RFC 7798 §7.1 allows 32 767): more
+/// than a second of the finest interleaving in use.
+pub const MAX_INTERLEAVED_UNITS: usize = 1024;
+
 /// Packets a reorder buffer holds, and how far apart their numbers may be, unless configured
 /// otherwise: 600 ms of a 40 Mbit/s stream.
 pub const REORDER_PACKETS: usize = 2048;

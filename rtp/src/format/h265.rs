@@ -66,6 +66,8 @@ pub struct Depacketizer {
     fragment: bool,
     /// Decoding order numbers are present (`sprop-max-don-diff` above 0).
     with_don: bool,
+    /// A packet without its content information (PACI).
+    inner: Vec<u8>,
 }
 
 impl Default for Depacketizer {
@@ -77,12 +79,14 @@ impl Default for Depacketizer {
 impl Depacketizer {
     /// A depacketizer that has seen nothing. `with_don` says that payloads have decoding order
     /// numbers (RFC 7798 §7.1, sprop-max-don-diff above 0); they are skipped: NAL units are taken
-    /// in the order of the packets.
+    /// in the order of the packets. [`DecodingOrder`](super::h265_order::DecodingOrder) brings
+    /// interleaved ones into theirs.
     pub fn new(with_don: bool) -> Self {
         Self {
             frames: Assembler::new(),
             fragment: false,
             with_don,
+            inner: Vec::new(),
         }
     }
 
@@ -185,10 +189,13 @@ impl Depacketizer {
         }
         require(payload.len(), 4 + extension + 1)?;
         let inner_header = (fields & 0x8000) | (inner_kind << 9) | (header & 0x01ff);
-        let mut inner = Vec::with_capacity(payload.len());
+        let mut inner = std::mem::take(&mut self.inner);
+        inner.clear();
         inner.extend_from_slice(&inner_header.to_be_bytes());
         inner.extend_from_slice(tail(payload, 4 + extension));
-        self.take(&inner)
+        let taken = self.take(&inner);
+        self.inner = inner;
+        taken
     }
 }
 

@@ -36,6 +36,7 @@ pub mod av1;
 pub mod comfort_noise;
 pub mod h264;
 pub mod h265;
+pub mod h265_order;
 pub mod nal;
 pub mod opus;
 pub mod red;
