@@ -395,7 +395,7 @@ fuzz_target!(|input: Input| {
     let mut rounds = 0;
     while sides.iter().any(|s| !s.inbox.is_empty()) {
         rounds += 1;
-        if input.rude && rounds > 60 {
+        if input.rude && rounds > 12 {
             break;
         }
         assert!(rounds < 100, "negotiation never ends");
