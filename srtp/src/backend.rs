@@ -21,6 +21,13 @@ pub enum Backend {
 }
 
 /// A keyed AES-GCM.
+#[cfg_attr(
+    feature = "aws-lc-rs",
+    expect(
+        clippy::large_enum_variant,
+        reason = "the larger one is the usual one: a pointer would cost every packet"
+    )
+)]
 pub(crate) enum AeadKey {
     Ring(LessSafeKey),
     #[cfg(feature = "aws-lc-rs")]

@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::error::ProtectError;
 use crate::limits::MAX_OVERHEAD;
-use crate::sender::Sender;
+use crate::sender::{ROOM, Sender};
 use crate::wire::RTP_FIXED_LEN;
 
 /// Bytes of a packet that are written at once: the fixed header and four more.
@@ -91,7 +91,8 @@ impl<'a> Destination<'a> {
                 self.out.extend_from_slice(head);
             }
         }
-        self.out.resize(self.out.len() + room, 0);
+        self.out
+            .extend_from_slice(ROOM.get(..room).unwrap_or(&ROOM));
         start
     }
 

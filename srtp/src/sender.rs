@@ -317,18 +317,24 @@ impl Sender {
         self.rtcp_left -= 1;
         self.stats.rtcp_packets += 1;
         // RFC 3711 §3.4: index, identifier, tag; RFC 7714 §9.1: tag, index, identifier.
-        let word = word.to_be_bytes();
-        let tag = tag
-            .get(self.profile.rtcp_tag_len())
-            .ok_or(ProtectError::NoRoom)?;
+        let tag_len = self.profile.rtcp_tag_len();
         let mki: &[u8] = &self.keys.mki;
-        let parts: [&[u8]; 3] = if self.profile.is_aead() {
-            [tag, &word, mki]
+        let (word_at, tag_at) = if self.profile.is_aead() {
+            (tag_len, 0)
         } else {
-            [&word, mki, tag]
+            (0, RTCP_INDEX_LEN + mki.len())
         };
-        for (room, byte) in room.iter_mut().zip(parts.into_iter().flatten()) {
-            *room = *byte;
+        let mki_at = word_at + RTCP_INDEX_LEN;
+        if let Some(place) = room.get_mut(word_at..mki_at) {
+            place.copy_from_slice(&word.to_be_bytes());
+        }
+        if !mki.is_empty()
+            && let Some(place) = room.get_mut(mki_at..mki_at + mki.len())
+        {
+            place.copy_from_slice(mki);
+        }
+        if let Some(place) = room.get_mut(tag_at..tag_at + tag_len) {
+            tag.write(place);
         }
         Ok(total)
     }
@@ -378,7 +384,7 @@ impl fmt::Debug for Sender {
 }
 
 /// Room for what protection adds.
-const ROOM: [u8; MAX_OVERHEAD] = [0; MAX_OVERHEAD];
+pub(crate) const ROOM: [u8; MAX_OVERHEAD] = [0; MAX_OVERHEAD];
 
 /// Protects `out[start..]` with `protect`, which wants `overhead` bytes of room and returns the new
 /// length. Fails with `out` as it was.

@@ -350,7 +350,7 @@ mod tests {
         let mut longest = 0;
         for n in 0..1_000_000_u32 {
             // In order, then far apart with equal low bits: what a careless hash would pile up.
-            let ssrc = if n % 2 == 0 { n } else { n << 16 | n >> 16 };
+            let ssrc = if n % 2 == 0 { n } else { n.rotate_right(16) };
             if table.find(ssrc).is_some() {
                 continue;
             }
