@@ -70,6 +70,13 @@ impl Algorithm {
 pub(crate) struct CryptoError;
 
 /// An AEAD key ready for use. The backend wipes it on drop as far as it does.
+#[cfg_attr(
+    feature = "aws-lc-rs",
+    expect(
+        clippy::large_enum_variant,
+        reason = "it lies behind a pointer, with what else its epoch needs"
+    )
+)]
 pub(crate) enum AeadKey {
     Ring(ring::aead::LessSafeKey),
     #[cfg(feature = "aws-lc-rs")]
@@ -84,6 +91,10 @@ impl std::fmt::Debug for AeadKey {
 
 /// The key that masks DTLS 1.3's record numbers (RFC 9147 §4.2.3): one block of
 /// AES, or of ChaCha20. QUIC's header protection is the same construction.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lies behind a pointer, with what else its epoch needs"
+)]
 pub(crate) enum MaskKey {
     /// Not ring's: that goes through its code for long texts, which takes
     /// three times as long for a block.

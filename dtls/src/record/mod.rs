@@ -121,6 +121,8 @@ pub(crate) struct RecordLayer {
     /// A protected record newer than all before it was opened.
     pub(crate) newest_seen: bool,
     read_current: u64,
+    /// When the first of the read epochs expires.
+    next_expiry: Option<Instant>,
 }
 
 /// Sealing failed: keys used up, the epoch is gone, or no room.
@@ -153,6 +155,7 @@ impl RecordLayer {
             counters: RecordCounters::default(),
             newest_seen: false,
             read_current: 0,
+            next_expiry: None,
         }
     }
 
@@ -185,6 +188,7 @@ impl RecordLayer {
     /// Moves on to `epoch`; those before it are kept until `expires`.
     pub(crate) fn set_read_current(&mut self, epoch: u64, expires: Instant) {
         self.read_current = epoch;
+        self.next_expiry = self.next_expiry.or(Some(expires));
         for old in self.read.iter_mut().filter(|old| old.epoch < epoch) {
             old.expires = old.expires.or(Some(expires));
         }
@@ -206,9 +210,10 @@ impl RecordLayer {
 
     #[inline]
     pub(crate) fn expire(&mut self, now: Instant) {
-        let expired = |read: &ReadEpoch| read.expires.is_some_and(|expires| expires <= now);
-        if self.read.iter().any(expired) {
-            self.read.retain(|read| !expired(read));
+        if self.next_expiry.is_some_and(|at| at <= now) {
+            self.read
+                .retain(|read| read.expires.is_none_or(|expires| expires > now));
+            self.next_expiry = self.read.iter().filter_map(|read| read.expires).min();
         }
     }
 

@@ -48,11 +48,15 @@ impl RecordLayer {
             Some(first) if is_unified(*first) => self.open_unified_header(*first, record),
             _ => self.open_plain_header(record),
         };
-        self.count(&opened);
+        if matches!(opened, Opened::Record { .. }) {
+            self.counters.opened += 1;
+        } else {
+            self.count(&opened);
+        }
         opened
     }
 
-    #[inline]
+    #[cold]
     fn count(&mut self, opened: &Opened) {
         let counters = &mut self.counters;
         match opened {
