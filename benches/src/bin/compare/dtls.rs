@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use bytes::BytesMut;
 use dimpl::{Dtls, DtlsCertificate, Output};
 use rand::{SeedableRng, rngs::StdRng};
@@ -140,6 +141,20 @@ fn bare_key() -> Option<LessSafeKey> {
     ))
 }
 
+/// The key of 1.3's record-number mask (RFC 9147 §4.2.3): one block of AES for every record.
+fn mask_key() -> Option<aes::Aes128Enc> {
+    aes::Aes128Enc::new_from_slice(&[9; 16]).ok()
+}
+
+/// The mask for the ciphertext that `text` begins with.
+fn mask(key: &aes::Aes128Enc, text: &[u8]) -> u8 {
+    let mut block = [0; 16];
+    block.copy_from_slice(text.get(..16).unwrap_or_default());
+    let mut block = block.into();
+    key.encrypt_block(&mut block);
+    block[0]
+}
+
 fn nonce(index: u32) -> Nonce {
     let [a, b, c, d] = index.to_be_bytes();
     Nonce::assume_unique_for_key([0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d])
@@ -157,19 +172,30 @@ fn seal(version: Version, name: &str) {
     let mut buffer = vec![0; head + PAYLOAD + tail];
     // The same octets at the same place: alignment tells.
     let mut bare = vec![0; head + PAYLOAD + usize::from(version == Version::Dtls13)];
-    let mut count = 0_u32;
-    Comparison::new("dtls", format!("seal-{name}-{PAYLOAD}"), "ns", Better::Less)
-        .time("tincan", move || {
-            buffer.truncate(head + PAYLOAD);
-            client.seal_in_place(&mut buffer, 0).is_ok()
-        })
-        .time("bare-aead", move || {
-            count = count.wrapping_add(1);
-            let text = bare.get_mut(head..).unwrap_or_default();
-            key.seal_in_place_separate_tag(nonce(count), Aad::from([0; 13]), text)
-                .is_ok()
-        })
-        .run();
+    let mut masked = bare.clone();
+    let (mut count, mut masked_count) = (0_u32, 0_u32);
+    let mut comparison =
+        Comparison::new("dtls", format!("seal-{name}-{PAYLOAD}"), "ns", Better::Less)
+            .time("tincan", move || {
+                buffer.truncate(head + PAYLOAD);
+                client.seal_in_place(&mut buffer, 0).is_ok()
+            })
+            .time("bare-aead", move || {
+                count = count.wrapping_add(1);
+                let text = bare.get_mut(head..).unwrap_or_default();
+                key.seal_in_place_separate_tag(nonce(count), Aad::from([0; 13]), text)
+                    .is_ok()
+            });
+    if let (Version::Dtls13, Some(key), Some(mask_key)) = (version, bare_key(), mask_key()) {
+        comparison = comparison.time("bare-aead+mask", move || {
+            masked_count = masked_count.wrapping_add(1);
+            let text = masked.get_mut(head..).unwrap_or_default();
+            let aad = Aad::from([0; 13]);
+            let tag = key.seal_in_place_separate_tag(nonce(masked_count), aad, text);
+            (tag.is_ok(), mask(&mask_key, text))
+        });
+    }
+    comparison.run();
 }
 
 /// Records opened in the caller's buffer, or by way of the queue that `poll_data` empties.
@@ -193,7 +219,7 @@ fn open(version: Version, name: &str, queued: bool) {
         }
         records
     };
-    let bare = bare_key();
+    let bare = bare_key().map(Arc::new);
     let own = usize::from(version == Version::Dtls13);
     let prepared = move || {
         let mut records = Vec::with_capacity(RECORDS);
@@ -211,7 +237,8 @@ fn open(version: Version, name: &str, queued: bool) {
     };
     let queue = if queued { "-queued" } else { "" };
     let case = format!("open-{name}-{PAYLOAD}{queue}");
-    Comparison::new("dtls", case, "ns", Better::Less)
+    let masked_prepared = prepared.clone();
+    let mut comparison = Comparison::new("dtls", case, "ns", Better::Less)
         .time_prepared("tincan", RECORDS, sealed, move |records| {
             let mut octets = 0;
             for record in records {
@@ -237,8 +264,24 @@ fn open(version: Version, name: &str, queued: bool) {
                 drop(std::mem::take(record));
             }
             assert_eq!(octets, RECORDS * PAYLOAD);
-        })
-        .run();
+        });
+    if let (Version::Dtls13, Some(key), Some(mask_key)) = (version, bare_key(), mask_key()) {
+        comparison =
+            comparison.time_prepared("bare-aead+mask", RECORDS, masked_prepared, move |records| {
+                let mut octets = 0;
+                for (index, record) in records.iter_mut().enumerate() {
+                    let aad = Aad::from([0; 13]);
+                    let text = record.get_mut(head..).unwrap_or_default();
+                    std::hint::black_box(mask(&mask_key, text));
+                    octets += key
+                        .open_in_place(nonce(index as u32), aad, text)
+                        .map_or(0, |text| text.len() - own);
+                    drop(std::mem::take(record));
+                }
+                assert_eq!(octets, RECORDS * PAYLOAD);
+            });
+    }
+    comparison.run();
 }
 
 fn heap(version: Version, name: &str) {
