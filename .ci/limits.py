@@ -10,6 +10,8 @@ from pathlib import Path
 
 CRATES = ["sdp", "stun", "ice", "dtls", "srtp", "rtp", "sctp", "peer", "capture"]
 CONSTANT = re.compile(r"pub(?:\(crate\))? const (\w+): [^=]+ = (.*);$")
+# Fewer words than this say what a bound is, not why.
+LEAST_WORDS = 9
 BEGIN = "<!-- limits: made by .ci/limits.py -->\n"
 END = "<!-- end of limits -->\n"
 
@@ -22,6 +24,8 @@ def rows(root):
             if line.startswith("///"):
                 doc.append(line[3:].strip())
             elif match := CONSTANT.match(line):
+                if len(" ".join(doc).split()) < LEAST_WORDS and not " ".join(doc).startswith("See "):
+                    print(f"{crate}: {match[1]} says what it is, but not why that number", file=sys.stderr)
                 why = re.sub(r"\[`([^`]*)`\](\([^)]*\))?", r"`\1`", " ".join(doc)).replace("|", "\\|")
                 yield f"| {crate} | `{match[1]}` | `{match[2]}` | {why} |"
                 doc = []

@@ -62,10 +62,12 @@ pub const COOKIE_LIFETIME: Duration = Duration::from_secs(60);
 /// First retransmission timeout when the caller knows nothing better.
 pub const INITIAL_RTO: Duration = Duration::from_millis(400);
 
-/// Smallest first timeout a caller may ask for.
+/// Smallest first timeout a caller may ask for. Below it a handshake is
+/// repeated before a path of usual length has answered.
 pub const MIN_RTO: Duration = Duration::from_millis(50);
 
-/// Ceiling of the doubling timeout (RFC 9147 §5.8.2).
+/// Ceiling of the doubling timeout (RFC 9147 §5.8.2). The standard's own; a
+/// handshake that waits longer has been given up by the user.
 pub const MAX_RTO: Duration = Duration::from_secs(60);
 
 /// The flight is given up at this timeout: about nine minutes with the default.
@@ -80,7 +82,8 @@ pub const MIN_MTU: usize = 128;
 /// Path MTU assumed until told: IPv6's minimum less IP, UDP and TURN headers.
 pub const DEFAULT_MTU: usize = 1200;
 
-/// Largest plaintext of a record (RFC 8446 §5.1).
+/// Largest plaintext of a record (RFC 8446 §5.1). The standard's own, and so
+/// the most that one record makes us hold.
 pub const MAX_PLAINTEXT: usize = 1 << 14;
 
 /// Largest growth of a record over its plaintext (RFC 5246 §6.2.3).
@@ -89,7 +92,8 @@ pub const MAX_EXPANSION: usize = 2048;
 /// Consecutive records without any content tolerated from a peer.
 pub const MAX_EMPTY_RECORDS: u32 = 32;
 
-/// Consecutive warning alerts tolerated from a peer.
+/// Consecutive warning alerts tolerated from a peer. Honest peers send one;
+/// each costs a record's work and says nothing.
 pub const MAX_WARNING_ALERTS: u32 = 4;
 
 /// Consecutive KeyUpdates without application data tolerated from a peer.

@@ -71,7 +71,8 @@ pub const MAX_UNRESOLVED_NAMES: usize = 32;
 /// Host addresses with an mDNS name: every address of a host, several times over.
 pub const MAX_MDNS_NAMES: usize = 256;
 
-/// mDNS answers waiting to be polled.
+/// mDNS answers waiting to be polled. Twice the names: each is announced and
+/// answered once while the driver is busy.
 pub const MAX_MDNS_ANSWERS: usize = 512;
 
 /// Role switches accepted in one generation.
@@ -109,7 +110,8 @@ pub const MAX_RETRIES: u32 = 120;
 /// Name of 255 bytes, foundation of 32, and room for extensions.
 pub const MAX_CANDIDATE_LINE: usize = 1024;
 
-/// Extension attributes kept of one candidate line.
+/// Extension attributes kept of one candidate line. Browsers write four; each
+/// is text that a stranger makes us keep.
 pub const MAX_CANDIDATE_EXTENSIONS: usize = 16;
 
 /// RFC 8445 §14.2: no transaction follows another faster than this.

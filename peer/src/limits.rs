@@ -87,5 +87,6 @@ pub const MAX_LOGGED_SECRETS: usize = 16_384;
 /// Bytes of a log of events, 1 GiB: the far side can make events.
 pub const MAX_LOG_BYTES: u64 = 1 << 30;
 
-/// How often a log of events has statistics.
+/// How often a log of events has statistics. Finer than what people look at, coarser than what a log of hours can
+/// hold.
 pub const LOG_STATS_INTERVAL: Duration = Duration::from_secs(1);

@@ -41,7 +41,8 @@ pub const MAX_COOKIE: usize = 1_100;
 /// Doublings of the retransmission timeout: 2⁸ takes the shortest one past its ceiling.
 pub const RTO_MAX_BACKOFF: u32 = 8;
 
-/// How long a least round-trip time is believed.
+/// How long a least round-trip time is believed. Routes change: an old least would make every later
+/// round trip look congested.
 pub const MIN_RTT_WINDOW: Duration = Duration::from_secs(60);
 
 /// The smallest packet size that may be configured, in octets: a chunk header, a few octets of

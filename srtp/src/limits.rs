@@ -22,7 +22,8 @@ pub const MAX_MASTER_KEYS: usize = 4;
 /// 250 kB with the default replay window.
 pub const DEFAULT_MAX_STREAMS: usize = 1024;
 
-/// The most streams that can be configured.
+/// The most streams that can be configured. A table of that many takes 16 MB; SSRCs beyond it begin
+/// to collide (RFC 3550 §8.1).
 pub const MAX_STREAMS: usize = 65_536;
 
 /// Packets a new receiving stream must have shown before it counts as established, so that a

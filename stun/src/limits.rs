@@ -14,7 +14,8 @@ pub const MAX_MESSAGE_LEN: usize = HEADER_LEN + 65_532;
 /// full of empty attributes.
 pub const MAX_ATTRIBUTES: usize = 64;
 
-/// USERNAME: fewer than 509 octets (RFC 8489 §14.3).
+/// USERNAME: fewer than 509 octets (RFC 8489 §14.3). Longer ones are no names,
+/// and each is compared and hashed.
 pub const MAX_USERNAME_LEN: usize = 508;
 
 /// REALM, NONCE, SOFTWARE, reason phrases: at most 763 octets
@@ -25,17 +26,20 @@ pub const MAX_TEXT_LEN: usize = 763;
 /// stranger sends; a sender with more faults than this learns of the first ones.
 pub const MAX_UNKNOWN_LISTED: usize = 16;
 
-/// Longest lifetime of a permission (RFC 8656 §9).
+/// Longest lifetime of a permission (RFC 8656 §9). The standard fixes it: a
+/// longer one would leave doors open that a lost client never closes.
 pub const PERMISSION_LIFETIME: std::time::Duration = std::time::Duration::from_secs(300);
 
-/// Lifetime of a channel binding (RFC 8656 §12).
+/// Lifetime of a channel binding (RFC 8656 §12). The standard fixes it, twice
+/// a permission's, so that a channel outlives one lost refresh.
 pub const CHANNEL_LIFETIME: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// Permissions that a TURN client keeps. An ICE agent has fewer remote
 /// candidates than this; each costs a refresh every four minutes.
 pub const MAX_CLIENT_PERMISSIONS: usize = 256;
 
-/// Channels that a TURN client keeps.
+/// Channels that a TURN client keeps. One for each permission: more could
+/// carry nothing.
 pub const MAX_CLIENT_CHANNELS: usize = 256;
 
 /// Requests that a TURN client has under way at once. Permissions beyond this
@@ -57,7 +61,8 @@ pub const MAX_REDIRECTS: u8 = 4;
 /// sixteen of them; the server sorts them in a list.
 pub const MAX_PERMISSIONS: usize = 1024;
 
-/// Channels of one allocation on the server.
+/// Channels of one allocation on the server. Half of the permissions: channels
+/// are for peers that data flows to, and each is an entry in two maps.
 pub const MAX_CHANNELS: usize = 512;
 
 /// Peer TCP connections of one allocation (RFC 6062), open or awaited.
