@@ -265,6 +265,15 @@ fn place_table(seeds: &std::ops::Range<u64>, failed: &mut Vec<String>) {
                 .build()
         },
     );
+    row(
+        "two such firewalls, simultaneous open, no relay",
+        failed,
+        &|seed| {
+            Setup::new(seed, Place::TcpOnly, Place::TcpOnly)
+                .simultaneous_open()
+                .build()
+        },
+    );
     for (name, broken) in [("IPv6 broken", 6), ("IPv4 broken", 4), ("both fine", 0)] {
         row(&format!("dual stack, {name}"), failed, &|seed| {
             Setup::dual_stack(seed, broken)

@@ -493,4 +493,22 @@ mod tests {
         let refused = std::iter::from_fn(|| link.ends[1].poll_event()).count();
         assert_eq!(refused, 100 - MAX_UNRESOLVED_NAMES);
     }
+    /// An interface that goes up and down with nobody polling.
+    #[test]
+    fn answers_that_nobody_takes_are_bounded() {
+        let mut link = Link::new();
+        let responder = &mut link.ends[0];
+        for n in 0..1000u32 {
+            let ip = IpAddr::from((n + 0x0a00_0000).to_be_bytes());
+            if let Some(name) = responder.register(link.now, ip) {
+                responder.unregister(name);
+            }
+        }
+        let mut out = Vec::new();
+        let polled = std::iter::from_fn(|| {
+            out.clear();
+            responder.poll_transmit(link.now, &mut out)
+        });
+        assert_eq!(polled.count(), MAX_MDNS_ANSWERS);
+    }
 }

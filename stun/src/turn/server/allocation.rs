@@ -35,10 +35,11 @@ struct Channel {
 
 /// The lists of RFC 8656 §5, sorted, so that work is logarithmic.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub(super) struct Peers {
-    permissions: Vec<Permission>,
     by_number: Vec<Channel>,
     by_peer: Vec<(SocketAddr, ChannelNumber)>,
+    permissions: Vec<Permission>,
 }
 
 impl Peers {
@@ -147,30 +148,32 @@ impl Peers {
     }
 }
 
+/// In this order: what each relayed packet touches lies together.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Allocation {
+    /// The open relays for IPv4 and IPv6 peers, where a packet's look-up need
+    /// not follow another pointer.
+    pub(super) open: [Option<RelayId>; 2],
+    pub(super) peers: Peers,
+    /// Payload octets from the client and to it.
+    pub(super) bytes: (u64, u64),
+    pub(super) bucket: Option<TokenBucket>,
+    pub(super) relay_transport: Transport,
     pub(super) client: FiveTuple,
     pub(super) owner: Identity,
     /// Of the Allocate request, to know its repetitions (RFC 8656 §7.2, note).
     pub(super) id: TransactionId,
-    pub(super) relay_transport: Transport,
     /// One, or one of each family; of these at least one is open once
     /// `answered`.
     pub(super) relays: Vec<Relay>,
-    /// The open ones for IPv4 and IPv6 peers, where a packet's look-up need
-    /// not follow another pointer.
-    pub(super) open: [Option<RelayId>; 2],
     pub(super) reservation: Option<(RelayId, ReservationToken)>,
     pub(super) answered: bool,
     pub(super) lifetime: u32,
     pub(super) expires: Instant,
     pub(super) wants_ticket: bool,
     pub(super) tickets: u32,
-    pub(super) peers: Peers,
-    pub(super) bucket: Option<TokenBucket>,
     pub(super) connections: Vec<ConnectionId>,
-    /// Payload octets from the client and to it.
-    pub(super) bytes: (u64, u64),
 }
 
 impl Allocation {
