@@ -73,7 +73,7 @@ function judge({ in: i, out: o, path }, expect) {
 
 function say({ in: i, out: o, path: { fromBrowser, fromUs } }) {
   return `${i.framesDecoded} of ${o.framesEncoded} frames; lost ${fromBrowser.lost}/${fromBrowser.rtp} to us, ${fromUs.lost}/${fromUs.rtp} from us; ` +
-    `we: ${o.nackCount} NACKs, ${fromUs.rtx} RTX; browser: ${i.nackCount} NACKs, ${fromBrowser.rtx} RTX (${i.retransmittedPacketsReceived} of ours received); ` +
+    `we: ${o.nackCount} NACKs, ${fromUs.rtx} RTX; browser: ${i.nackCount} NACKs, ${fromBrowser.rtx} RTX (${i.retransmittedPacketsReceived ?? 0} of ours received); ` +
     `freezes ${i.freezeCount} (${(i.totalFreezesDuration ?? 0).toFixed(2)} s), PLI ${i.pliCount} to us, ${o.pliCount} from us, packetsLost ${i.packetsLost}, dropped ${i.framesDropped}`;
 }
 
