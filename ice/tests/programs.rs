@@ -383,9 +383,12 @@ fn libnice_trickled_in_both_roles() {
     trickled(Program::Libnice);
 }
 
-/// Two hundred messages, each echoed before the next: none is lost. We control:
-/// libnice as the controlling end sends no checks after its `restart_stream`,
-/// and so nominates nothing.
+/// Two hundred messages, each echoed before the next: none is lost. We control.
+///
+/// Three scenes with libnice are not here because they did not work and the
+/// cause, ours or theirs, was not found: a restart with libnice controlling (all
+/// came back, but the new generation nominated nothing), libnice relayed by
+/// coturn, and libnice towards our lite agent.
 #[test]
 fn libnice_restarted_in_mid_transfer() {
     Scene {

@@ -1,6 +1,6 @@
-//! The vectors of RFC 5769, all four, compared octet by octet with a copy of the
-//! RFC's annotated dumps and with four other projects' transcriptions, and that
-//! of RFC 8489 appendix B.1 with the RFC's text and its erratum.
+//! The four vectors of RFC 5769, compared octet by octet with four other projects'
+//! transcriptions, those of its §2.1 and §2.2 also with annotated dumps; and that
+//! of RFC 8489 appendix B.1, compared with the RFC's text and its erratum.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::SocketAddr;
