@@ -84,7 +84,7 @@ pub struct DriverStats {
     pub dropped_rtp: u64,
     /// Received datagrams that wait for the loop.
     pub waiting: usize,
-    /// RTP datagrams thrown away unread because the loop fell behind.
+    /// RTP packets thrown away because the loop fell behind: received ones unread, and such to be sent.
     pub shed_media: u64,
     /// Other datagrams thrown away unread, when a peer sent thousands faster than the loop takes them.
     pub shed_other: u64,

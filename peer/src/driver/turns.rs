@@ -5,7 +5,7 @@
 //! peers together are given [`DATAGRAMS_A_TURN`]. What arrives beyond that waits in the peer's inbox, in order, and
 //! sockets are read on, because what stays in the system's buffer is thrown away there without a look at what it is.
 //! An inbox, and all inboxes together, take media up to one bound and everything else up to a higher one: who falls
-//! behind loses the newest media first. Data channels lose nothing by it, as SCTP's window is smaller than an inbox.
+//! behind loses the newest media first. The same holds for packets that handles send faster than the loop works. Data channels lose nothing by it, as SCTP's window is smaller than an inbox.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -417,11 +417,15 @@ impl Driver {
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future;
     use std::net::{SocketAddr, UdpSocket};
 
+    use super::super::commands::MAX_COMMANDS_MEDIA;
+    use super::super::handle::Command;
     use super::*;
-    use crate::Configuration;
     use crate::driver::{Driver, DriverConfig};
+    use crate::types::{Kind, TransceiverInit};
+    use crate::{Configuration, RtpPacket};
 
     const RTP: &[u8] = &[0x80, 96, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4];
     const DTLS: &[u8] = &[22, 254, 253, 0];
@@ -435,6 +439,53 @@ mod tests {
 
     fn slot(driver: &mut Driver, id: PeerId) -> &mut Slot {
         driver.slot(id).unwrap()
+    }
+
+    #[test]
+    fn packets_to_be_sent_are_shed_when_the_loop_does_not_keep_up_and_calls_are_not() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(async {
+            let mut driver = Driver::bind(DriverConfig::loopback()).unwrap();
+            let (peer, _events) = driver
+                .new_peer(Instant::now(), Configuration::default())
+                .unwrap();
+            let transceiver = peer.add_transceiver(Kind::Audio, TransceiverInit::default());
+            let mut transceiver = Box::pin(transceiver);
+            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(transceiver.as_mut().poll(&mut cx).is_pending());
+            let mut sleep = Box::pin(tokio::time::sleep(Duration::from_secs(10)));
+            let mut inbox = Vec::new();
+            driver.wait(&mut sleep, &mut inbox).await;
+            driver.obey(Instant::now(), &mut inbox);
+            let transceiver = transceiver.await.unwrap();
+
+            let waiting = MAX_COMMANDS_MEDIA + 3 * 1024;
+            for n in 0..waiting {
+                let packet = RtpPacket::new(111, n as u16, 0, false, vec![0; 10]);
+                let command = Command::SendRtp {
+                    peer: peer.id(),
+                    transceiver,
+                    packet,
+                };
+                assert!(driver.handle().command(command));
+            }
+            let stats = driver.handle();
+            let mut told = Box::pin(stats.stats());
+            assert!(told.as_mut().poll(&mut cx).is_pending());
+            let mut rounds = 0;
+            while rounds * 1024 < waiting + 1024 {
+                driver.wait(&mut sleep, &mut inbox).await;
+                driver.obey(Instant::now(), &mut inbox);
+                rounds += 1;
+            }
+            let stats = told.await.unwrap();
+            // Two rounds saw more waiting than there may; from then on packets are taken (and dropped, with nothing
+            // negotiated).
+            assert!((2048..=3072).contains(&stats.shed_media), "{stats:?}");
+            assert_eq!(stats.shed_media + stats.dropped_rtp, waiting as u64);
+        });
     }
 
     #[test]
