@@ -70,6 +70,15 @@ impl Room {
 }
 
 impl Flight {
+    /// Octets of messages that may be sent again.
+    pub(crate) fn octets(&self) -> usize {
+        let body = |item: &Item| match item {
+            Item::Message { body, .. } => body.len(),
+            _ => 0,
+        };
+        size_of::<Item>() * self.items.len() + self.items.iter().map(body).sum::<usize>()
+    }
+
     /// The messages before `sequence` were sent by a stateless answer.
     pub(crate) fn start_at(&mut self, sequence: u16) {
         self.next_sequence = u32::from(sequence);

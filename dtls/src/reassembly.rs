@@ -71,6 +71,11 @@ pub(crate) struct Reassembly {
 }
 
 impl Reassembly {
+    /// Octets of messages that are not whole or not next.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
     pub(crate) fn new(max_message: usize) -> Self {
         let max_message = max_message.min(MAX_REASSEMBLY);
         Self {

@@ -98,6 +98,15 @@ impl Receiver {
         self.stats
     }
 
+    /// Octets of memory in use, about: the tables of streams with their replay windows. Costs nothing to ask.
+    pub fn memory_usage(&self) -> usize {
+        let window = size_of::<Window>() + self.config.replay_window.div_ceil(8);
+        size_of::<Self>()
+            + self.scratch.capacity()
+            + self.rtp.memory_usage(window)
+            + self.rtcp.memory_usage(window)
+    }
+
     /// Takes another master key of the same profile beside those there are, so that packets under
     /// the old one that are still on their way are not lost.
     ///

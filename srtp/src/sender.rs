@@ -103,6 +103,12 @@ impl Sender {
         self.stats
     }
 
+    /// Octets of memory in use, about: the tables of streams. Costs nothing to ask.
+    pub fn memory_usage(&self) -> usize {
+        let window = self.config.replay_window.div_ceil(8);
+        size_of::<Self>() + self.rtp.memory_usage(window) + self.rtcp.memory_usage(0)
+    }
+
     /// SRTP and SRTCP packets that may still be protected before the key is used up.
     pub fn packets_left(&self) -> (u64, u64) {
         (self.rtp_left, self.rtcp_left)

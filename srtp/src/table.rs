@@ -78,6 +78,13 @@ impl<S> StreamTable<S> {
         }
     }
 
+    /// Octets in use, where each stream has `each` beside its entry.
+    pub(crate) fn memory_usage(&self, each: usize) -> usize {
+        self.slots.len() * size_of::<u32>()
+            + self.entries.len() * size_of::<Entry<S>>()
+            + self.len * each
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len
     }

@@ -2,6 +2,7 @@
 //! is what the caller sees.
 
 mod inbound;
+mod memory;
 
 use std::collections::VecDeque;
 use std::fmt;

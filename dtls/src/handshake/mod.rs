@@ -108,6 +108,11 @@ impl From<CryptoError> for Failure {
 }
 
 impl Parts {
+    /// Octets of messages that wait for their rest or may be sent again.
+    pub(crate) fn memory_usage(&self) -> usize {
+        self.reassembly.held() + self.flight.octets()
+    }
+
     /// A new flight answers the peer's, and so acknowledges it; the one before
     /// is done with.
     pub(crate) fn begin_flight(&mut self) {

@@ -1,6 +1,7 @@
 //! The conductor: passes bytes, time and wishes between the smaller machines.
 
 mod inbound;
+mod memory;
 mod outbound;
 mod progress;
 mod relay;

@@ -13,6 +13,34 @@ const TTL: u32 = 120;
 /// RFC 6762 §6.7: for those who know only unicast DNS.
 const LEGACY_TTL: u32 = 10;
 
+/// Most octets of a packet (RFC 6762 §17).
+const MAX_PACKET: usize = 9_000;
+/// Fewest octets of a question: the root's name, type and class; and of a record: a time to live and a length besides.
+const MIN_QUESTION: usize = 5;
+const MIN_RECORD: usize = 11;
+
+/// Whether a packet can hold as much as its header counts: a reader that believes the counts makes room for 65 535
+/// records, megabytes, because of twelve octets.
+fn is_plausible(packet: &[u8]) -> bool {
+    let count = |at: usize| {
+        let field = packet.get(at..at + 2)?;
+        Some(usize::from(u16::from_be_bytes(field.try_into().ok()?)))
+    };
+    let counts = [4, 6, 8, 10].map(count);
+    let [
+        Some(questions),
+        Some(answers),
+        Some(authorities),
+        Some(additionals),
+    ] = counts
+    else {
+        return false;
+    };
+    let records = answers + authorities + additionals;
+    packet.len() <= MAX_PACKET
+        && questions * MIN_QUESTION + records * MIN_RECORD <= packet.len() - 12
+}
+
 /// A question for one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Question {
@@ -51,6 +79,9 @@ pub(super) struct Content {
 
 /// Reads a packet; `None` if it is no DNS message or nothing of ours.
 pub(super) fn parse(packet: &[u8]) -> Option<Content> {
+    if !is_plausible(packet) {
+        return None;
+    }
     let message = Message::from_vec(packet).ok()?;
     let mut content = Content {
         id: message.metadata.id,
@@ -168,6 +199,25 @@ mod tests {
             unicast: true,
         };
         assert_eq!(content.questions, [ask(Kind::A), ask(Kind::Aaaa)]);
+    }
+
+    /// Twelve octets that count 65 535 records of each kind made a reader reserve megabytes.
+    #[test]
+    fn counts_that_the_packet_cannot_hold_are_not_believed() {
+        let mut out = Vec::new();
+        write_query(name(), &mut out);
+        assert!(parse(&out).is_some());
+        for at in [4, 6, 8, 10] {
+            let mut bent = out.clone();
+            if let Some(count) = bent.get_mut(at..at + 2) {
+                count.copy_from_slice(&[0xff, 0xff]);
+            }
+            assert!(!is_plausible(&bent), "{at}");
+            assert_eq!(parse(&bent), None, "{at}");
+        }
+        let long = [&out[..], &[0; MAX_PACKET][..]].concat();
+        assert_eq!(parse(&long), None);
+        assert_eq!(parse(&out[..11]), None);
     }
 
     #[test]

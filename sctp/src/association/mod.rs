@@ -687,16 +687,18 @@ impl Association {
         }
     }
 
+    /// Octets that are queued or in flight, with what their bookkeeping takes.
+    pub fn outgoing(&self) -> usize {
+        self.send.bytes()
+            + self.outstanding.unacked_payload()
+            + self.outstanding.len() * OUTSTANDING_OVERHEAD
+    }
+
     /// Octets of memory in use, about: what is queued, in flight, waiting for missing data, and waiting for the
     /// application. Costs nothing to ask.
     pub fn memory_usage(&self) -> usize {
         let held = self.reassembly.held();
-        size_of::<Self>()
-            + self.send.bytes()
-            + self.outstanding.unacked_payload()
-            + self.outstanding.len() * OUTSTANDING_OVERHEAD
-            + held.waiting
-            + held.unread
+        size_of::<Self>() + self.outgoing() + held.waiting + held.unread
     }
 
     fn close_with(&mut self, reason: CloseReason) {
