@@ -49,7 +49,7 @@ async function open(browser, url) {
   return page;
 }
 
-const modules = ["data", "media", "loss", "signalling", "dial", "demo-page", "examples", "time"];
+const modules = ["data", "media", "loss", "signalling", "negotiation", "dial", "demo-page", "examples", "time"];
 const demo = await program("demo", ["--listen", "127.0.0.1:0"], /open (http:\S+)/);
 const url = demo.matched[1];
 const profile = mkdtempSync(join(tmpdir(), "tincan-chromium-"));
@@ -81,7 +81,7 @@ for (const module of modules) {
       const limit = check.seconds ?? 60;
       let timer;
       const late = new Promise((_, no) => { timer = setTimeout(() => no(new Failed("time", `not done in ${limit} s`)), limit * 1000); });
-      const said = await Promise.race([check.run({ page, url, program, expect, figures, open: () => open(pages, url), browser }), late]).finally(() => clearTimeout(timer));
+      const said = await Promise.race([check.run({ page, url, program, expect, figures, examples, open: () => open(pages, url), browser }), late]).finally(() => clearTimeout(timer));
       passed++;
       console.log(`  ok   ${full} (${Math.round(performance.now() - begun)} ms)${said ? ` — ${said}` : ""}`);
     } catch (error) {

@@ -85,7 +85,8 @@ pub struct Configuration {
     /// Our certificates; one is made where there is none. Making one costs about a tenth of a millisecond of CPU; a server may share
     /// one among its peers.
     pub certificates: Vec<crate::Certificate>,
-    /// Candidates to gather before they are needed. Taken and checked; gathering begins with the local description.
+    /// More than 0: candidates are gathered as soon as addresses are given, before the local description that tells them
+    /// (RFC 9429 §3.5.4). All sections share one transport, so that a pool of one is all there can be.
     pub ice_candidate_pool_size: u8,
 
     /// Be an ICE-lite agent (RFC 8445 §2.5): for servers with public addresses.

@@ -79,7 +79,10 @@ pub use config::{
     BundlePolicy, Configuration, DtlsVersions, IceServer, IceServerScheme, IceServerUrl,
     IceTransportPolicy, RtcpMuxPolicy,
 };
-pub use connection::{PeerConnection, SynchronizationSource, Transceiver};
+pub use connection::{
+    ContributingSource, DtlsTransport, IceTransport, PeerConnection, SctpTransport,
+    SynchronizationSource, Transceiver,
+};
 pub use error::{DescriptionFault, Error, ErrorKind, Side};
 pub use event::{Event, IceCandidateError};
 pub use frame::{Delivery, Frame};

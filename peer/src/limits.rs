@@ -74,6 +74,9 @@ pub const KEY_FRAME_RETRY: Duration = Duration::from_millis(300);
 /// Missing packets of one received stream that are asked for: more at once is an outage, which a key frame heals.
 pub const MAX_MISSING: usize = 256;
 
+/// Contributing sources remembered of one received stream: a packet names fifteen at most, and a mixer's speakers change.
+pub const MAX_CONTRIBUTORS: usize = 64;
+
 /// Silence after which a connection gives back the room of its emptied queues: longer than any pause in an exchange of
 /// messages, shorter than the time between two consent checks.
 pub const REST_AFTER: Duration = Duration::from_secs(2);

@@ -72,6 +72,14 @@ impl RtpPacket {
             .filter_map(|c| Some(u32::from_be_bytes(c.try_into().ok()?)))
     }
 
+    /// Sets the contributing sources of a packet to be sent, as a mixer does; fifteen at most, further ones are left out.
+    #[must_use]
+    pub fn with_csrcs(mut self, csrcs: &[u32]) -> Self {
+        let octets = csrcs.iter().take(15).flat_map(|csrc| csrc.to_be_bytes());
+        self.head.csrcs = octets.collect();
+        self
+    }
+
     /// The value of a header extension.
     pub fn extension(&self, kind: ExtensionKind) -> Option<&[u8]> {
         let id = self.head.map.as_ref()?.id(kind)?;

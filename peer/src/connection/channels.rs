@@ -325,6 +325,12 @@ impl Channels {
         self.get(key).map(|c| c.counters).unwrap_or_default()
     }
 
+    /// Longest message that may be sent, and channels that there can be.
+    pub(super) fn bounds(&self) -> (Option<usize>, Option<usize>) {
+        let size = Some(self.remote_max_message_size).filter(|size| *size > 0);
+        (size, self.endpoint.as_ref().map(|e| e.max_channels()))
+    }
+
     pub(super) fn stats(&self) -> Option<sctp::Stats> {
         self.endpoint.as_ref().map(|e| e.stats())
     }

@@ -22,6 +22,7 @@ mod states;
 mod taps;
 mod tracks;
 mod transport;
+mod transports;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -41,7 +42,8 @@ use crate::jsep::{Jsep, JsepConfig};
 use crate::media::Media;
 use crate::types::*;
 
-pub use tracks::{SynchronizationSource, Transceiver};
+pub use tracks::{ContributingSource, SynchronizationSource, Transceiver};
+pub use transports::{DtlsTransport, IceTransport, SctpTransport};
 
 use channels::Channels;
 use io::Held;
@@ -136,7 +138,8 @@ impl PeerConnection {
         &self.config
     }
 
-    /// `setConfiguration`. New ICE servers and policies count from the next gathering phase.
+    /// `setConfiguration`. New ICE servers count from the next gathering phase: the first local description, or the next
+    /// ICE restart. The transport policy stays that of the beginning; a new connection takes another.
     ///
     /// # Errors
     /// What is wrong with it, or what can't change any more.
@@ -148,6 +151,9 @@ impl PeerConnection {
         }
         self.config
             .allows_change_to(&config, self.jsep.local().is_some())?;
+        if self.config.ice_servers != config.ice_servers {
+            self.transport.agent.set_servers(ice_servers(&config));
+        }
         self.config = config;
         Ok(())
     }
@@ -252,10 +258,18 @@ impl PeerConnection {
 }
 
 fn ice_config(config: &Configuration) -> ice::Config {
-    let mut out = ice::Config::new().with_lite(config.ice_lite);
-    if config.ice_transport_policy == IceTransportPolicy::Relay {
-        out = out.with_policy(ice::Policy::Relay);
+    let mut out = ice::Config::new()
+        .with_lite(config.ice_lite)
+        .with_policy(ice_policy(config));
+    for server in ice_servers(config) {
+        out = out.with_server(server);
     }
+    out
+}
+
+/// The servers that have addresses: names are the driver's to resolve, before.
+fn ice_servers(config: &Configuration) -> Vec<ice::Server> {
+    let mut out = Vec::new();
     for server in &config.ice_servers {
         for url in &server.urls {
             // Checked by `validate`; names are the driver's to resolve, before.
@@ -280,10 +294,17 @@ fn ice_config(config: &Configuration) -> ice::Config {
             } else {
                 continue;
             };
-            out = out.with_server(made.with_url(url));
+            out.push(made.with_url(url));
         }
     }
     out
+}
+
+fn ice_policy(config: &Configuration) -> ice::Policy {
+    match config.ice_transport_policy {
+        IceTransportPolicy::All => ice::Policy::All,
+        IceTransportPolicy::Relay => ice::Policy::Relay,
+    }
 }
 
 fn dtls_config(

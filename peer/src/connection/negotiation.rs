@@ -205,6 +205,7 @@ impl PeerConnection {
             self.transport.agent.restart_with(now, next);
         }
         if !core::mem::replace(&mut self.signalling.gathering_begun, true) {
+            self.tell_pooled();
             for address in self.addresses.clone() {
                 self.gather(now, address);
             }
@@ -239,6 +240,23 @@ impl PeerConnection {
         self.drain_ice_events();
     }
 
+    /// What was gathered before there was a description to tell it with.
+    fn tell_pooled(&mut self) {
+        let pooled = self.signalling.candidates.clone();
+        if pooled.is_empty() {
+            return;
+        }
+        self.set_gathering_state(IceGatheringState::Gathering);
+        for candidate in pooled {
+            let init = self.candidate_event(format!("candidate:{candidate}"));
+            self.events
+                .extend(init.map(|init| Event::IceCandidate(Some(init))));
+        }
+        if self.signalling.gathered {
+            self.on_gathering(ice::GatheringState::Complete);
+        }
+    }
+
     fn gather(&mut self, now: Instant, address: LocalAddress) {
         let base = ice::LocalBase::new(
             address.addr,
@@ -258,6 +276,10 @@ impl PeerConnection {
         if self.signalling.gathering_begun {
             self.gather(now, address);
             self.transport.agent.end_of_hosts();
+            self.drain_ice_events();
+        } else if self.config.ice_candidate_pool_size > 0 {
+            // The pool (RFC 9429 §3.5.4): gathered now, told with the local description.
+            self.gather(now, address);
             self.drain_ice_events();
         }
     }
@@ -604,6 +626,11 @@ impl PeerConnection {
     }
 
     fn on_gathering(&mut self, state: ice::GatheringState) {
+        if !self.signalling.gathering_begun {
+            // The pool's state is nobody's business yet.
+            self.signalling.gathered = state == ice::GatheringState::Complete;
+            return;
+        }
         match state {
             ice::GatheringState::New => {}
             ice::GatheringState::Gathering => {

@@ -31,6 +31,14 @@ pub struct Transceiver {
     pub send_codecs: Vec<Codec>,
     /// What may arrive, with our payload types.
     pub receive_codecs: Vec<Codec>,
+    /// Header extensions agreed on, with their ids.
+    pub header_extensions: Vec<jsep::ExtensionMapping>,
+    /// Reduced-size RTCP is agreed on (RFC 5506).
+    pub reduced_size_rtcp: bool,
+    /// Most media in one packet that the far side takes (`a=maxptime`), in milliseconds.
+    pub max_ptime: Option<u32>,
+    /// The far side's limit in bit/s (`b=TIAS`, `b=AS`).
+    pub max_bitrate: Option<u64>,
     /// Send encodings.
     pub encodings: Vec<Encoding>,
     /// SSRCs of what we send: one an encoding.
@@ -57,6 +65,10 @@ impl Transceiver {
             receive_codecs: negotiated
                 .map(|n| n.receive_codecs.clone())
                 .unwrap_or_default(),
+            header_extensions: negotiated.map(|n| n.extensions.clone()).unwrap_or_default(),
+            reduced_size_rtcp: negotiated.is_some_and(|n| n.reduced_size),
+            max_ptime: negotiated.and_then(|n| n.max_ptime),
+            max_bitrate: negotiated.and_then(|n| n.max_bitrate),
             encodings: t.encodings().to_vec(),
             ssrcs: t.ssrcs().iter().map(|s| s.media).collect(),
             streams: t.streams().to_vec(),
@@ -305,6 +317,28 @@ impl PeerConnection {
             .collect()
     }
 
+    /// `getContributingSources` of a transceiver's receiver: CSRCs whose last packet is at most ten seconds old.
+    pub fn contributing_sources(&self, now: Instant, id: TransceiverId) -> Vec<ContributingSource> {
+        let receivers = self
+            .media
+            .as_ref()
+            .map(|m| m.receivers())
+            .unwrap_or_default();
+        receivers
+            .iter()
+            .filter(|r| r.transceiver == id)
+            .flat_map(|r| &r.contributors)
+            .filter_map(|c| {
+                let age = now.saturating_duration_since(c.at);
+                (age <= Duration::from_secs(10)).then_some(ContributingSource {
+                    source: c.csrc,
+                    age,
+                    rtp_timestamp: c.timestamp,
+                })
+            })
+            .collect()
+    }
+
     /// `a=identity` of ours in descriptions from now on (RFC 8827 §5): an assertion that an identity provider made over
     /// the fingerprints of [`certificates`](Self::certificates). Made and checked outside: this stack carries it.
     pub fn set_identity_assertion(&mut self, assertion: Option<String>) {
@@ -315,6 +349,17 @@ impl PeerConnection {
     pub fn peer_identity_assertion(&self) -> Option<&str> {
         self.jsep.remote()?.identity.as_deref()
     }
+}
+
+/// `RTCRtpContributingSource` (W3C §5.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContributingSource {
+    /// The CSRC.
+    pub source: u32,
+    /// How long ago its last packet came.
+    pub age: Duration,
+    /// That packet's timestamp.
+    pub rtp_timestamp: u32,
 }
 
 /// `RTCRtpSynchronizationSource` (W3C §5.3).

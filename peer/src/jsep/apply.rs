@@ -198,6 +198,7 @@ impl Jsep {
             let Some(t) = self.transceivers.get_mut(at) else {
                 continue;
             };
+            t.from_remote |= found.is_none();
             t.from_pending_offer = found.is_none();
             t.association = Some(Association { mid, index });
         }
@@ -488,6 +489,7 @@ fn media_parameters(local: &Section, remote: &Section, direction: Direction) -> 
                 .collect()
         },
         reduced_size: local.rtcp_rsize && remote.rtcp_rsize,
+        max_ptime: remote.max_ptime,
         max_bitrate: remote.bandwidth,
         direction,
     }

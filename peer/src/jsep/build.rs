@@ -154,6 +154,10 @@ impl Jsep {
             });
         };
         let setup = answer_setup(&offer, self.dtls_role());
+        let options: Vec<String> = offer
+            .transport_section()
+            .map(|(_, s)| s.transport.ice_options.clone())
+            .unwrap_or_default();
         let accepted = self.acceptable_sections(&offer);
         let mut description = self.new_description();
         let mut group = Vec::new();
@@ -177,6 +181,11 @@ impl Jsep {
             };
             if !section.rejected {
                 section.transport = transport_attributes(transport, setup);
+                // RFC 9429 §5.3.1: of the options those that were offered.
+                section
+                    .transport
+                    .ice_options
+                    .retain(|o| options.contains(o));
                 if offered.transport.tls_id.is_none() {
                     section.transport.tls_id = None;
                 }
@@ -196,7 +205,7 @@ impl Jsep {
                 .collect();
             description.bundles.push(mids);
         }
-        description.lip_sync = self.lip_sync_groups(&description);
+        description.lip_sync = self.lip_sync_answer(&offer, &description);
         description.identity.clone_from(&self.identity);
         let text = super::write::to_text(&description, &[], false);
         self.last_answer = Some(Box::new(Created {
@@ -412,7 +421,10 @@ impl Jsep {
             }
         }
         section.rtcp_mux = true;
+        // RFC 9429 §5.2.1 wants it, §5.2.2 forbids it once the section is agreed on.
+        section.rtcp_mux_only = t.negotiated.is_none();
         section.rtcp_rsize = true;
+        section.max_ptime = max_ptime(t.kind);
         self.describe_sender(t, &mut section);
         let simulcast = t.encodings.iter().any(|e| e.rid.is_some());
         if simulcast && t.direction.sends() {
@@ -550,6 +562,7 @@ impl Jsep {
         }
         section.rtcp_mux = offered.rtcp_mux;
         section.rtcp_rsize = offered.rtcp_rsize;
+        section.max_ptime = max_ptime(t.kind);
         self.describe_sender(t, &mut section);
         // RFC 8853 §5.3.2: take what is offered to be sent, send of what is offered to be received.
         for rid in offered
@@ -633,7 +646,41 @@ impl Jsep {
         out
     }
 
-    /// `a=group:LS` (RFC 9429 §5.2.1): sections whose senders share a stream, and groups that were there before.
+    /// `a=group:LS` of an answer (RFC 9429 §5.3.1): of each offered group those sections whose senders share a stream of
+    /// ours, or have none because the offer made their transceivers.
+    fn lip_sync_answer(&self, offer: &Description, answer: &Description) -> Vec<Vec<String>> {
+        let mut groups: Vec<Vec<String>> = Vec::new();
+        for offered in &offer.lip_sync {
+            let members: Vec<&Transceiver> = offered
+                .iter()
+                .filter(|mid| answer.section_of(mid).is_some_and(|(_, s)| !s.rejected))
+                .filter_map(|mid| self.transceivers.iter().find(|t| t.mid() == Some(mid)))
+                .collect();
+            let common = members
+                .iter()
+                .flat_map(|t| &t.streams)
+                .max_by_key(|stream| {
+                    members
+                        .iter()
+                        .filter(|t| t.streams.contains(stream))
+                        .count()
+                });
+            let mids: Vec<String> = members
+                .iter()
+                .filter(|t| match common {
+                    Some(common) if t.streams.contains(common) => true,
+                    _ => t.from_remote && t.streams.is_empty(),
+                })
+                .filter_map(|t| t.mid().map(str::to_owned))
+                .collect();
+            if mids.len() > 1 {
+                groups.push(mids);
+            }
+        }
+        groups
+    }
+
+    /// `a=group:LS` of an offer (RFC 9429 §5.2.1): sections whose senders share a stream.
     fn lip_sync_groups(&self, description: &Description) -> Vec<Vec<String>> {
         let mut by_stream: Vec<(&str, Vec<String>)> = Vec::new();
         for section in description.sections.iter().filter(|s| !s.rejected) {
@@ -666,6 +713,11 @@ impl Jsep {
     pub(super) fn offer_mapping(&self) -> &[(TransceiverId, usize, String)] {
         self.last_offer.as_ref().map_or(&[], |o| &o.mapping)
     }
+}
+
+/// `a=maxptime` (RFC 9429 §5.2.1): a stack without codecs takes what the longest packets of Opus last (RFC 7587 §6.1).
+fn max_ptime(kind: crate::types::Kind) -> Option<u32> {
+    (kind == crate::types::Kind::Audio).then_some(120)
 }
 
 fn extension_allowed(extension: &crate::codec::HeaderExtension, kind: crate::types::Kind) -> bool {

@@ -75,6 +75,10 @@ pub struct Section {
     pub simulcast_recv: Vec<String>,
     /// `a=rtcp-mux`.
     pub rtcp_mux: bool,
+    /// `a=rtcp-mux-only` (RFC 8858).
+    pub rtcp_mux_only: bool,
+    /// `a=maxptime` in milliseconds.
+    pub max_ptime: Option<u32>,
     /// `a=rtcp-rsize`.
     pub rtcp_rsize: bool,
     /// `b=TIAS` in bit/s, or computed from `b=AS` (RFC 9429 §5.10).
@@ -107,6 +111,8 @@ impl Section {
             simulcast_send: Vec::new(),
             simulcast_recv: Vec::new(),
             rtcp_mux: false,
+            rtcp_mux_only: false,
+            max_ptime: None,
             rtcp_rsize: false,
             bandwidth: None,
             sctp_port: None,

@@ -199,6 +199,10 @@ fn read_section(
             Attribute::Mid(mid) => s.mid = Some(mid.as_str().to_owned()),
             Attribute::BundleOnly => s.bundle_only = true,
             Attribute::RtcpMux => s.rtcp_mux = true,
+            Attribute::RtcpMuxOnly => s.rtcp_mux_only = true,
+            Attribute::MaxPTime(time) => {
+                s.max_ptime = u32::try_from(time.thousandths() / 1000).ok()
+            }
             Attribute::RtcpRsize => s.rtcp_rsize = true,
             Attribute::Direction(direction) => s.direction = direction_of(direction),
             Attribute::RtpMap(map) => formats.maps.push(map),

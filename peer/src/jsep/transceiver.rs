@@ -23,6 +23,8 @@ pub struct Transceiver {
     pub(super) stop: Stop,
     /// A track was attached by `add_track`: survives rollback and takes remote sections (RFC 9429 §5.7, §5.10).
     pub(super) from_add_track: bool,
+    /// A remote offer made it, at any time.
+    pub(super) from_remote: bool,
     /// Made by the remote offer that is pending: goes with its rollback.
     pub(super) from_pending_offer: bool,
     /// `[[AssociatedMediaStreamIds]]` of the sender.
@@ -102,6 +104,8 @@ pub struct MediaParameters {
     pub send_rids: Vec<String>,
     /// Reduced-size RTCP (RFC 5506).
     pub reduced_size: bool,
+    /// The far side's `a=maxptime` in milliseconds.
+    pub max_ptime: Option<u32>,
     /// The far side's limit in bit/s.
     pub max_bitrate: Option<u64>,
     /// The negotiated direction.
@@ -131,6 +135,7 @@ impl Transceiver {
             fired_direction: None,
             stop: Stop::Running,
             from_add_track: false,
+            from_remote: false,
             from_pending_offer: false,
             streams: Vec::new(),
             track: None,

@@ -211,7 +211,8 @@ fn verify_transport(d: &Description, type_: SdpType) -> Result<(), DescriptionFa
         }
         // Category IDENTICAL: may be left out where the section is bundled into another (RFC 8859).
         let own_transport = !bundled || core::ptr::eq(section, tagged);
-        if matches!(section.media, Media::Rtp(_)) && own_transport && !section.rtcp_mux {
+        let no_mux = own_transport || section.rtcp_mux_only;
+        if matches!(section.media, Media::Rtp(_)) && no_mux && !section.rtcp_mux {
             return Err(DescriptionFault::NoRtcpMux);
         }
     }

@@ -39,8 +39,15 @@ fn write(
     if d.ice_lite {
         out.write_str("a=ice-lite\r\n")?;
     }
-    if d.sections.iter().any(|s| s.transport.ice.is_some()) {
-        out.write_str("a=ice-options:trickle ice2\r\n")?;
+    // One transport, one list of options.
+    let options = d
+        .sections
+        .iter()
+        .filter(|s| s.transport.ice.is_some())
+        .map(|s| &s.transport.ice_options)
+        .find(|options| !options.is_empty());
+    if let Some(options) = options {
+        write!(out, "a=ice-options:{}\r\n", options.join(" "))?;
     }
     if let Some(identity) = &d.identity {
         write!(out, "a=identity:{identity}\r\n")?;
@@ -140,6 +147,9 @@ fn write_rtp(out: &mut String, s: &Section) -> core::fmt::Result {
     if s.rtcp_mux {
         out.write_str("a=rtcp-mux\r\n")?;
     }
+    if s.rtcp_mux_only {
+        out.write_str("a=rtcp-mux-only\r\n")?;
+    }
     if s.rtcp_rsize {
         out.write_str("a=rtcp-rsize\r\n")?;
     }
@@ -152,6 +162,9 @@ fn write_rtp(out: &mut String, s: &Section) -> core::fmt::Result {
         if !codec.fmtp.is_empty() {
             write!(out, "a=fmtp:{pt} {}\r\n", codec.fmtp)?;
         }
+    }
+    if let Some(time) = s.max_ptime {
+        write!(out, "a=maxptime:{time}\r\n")?;
     }
     for rid in &s.rids {
         write!(

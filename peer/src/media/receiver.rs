@@ -11,7 +11,7 @@ use tincan_rtp::{NtpTime, Packet, SequenceNumber, SequenceUnwrapper, Ssrc};
 use super::frames::{Assembly, MIN_ROUND_TRIP};
 use crate::event::Event;
 use crate::jsep::MediaParameters;
-use crate::limits::{KEY_FRAME_INTERVAL, MAX_MISSING};
+use crate::limits::{KEY_FRAME_INTERVAL, MAX_CONTRIBUTORS, MAX_MISSING};
 use crate::types::TransceiverId;
 
 /// A received stream, found by its SSRC.
@@ -42,7 +42,17 @@ pub(crate) struct ReceiveStream {
     pub(crate) last_packet: Option<Instant>,
     pub(crate) last_timestamp: u32,
     pub(crate) audio_level: Option<u8>,
+    /// Who was mixed into it, the latest last.
+    pub(crate) contributors: Vec<Contributor>,
     pub(crate) sender_report: Option<SenderReportSeen>,
+}
+
+/// A contributing source.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Contributor {
+    pub(crate) csrc: u32,
+    pub(crate) at: Instant,
+    pub(crate) timestamp: u32,
 }
 
 /// What a retransmission stream repairs.
@@ -88,6 +98,7 @@ impl ReceiveStream {
             last_packet: None,
             last_timestamp: 0,
             audio_level: None,
+            contributors: Vec::new(),
             sender_report: None,
         }
     }
@@ -223,6 +234,17 @@ impl ReceiveStream {
     pub(crate) fn note(&mut self, now: Instant, view: &Packet<'_>, extensions: &ExtensionMap) {
         self.last_packet = Some(now);
         self.last_timestamp = view.timestamp();
+        for csrc in view.csrcs() {
+            self.contributors.retain(|c| c.csrc != csrc.0);
+            if self.contributors.len() >= MAX_CONTRIBUTORS {
+                self.contributors.remove(0);
+            }
+            self.contributors.push(Contributor {
+                csrc: csrc.0,
+                at: now,
+                timestamp: view.timestamp(),
+            });
+        }
         if let Some(id) = extensions.id(ExtensionKind::AudioLevel) {
             self.audio_level = view.extension(id).and_then(|v| v.first()).map(|v| v & 0x7f);
         }

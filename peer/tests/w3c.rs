@@ -1,0 +1,284 @@
+//! Calls and objects of the W3C's that `pair.rs` and `jsep.rs` leave out: configuration that changes, the candidate pool,
+//! transports as objects, sources, and the lines of RFC 9429 that only some descriptions have.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::{Pair, address};
+use tincan_peer::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn stun(port: u16) -> IceServer {
+    IceServer {
+        urls: vec![format!("stun:192.0.2.1:{port}")],
+        ..Default::default()
+    }
+}
+
+/// Ports of 192.0.2.1 that a peer sends something to now.
+fn asked(pair: &mut Pair, n: usize) -> Vec<u16> {
+    let mut ports = Vec::new();
+    for _ in 0..200 {
+        let now = pair.now;
+        let mut out = Vec::new();
+        while let Some(t) = pair.ends[n].pc.poll_transmit(now, &mut out, 1) {
+            if t.remote.ip().to_string() == "192.0.2.1" && !ports.contains(&t.remote.port()) {
+                ports.push(t.remote.port());
+            }
+            out.clear();
+        }
+        pair.now += Duration::from_millis(20);
+        let now = pair.now;
+        pair.ends[n].pc.handle_timeout(now);
+    }
+    ports
+}
+
+#[test]
+fn new_servers_are_asked_from_the_next_gathering_on() {
+    // W3C §4.4.1.6: before the local description at once …
+    let mut pair = Pair::new();
+    let with = |port| Configuration {
+        ice_servers: vec![stun(port)],
+        ..pair.ends[0].pc.configuration().clone()
+    };
+    let (first, second) = (with(1001), with(1002));
+    pair.a().pc.set_configuration(first).unwrap();
+    let now = pair.now;
+    pair.a()
+        .pc
+        .create_data_channel(now, "x", DataChannelInit::default())
+        .unwrap();
+    pair.a().pc.set_local_description(now, None).unwrap();
+    assert_eq!(asked(&mut pair, 0), [1001]);
+    // … and after it with the next restart.
+    pair.a().pc.set_configuration(second).unwrap();
+    assert!(!asked(&mut pair, 0).contains(&1002));
+    pair.a().pc.restart_ice();
+    let now = pair.now;
+    pair.a().pc.set_local_description(now, None).unwrap();
+    assert!(asked(&mut pair, 0).contains(&1002));
+}
+
+#[test]
+fn what_cannot_change_any_more_is_refused() {
+    let mut pair = Pair::new();
+    let pc = &mut pair.ends[0].pc;
+    let before = pc.configuration().clone();
+    let changed = [
+        Configuration {
+            bundle_policy: BundlePolicy::MaxBundle,
+            ..before.clone()
+        },
+        Configuration {
+            certificates: vec![Certificate::generate(std::time::SystemTime::now()).unwrap()],
+            ..before.clone()
+        },
+        Configuration {
+            ice_lite: true,
+            ..before.clone()
+        },
+    ];
+    for changed in changed {
+        let error = pc.set_configuration(changed).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidModification);
+        assert_eq!(*pc.configuration(), before);
+    }
+}
+
+#[test]
+fn a_pool_gathers_before_the_description_and_tells_with_it() {
+    let config = Configuration {
+        ice_candidate_pool_size: 1,
+        ice_servers: vec![stun(1003)],
+        ..Default::default()
+    };
+    let mut pair = Pair::with(config, Configuration::default(), 1);
+    assert_eq!(asked(&mut pair, 0), [1003], "before anything was described");
+    assert_eq!(pair.a().pc.ice_gathering_state(), IceGatheringState::New);
+    assert_eq!(pair.a().pc.poll_event(), None);
+    let now = pair.now;
+    pair.a()
+        .pc
+        .create_data_channel(now, "x", DataChannelInit::default())
+        .unwrap();
+    pair.a().pc.set_local_description(now, None).unwrap();
+    let mut told = Vec::new();
+    while let Some(event) = pair.a().pc.poll_event() {
+        told.push(event);
+    }
+    let candidate =
+        |e: &Event| matches!(e, Event::IceCandidate(Some(c)) if c.candidate.contains("typ host"));
+    assert!(told.iter().any(candidate), "{told:?}");
+    let sdp = pair.a().pc.local_description().unwrap().sdp;
+    assert!(sdp.contains("typ host"));
+}
+
+#[test]
+fn transports_are_objects() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    assert_eq!(pair.a().pc.dtls_transport(), None);
+    assert_eq!(pair.a().pc.sctp_transport(), None);
+    pair.a()
+        .pc
+        .create_data_channel(now, "x", DataChannelInit::default())
+        .unwrap();
+    pair.negotiate(0);
+    pair.run_until(5 * SECOND, |p| {
+        p.ends
+            .iter()
+            .all(|e| e.pc.sctp_state() == Some(SctpTransportState::Connected))
+    });
+    let [a, b] = [0, 1].map(|n| {
+        let pc = &pair.ends[n].pc;
+        (
+            pc.ice_transport(),
+            pc.dtls_transport().unwrap(),
+            pc.sctp_transport().unwrap(),
+        )
+    });
+    assert!(a.0.controlling && !b.0.controlling);
+    assert_eq!(a.0.selected, Some((address(0), address(1))));
+    assert_eq!(b.0.selected, Some((address(1), address(0))));
+    assert_eq!(a.0.remote_ufrag.as_ref(), Some(&b.0.local_ufrag));
+    assert_eq!(a.0.local_candidates.len(), 1);
+    assert!(a.0.remote_candidates[0].contains("10.0.0.2"));
+    assert_ne!(a.1.role, b.1.role);
+    assert_eq!(a.1.state, DtlsTransportState::Connected);
+    let theirs = pair.ends[1].pc.certificates()[0].der().unwrap();
+    assert_eq!(a.1.remote_certificates, [theirs]);
+    assert_eq!(a.2.max_message_size, Some(262_144));
+    assert!(a.2.max_channels > Some(1000));
+}
+
+#[test]
+fn lines_of_rtp_sections_are_those_of_rfc_9429() {
+    let mut pair = Pair::new();
+    let stream = |track: &str| (track.to_owned(), vec!["camera".to_owned()]);
+    for (kind, (track, streams)) in [(Kind::Audio, stream("mic")), (Kind::Video, stream("cam"))] {
+        pair.a().pc.add_track(kind, &track, streams).unwrap();
+    }
+    let now = pair.now;
+    pair.a().pc.set_local_description(now, None).unwrap();
+    let offer = pair.a().pc.local_description().unwrap();
+    let count = |sdp: &str, line: &str| sdp.lines().filter(|l| *l == line).count();
+    assert_eq!(count(&offer.sdp, "a=rtcp-mux-only"), 2, "§5.2.1");
+    assert_eq!(count(&offer.sdp, "a=maxptime:120"), 1, "§5.2.1, audio");
+    assert_eq!(count(&offer.sdp, "a=group:LS 0 1"), 1, "§5.2.1");
+    pair.b()
+        .pc
+        .set_remote_description(now, offer.clone())
+        .unwrap();
+    pair.b().pc.set_local_description(now, None).unwrap();
+    let answer = pair.b().pc.local_description().unwrap();
+    assert_eq!(count(&answer.sdp, "a=rtcp-mux-only"), 0, "§5.3.1");
+    assert_eq!(
+        count(&answer.sdp, "a=group:LS 0 1"),
+        1,
+        "§5.3.1: made by the offer"
+    );
+    assert_eq!(count(&answer.sdp, "a=ice-options:trickle ice2"), 1);
+    pair.a().pc.set_remote_description(now, answer).unwrap();
+    let t = pair.a().pc.transceivers().next().unwrap();
+    assert_eq!((t.max_ptime, t.reduced_size_rtcp), (Some(120), true));
+    assert!(
+        t.header_extensions
+            .iter()
+            .any(|e| e.uri.ends_with("sdes:mid"))
+    );
+    pair.a().pc.set_local_description(now, None).unwrap();
+    let again = pair.a().pc.local_description().unwrap().sdp;
+    assert_eq!(count(&again, "a=rtcp-mux-only"), 0, "§5.2.2");
+
+    // §5.3.1: options that were not offered are not in the answer, and no group if nothing is shared.
+    let mut other = Pair::new();
+    for (track, stream) in [("mic", "one"), ("cam", "two")] {
+        let kind = if track == "mic" {
+            Kind::Audio
+        } else {
+            Kind::Video
+        };
+        other
+            .b()
+            .pc
+            .add_track(kind, track, vec![stream.to_owned()])
+            .unwrap();
+    }
+    let plain = offer.sdp.replace("a=ice-options:trickle ice2\r\n", "");
+    other
+        .b()
+        .pc
+        .set_remote_description(now, SessionDescription::offer(plain))
+        .unwrap();
+    other.b().pc.set_local_description(now, None).unwrap();
+    let answer = other.b().pc.local_description().unwrap().sdp;
+    assert!(!answer.contains("a=ice-options") && !answer.contains("a=group:LS"));
+    // RFC 8858 §4.2: mux-only without mux is no offer.
+    let broken = offer.sdp.replace("a=rtcp-mux\r\n", "");
+    let mut third = Pair::new();
+    assert_eq!(
+        third
+            .b()
+            .pc
+            .set_remote_description(now, SessionDescription::offer(broken)),
+        Err(Error::InvalidDescription(DescriptionFault::NoRtcpMux))
+    );
+}
+
+#[test]
+fn a_replaced_track_needs_no_negotiation() {
+    let mut pair = Pair::new();
+    let id = pair
+        .a()
+        .pc
+        .add_track(Kind::Video, "front", vec!["s".into()])
+        .unwrap();
+    pair.negotiate(0);
+    pair.run_until(5 * SECOND, Pair::connected);
+    pair.a().take();
+    pair.a().pc.replace_track(id, Some("back".into())).unwrap();
+    assert_eq!(
+        pair.a().pc.transceiver(id).unwrap().track.as_deref(),
+        Some("back")
+    );
+    pair.a().pc.replace_track(id, None).unwrap();
+    assert_eq!(pair.a().pc.poll_event(), None);
+    let now = pair.now;
+    pair.a().pc.stop(now, id).unwrap();
+    assert_eq!(
+        pair.a().pc.replace_track(id, Some("x".into())),
+        Err(Error::TransceiverStopped(id))
+    );
+}
+
+#[test]
+fn contributing_sources_are_those_of_the_last_ten_seconds() {
+    // What a mixer sends has CSRCs; a forwarded packet keeps them.
+    let mut pair = Pair::new();
+    let id = pair
+        .a()
+        .pc
+        .add_transceiver(Kind::Audio, TransceiverInit::default())
+        .unwrap();
+    pair.negotiate(0);
+    pair.run_until(5 * SECOND, Pair::connected);
+    let codec = pair.a().pc.transceiver(id).unwrap().send_codecs[0].payload_type;
+    let packet = RtpPacket::new(codec, 1, 960, false, vec![1; 40]).with_csrcs(&[7, 9]);
+    let now = pair.now;
+    pair.a().pc.send_rtp(now, id, packet).unwrap();
+    pair.run(Duration::from_millis(20));
+    let to = pair.b().pc.transceivers().next().unwrap().id;
+    let now = pair.now;
+    let sources = pair.b().pc.contributing_sources(now, to);
+    let ids: Vec<_> = sources
+        .iter()
+        .map(|s| (s.source, s.rtp_timestamp))
+        .collect();
+    assert_eq!(ids, [(7, 960), (9, 960)]);
+    let later = now + 11 * SECOND;
+    assert_eq!(pair.b().pc.contributing_sources(later, to), []);
+}
