@@ -108,7 +108,7 @@ dictionaries! {
         mid: String,
         /// Id of the far side's `remote-outbound-rtp`.
         remote_id: String,
-        /// Packets received, retransmissions of their own stream not counted.
+        /// Packets received, retransmissions included.
         packets_received: u64,
         /// Packets lost (RFC 3550 §6.4.1); negative with duplicates.
         packets_lost: i64,
@@ -124,7 +124,7 @@ dictionaries! {
         nack_count: u64,
         /// PLI messages sent.
         pli_count: u64,
-        /// Packets that a retransmission brought.
+        /// Retransmissions received, where they have a stream of their own.
         retransmitted_packets_received: u64,
         /// Payload bytes that retransmissions brought.
         retransmitted_bytes_received: u64,

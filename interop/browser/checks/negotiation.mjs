@@ -96,17 +96,19 @@ async function interleave(page, far, number) {
     await far.offerIfNeeded();
   }
   for (let quiet = 0, rounds = 0; quiet < 3; rounds++) {
-    if (rounds > 400) throw new Error("signalling: the exchange never ends");
+    if (rounds > 200) throw new Error(`signalling: the exchange never ends; page ${JSON.stringify(await page.evaluate(() => end.view()))}, we ${JSON.stringify(await far.far.do("view"))}`);
     await far.offerIfNeeded();
     const theirs = far.outbox.splice(0);
     // All messages of one direction in order, then those of the other: each end has its turn.
     const ours = await page.evaluate(async list => {
       for (const m of list) await end.take(m);
-      await new Promise(ok => setTimeout(ok));
-      return end.outbox.splice(0);
+      await new Promise(ok => setTimeout(ok, 5));
+      // What was stopped, or never negotiated, has an offer still to come.
+      const open = end.making || end.pc.signalingState !== "stable" || end.pc.getTransceivers().some(t => t.stopped || t.mid === null);
+      return { list: end.outbox.splice(0), open };
     }, theirs);
-    for (const m of ours) await far.take(m);
-    quiet = theirs.length + ours.length ? 0 : quiet + 1;
+    for (const m of ours.list) await far.take(m);
+    quiet = theirs.length + ours.list.length || ours.open ? 0 : quiet + 1;
   }
 }
 
@@ -248,10 +250,10 @@ export const checks = {
       for (const inbound of ours.filter(s => s.type === "inbound-rtp" && s.packetsReceived)) {
         const sent = one(theirs, "outbound-rtp", inbound.ssrc);
         expect(sent, "statistics", `the page sends no ${inbound.ssrc}`);
-        const original = sent.packetsSent - (sent.retransmittedPacketsSent ?? 0);
-        expect(inbound.packetsReceived + inbound.packetsLost === original, "statistics", `${inbound.kind}: ${inbound.packetsReceived} received and ${inbound.packetsLost} lost of ${original}`);
-        const bytes = sent.bytesSent - (sent.retransmittedBytesSent ?? 0);
-        if (!inbound.packetsLost) expect(inbound.bytesReceived === bytes, "statistics", `${inbound.kind}: ${inbound.bytesReceived} octets received of ${bytes}`);
+        // Both count retransmissions, and what is sent as one to measure the path.
+        expect(inbound.packetsReceived + inbound.packetsLost === sent.packetsSent, "statistics", `${inbound.kind}: ${inbound.packetsReceived} received and ${inbound.packetsLost} lost of ${sent.packetsSent}`);
+        const again = 2 * (inbound.retransmittedPacketsReceived ?? 0);
+        expect(Math.abs(inbound.bytesReceived - sent.bytesSent) <= again, "statistics", `${inbound.kind}: ${inbound.bytesReceived} octets received of ${sent.bytesSent}, ${again / 2} packets again`);
         const report = one(theirs, "remote-inbound-rtp", inbound.ssrc);
         expect(report && report.packetsLost === inbound.packetsLost, "statistics", `${inbound.kind}: the page was told ${report?.packetsLost} lost, we know ${inbound.packetsLost}`);
         expect(report.roundTripTime >= 0 && report.roundTripTime < 1, "statistics", `${inbound.kind}: round trip ${report.roundTripTime}`);
@@ -261,8 +263,11 @@ export const checks = {
         const received = one(theirs, "inbound-rtp", outbound.ssrc);
         expect(received, "statistics", `the page receives no ${outbound.ssrc}`);
         const original = outbound.packetsSent - outbound.retransmittedPacketsSent;
-        const got = received.packetsReceived - (received.retransmittedPacketsReceived ?? 0);
-        expect(got + received.packetsLost === original, "statistics", `${outbound.kind}: the page has ${got} and lost ${received.packetsLost} of ${original}`);
+        // Video also comes to us as retransmissions that measure the path; what of them goes back as a copy is counted by
+        // nobody at the page.
+        const copies = outbound.kind === "video" ? ours.find(s => s.type === "inbound-rtp" && s.kind === "video").retransmittedPacketsReceived : 0;
+        const missing = original - received.packetsReceived - received.packetsLost;
+        expect(missing >= 0 && missing <= copies, "statistics", `${outbound.kind}: the page has ${received.packetsReceived} and lost ${received.packetsLost} of ${original}, ${copies} copies`);
         expect(received.nackCount === undefined || received.nackCount === outbound.nackCount, "statistics", `${outbound.kind}: NACKs ${received.nackCount} sent, ${outbound.nackCount} received`);
         expect((received.pliCount ?? 0) === outbound.pliCount, "statistics", `${outbound.kind}: PLIs ${received.pliCount} sent, ${outbound.pliCount} received`);
         const report = one(ours, "remote-inbound-rtp", outbound.ssrc);

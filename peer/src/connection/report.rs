@@ -294,11 +294,15 @@ impl Collector<'_> {
             .into_iter()
             .find_map(|m| m.track)
             .unwrap_or_default();
-        for r in media
+        let rtx = p.receive_codecs.iter().any(crate::Codec::is_rtx);
+        for (at, r) in media
             .receivers()
             .iter()
-            .filter(|r| r.transceiver == transceiver && r.repairs.is_none())
+            .enumerate()
+            .filter(|(_, r)| r.transceiver == transceiver && r.repairs.is_none())
         {
+            // §6: streams of retransmissions have no entry of their own, they count here.
+            let [again, again_octets, again_headers] = media.repairs(at);
             let id = format!("I{}", r.ssrc);
             let remote_id = r.sender_report.map(|_| format!("RO{}", r.ssrc));
             self.entries.push(Stats::InboundRtp(InboundRtpStats {
@@ -311,16 +315,16 @@ impl Collector<'_> {
                 codec_id: r.payload_type.map(|pt| codec_id(p, "R", pt)),
                 mid: Some(p.mid.clone()),
                 remote_id: remote_id.clone(),
-                packets_received: Some(r.packets),
+                packets_received: Some(r.packets + again),
                 packets_lost: Some(r.statistics.cumulative_lost()),
                 jitter: Some(r.statistics.jitter().as_secs_f64()),
-                bytes_received: Some(r.octets),
-                header_bytes_received: Some(r.header_octets),
+                bytes_received: Some(r.octets + again_octets),
+                header_bytes_received: Some(r.header_octets + again_headers),
                 last_packet_received_timestamp: r.last_packet.map(|at| self.pc.milliseconds(at)),
                 nack_count: Some(r.nacks),
                 pli_count: Some(r.plis),
-                retransmitted_packets_received: Some(r.recovered),
-                retransmitted_bytes_received: Some(r.recovered_octets),
+                retransmitted_packets_received: rtx.then_some(again),
+                retransmitted_bytes_received: rtx.then_some(again_octets),
                 frames_received: r.assembly.as_ref().map(|a| a.frames),
                 frames_dropped: r.assembly.as_ref().map(|a| a.dropped()),
                 // RFC 6464: -dBov; 127 is silence.

@@ -222,6 +222,19 @@ impl Media {
         &self.receivers
     }
 
+    /// Packets, octets of payload and of headers on the streams that repair this one.
+    pub(crate) fn repairs(&self, of: usize) -> [u64; 3] {
+        let mut sum = [0; 3];
+        for (at, r) in self.receivers.iter().enumerate() {
+            if r.repairs.is_some() && self.router.repaired(at, &self.receivers) == Some(of) {
+                sum[0] += r.packets;
+                sum[1] += r.octets;
+                sum[2] += r.header_octets;
+            }
+        }
+        sum
+    }
+
     pub(crate) fn counters(&self) -> Counters {
         self.counters
     }
@@ -431,8 +444,7 @@ impl Media {
         };
         if let Some(receiver) = self.receivers.get_mut(at) {
             if recovered {
-                let octets = view.payload().len();
-                number = receiver.on_recovered(now, view.sequence_number(), octets);
+                number = receiver.on_recovered(now, view.sequence_number());
                 if number.is_none() {
                     return;
                 }

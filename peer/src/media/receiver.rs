@@ -28,8 +28,6 @@ pub(crate) struct ReceiveStream {
     pub(crate) packets: u64,
     pub(crate) octets: u64,
     pub(crate) header_octets: u64,
-    pub(crate) recovered: u64,
-    pub(crate) recovered_octets: u64,
     pub(crate) key_frame_wanted: bool,
     pub(crate) key_frame_asked: Option<Instant>,
     pub(crate) plis: u64,
@@ -86,8 +84,6 @@ impl ReceiveStream {
             packets: 0,
             octets: 0,
             header_octets: 0,
-            recovered: 0,
-            recovered_octets: 0,
             key_frame_wanted: false,
             key_frame_asked: None,
             plis: 0,
@@ -181,12 +177,7 @@ impl ReceiveStream {
     }
 
     /// A retransmission brought this packet: its unwrapped number; `None` if it was not missing: a duplicate.
-    pub(crate) fn on_recovered(
-        &mut self,
-        now: Instant,
-        sequence: SequenceNumber,
-        octets: usize,
-    ) -> Option<u64> {
+    pub(crate) fn on_recovered(&mut self, now: Instant, sequence: SequenceNumber) -> Option<u64> {
         let number = self.unwrapper.peek(sequence);
         if self.unwrapper.highest().is_none_or(|h| number > h) {
             return None;
@@ -198,8 +189,6 @@ impl ReceiveStream {
                 return None;
             }
         }
-        self.recovered += 1;
-        self.recovered_octets += octets as u64;
         Some(number)
     }
 
