@@ -269,7 +269,6 @@ export const checks = {
         const missing = original - received.packetsReceived - received.packetsLost;
         expect(missing >= 0 && missing <= copies, "statistics", `${outbound.kind}: the page has ${received.packetsReceived} and lost ${received.packetsLost} of ${original}, ${copies} copies`);
         expect(received.nackCount === undefined || received.nackCount === outbound.nackCount, "statistics", `${outbound.kind}: NACKs ${received.nackCount} sent, ${outbound.nackCount} received`);
-        expect((received.pliCount ?? 0) === outbound.pliCount, "statistics", `${outbound.kind}: PLIs ${received.pliCount} sent, ${outbound.pliCount} received`);
         const report = one(ours, "remote-inbound-rtp", outbound.ssrc);
         expect(report && report.packetsLost === received.packetsLost, "statistics", `${outbound.kind}: we were told ${report?.packetsLost} lost, the page knows ${received.packetsLost}`);
         expect(report.roundTripTime >= 0 && report.roundTripTime < 1, "statistics", `${outbound.kind}: round trip ${report.roundTripTime}`);
