@@ -224,6 +224,23 @@ impl Gatherer {
         active.chain(self.kept.iter().map(|(at, _)| *at)).min()
     }
 
+    /// The server can't be reached from there: its questions that were not
+    /// reported yet.
+    pub(crate) fn give_up(&mut self, base: BaseId, addr: SocketAddr) -> Vec<Question> {
+        let meant = |q: &Question| q.base == base && q.addr == addr;
+        let active = self.active.iter().map(|t| &t.question);
+        let given_up = self
+            .waiting
+            .iter()
+            .chain(active)
+            .filter(|q| meant(q) && !q.is_quiet())
+            .copied()
+            .collect();
+        self.waiting.retain(|q| !meant(q));
+        self.active.retain(|t| !meant(&t.question));
+        given_up
+    }
+
     pub(crate) fn remove_base(&mut self, base: BaseId) {
         self.waiting.retain(|q| q.base != base);
         self.active.retain(|t| t.question.base != base);

@@ -27,7 +27,7 @@ use crate::role::Role;
 use crate::selection;
 use crate::stats::Counters;
 use crate::transactions::Transactions;
-use crate::transport::Transport;
+use crate::transport::{SocketUse, Transport};
 use crate::wire::Check;
 
 /// What a generation needs of its agent for a moment.
@@ -737,6 +737,7 @@ fn pairable(config: &Config, base: &crate::locals::Base, remote: &Remote) -> boo
     };
     transports
         && !base.removed
+        && base.used_for != SocketUse::Relay
         && remote.candidate.component == 1
         && base.addr.is_ipv4() == ip.is_ipv4()
         && (ip.is_ipv4() || is_link_local(base.addr.ip()) == is_link_local(ip))

@@ -97,4 +97,4 @@ pub use mdns_name::{MdnsName, MdnsNameError};
 pub use pair::{FailureReason, PairState};
 pub use priority::{PairPriority, Priority};
 pub use role::Role;
-pub use transport::{HostTransport, LocalBase, Source, Transmit, Transport};
+pub use transport::{HostTransport, LocalBase, SocketUse, Source, Transmit, Transport};

@@ -9,7 +9,7 @@ use crate::limits::{MAX_BASES, MAX_LOCAL_CANDIDATES};
 use crate::pair::{BaseId, LocalId};
 use crate::priority::{Priority, tcp_local_preference, udp_local_preference};
 use crate::small_map::SmallMap;
-use crate::transport::{HostTransport, LocalBase, Transport};
+use crate::transport::{HostTransport, LocalBase, SocketUse, Transport};
 
 /// How datagrams leave from a base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub(crate) struct Base {
     pub(crate) network: u16,
     pub(crate) cost: u16,
     pub(crate) named: bool,
+    pub(crate) used_for: SocketUse,
     pub(crate) removed: bool,
 }
 
@@ -169,6 +170,7 @@ impl Locals {
             network: new.network,
             cost: new.cost,
             named: new.name.is_some(),
+            used_for: new.used_for,
             removed: false,
         };
         let id = self.push_base(base, (transport, addr))?;
@@ -202,6 +204,7 @@ impl Locals {
             network: host.network,
             cost: host.cost,
             named: false,
+            used_for: SocketUse::All,
             removed: false,
         };
         let id = self.push_base_unindexed(base)?;

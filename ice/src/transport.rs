@@ -78,6 +78,22 @@ impl HostTransport {
     }
 }
 
+/// What a UDP socket is for. A TURN server knows a client by its address, and
+/// an address can have one allocation there (RFC 8656 §7.2): agents that share
+/// a socket can't share it towards TURN servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum SocketUse {
+    /// Everything: the socket is this agent's alone, or the agent knows of no
+    /// TURN server.
+    #[default]
+    All,
+    /// Shared with other agents: TURN servers are asked by TCP and TLS only,
+    /// where each allocation has a connection of its own.
+    Shared,
+    /// For TURN servers by UDP and nothing else: no host candidate, no checks.
+    Relay,
+}
+
 /// A local address the agent may use: one socket, possibly shared with
 /// thousands of other agents.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +110,8 @@ pub struct LocalBase {
     pub cost: u16,
     /// Signal this name instead of the address.
     pub name: Option<MdnsName>,
+    /// What a UDP socket is for.
+    pub used_for: SocketUse,
 }
 
 impl LocalBase {
@@ -106,6 +124,7 @@ impl LocalBase {
             network: 0,
             cost: 0,
             name: None,
+            used_for: SocketUse::All,
         }
     }
 
@@ -126,6 +145,13 @@ impl LocalBase {
     #[must_use]
     pub fn with_cost(mut self, cost: u16) -> Self {
         self.cost = cost;
+        self
+    }
+
+    /// Sets what the socket is for.
+    #[must_use]
+    pub fn with_use(mut self, used_for: SocketUse) -> Self {
+        self.used_for = used_for;
         self
     }
 

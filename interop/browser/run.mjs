@@ -49,7 +49,7 @@ async function open(browser, url) {
   return page;
 }
 
-const modules = ["data", "media", "loss", "signalling", "negotiation", "dial", "demo-page", "examples", "time"];
+const modules = ["data", "media", "loss", "signalling", "negotiation", "dial", "demo-page", "examples", "network", "time"];
 const demo = await program("demo", ["--listen", "127.0.0.1:0"], /open (http:\S+)/);
 const url = demo.matched[1];
 const profile = mkdtempSync(join(tmpdir(), "tincan-chromium-"));

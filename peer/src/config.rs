@@ -93,6 +93,9 @@ pub struct Configuration {
     pub ice_lite: bool,
     /// DTLS versions.
     pub dtls_versions: DtlsVersions,
+    /// Offer and accept the post-quantum key exchange X25519MLKEM768 in DTLS 1.3. It costs each side about 0.1 ms of CPU and
+    /// a second datagram; without it the groups are X25519, P-256 and P-384.
+    pub post_quantum: bool,
     /// Codecs and header extensions.
     pub capabilities: Arc<Capabilities>,
     /// `a=max-message-size` that we announce, in bytes; messages beyond it are refused on receipt. 0 means any size.
@@ -117,6 +120,7 @@ impl Default for Configuration {
             ice_candidate_pool_size: 0,
             ice_lite: false,
             dtls_versions: DtlsVersions::Both,
+            post_quantum: true,
             capabilities: default_capabilities(),
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
             max_buffered_amount: 16 << 20,
@@ -194,7 +198,8 @@ impl Configuration {
             && self.rtcp_mux_policy == new.rtcp_mux_policy
             && (!described || self.ice_candidate_pool_size == new.ice_candidate_pool_size)
             && self.ice_lite == new.ice_lite
-            && self.dtls_versions == new.dtls_versions;
+            && self.dtls_versions == new.dtls_versions
+            && self.post_quantum == new.post_quantum;
         if fixed {
             Ok(())
         } else {

@@ -22,11 +22,11 @@
 //! assert_eq!(routes.route(local, remote, &[22, 254, 253, 0]), Some("alice"));
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::SocketAddr;
 
-use crate::limits::MAX_DEMUX_ROUTES;
+use crate::limits::{MAX_DEMUX_ROUTES, MAX_SERVER_TRANSACTIONS};
 
 /// What a datagram is by its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -84,6 +84,10 @@ pub fn local_ufrag(datagram: &[u8]) -> Option<&str> {
     None
 }
 
+fn transaction_id(datagram: &[u8]) -> Option<[u8; 12]> {
+    datagram.get(8..20)?.try_into().ok()
+}
+
 /// The table is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the demultiplexer has no room for another route")]
@@ -98,6 +102,9 @@ pub struct Routes<K> {
     ufrags: HashMap<Box<str>, K>,
     /// What each peer has in the tables above, so that a peer that goes costs its own routes and not a search.
     own: HashMap<K, Own>,
+    /// Requests to STUN servers by their transaction ids, and in which order they came.
+    transactions: HashMap<[u8; 12], K>,
+    order: VecDeque<[u8; 12]>,
 }
 
 /// The routes of one peer: a few addresses, one fragment or two.
@@ -113,6 +120,8 @@ impl<K> Default for Routes<K> {
             addresses: HashMap::new(),
             ufrags: HashMap::new(),
             own: HashMap::new(),
+            transactions: HashMap::new(),
+            order: VecDeque::new(),
         }
     }
 }
@@ -138,6 +147,11 @@ impl<K: Copy + Eq + Hash> Routes<K> {
         }
         self.own.entry(peer).or_default().ufrags.push(ufrag.into());
         Ok(())
+    }
+
+    /// Whom a fragment is of.
+    pub fn peer_of_ufrag(&self, ufrag: &str) -> Option<K> {
+        self.ufrags.get(ufrag).copied()
     }
 
     /// Forgets a fragment, as after an ICE restart.
@@ -182,6 +196,22 @@ impl<K: Copy + Eq + Hash> Routes<K> {
         Ok(())
     }
 
+    /// Routes the response to this STUN request to `peer`: for requests to STUN servers, which all peers of a socket have
+    /// in common. Beyond [`MAX_SERVER_TRANSACTIONS`] the oldest request is forgotten. What is no STUN changes nothing.
+    pub fn insert_request(&mut self, request: &[u8], peer: K) {
+        let Some(id) = transaction_id(request) else {
+            return;
+        };
+        if self.transactions.insert(id, peer).is_none() {
+            self.order.push_back(id);
+            if self.order.len() > MAX_SERVER_TRANSACTIONS
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.transactions.remove(&oldest);
+            }
+        }
+    }
+
     /// Forgets all routes of a peer. Costs as much as it has routes, however many others there are.
     pub fn remove_peer(&mut self, peer: K) {
         let Some(own) = self.own.remove(&peer) else {
@@ -210,16 +240,26 @@ impl<K: Copy + Eq + Hash> Routes<K> {
     /// Whose datagram this is; `None` if nobody's.
     ///
     /// A STUN request goes by its username fragment first: after a restart or when two peers sit behind one address,
-    /// the address alone would name the wrong one.
+    /// the address alone would name the wrong one. A response goes by its transaction id first, if that of a request to
+    /// a server.
     pub fn route(&self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> Option<K> {
         match classify(datagram) {
             Packet::NotMine | Packet::Zrtp => None,
-            Packet::Stun => local_ufrag(datagram)
-                .and_then(|ufrag| self.ufrags.get(ufrag))
+            Packet::Stun => self
+                .answered(datagram)
+                .or_else(|| self.ufrags.get(local_ufrag(datagram)?))
                 .or_else(|| self.addresses.get(&(local, remote)))
                 .copied(),
             _ => self.addresses.get(&(local, remote)).copied(),
         }
+    }
+
+    fn answered(&self, datagram: &[u8]) -> Option<&K> {
+        // Success and error responses have the bit 0x0100.
+        if self.transactions.is_empty() || datagram.first()? & 1 == 0 {
+            return None;
+        }
+        self.transactions.get(&transaction_id(datagram)?)
     }
 
     /// Number of addresses and of fragments routed.
@@ -312,6 +352,32 @@ mod tests {
             routes.remove_peer(peer);
         }
         assert!(routes.is_empty() && routes.own.is_empty());
+    }
+
+    #[test]
+    fn response_of_a_server_goes_to_who_asked() {
+        let local = "10.0.0.1:1".parse().unwrap();
+        let server = "192.0.2.2:3478".parse().unwrap();
+        let mut routes = Routes::new();
+        let message = |class: u8, id: u8| {
+            let mut m = vec![class, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+            m.extend([id; 12]);
+            m
+        };
+        routes.insert_request(&message(0, 1), "one");
+        routes.insert_request(&message(0, 2), "two");
+        routes.insert_request(&[0, 1, 0], "nobody");
+        assert_eq!(routes.route(local, server, &message(1, 1)), Some("one"));
+        assert_eq!(routes.route(local, server, &message(1, 2)), Some("two"));
+        // A request with the same id, or an unknown one, is no answer.
+        assert_eq!(routes.route(local, server, &message(0, 1)), None);
+        assert_eq!(routes.route(local, server, &message(1, 3)), None);
+        for n in 0..MAX_SERVER_TRANSACTIONS as u32 {
+            let mut m = message(0, 9);
+            m[8..12].copy_from_slice(&n.to_be_bytes());
+            routes.insert_request(&m, "many");
+        }
+        assert_eq!(routes.route(local, server, &message(1, 1)), None);
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub use config::{
     IceTransportPolicy, RtcpMuxPolicy,
 };
 pub use connection::{
-    ContributingSource, DtlsTransport, IceTransport, PeerConnection, SctpTransport,
+    ContributingSource, DtlsTransport, IceTransport, Lookup, PeerConnection, SctpTransport,
     SynchronizationSource, Transceiver,
 };
 pub use error::{DescriptionFault, Error, ErrorKind, Side};
@@ -90,5 +90,6 @@ pub use packet::RtpPacket;
 pub use stats::StatsReport;
 #[cfg(feature = "capture")]
 pub use tincan_capture as capture;
+pub use tincan_ice::MdnsName;
 pub use tincan_rtp::extension::ExtensionKind;
 pub use types::*;

@@ -18,6 +18,12 @@ pub const MAX_REMOTE_CANDIDATES: usize = 256;
 /// ICE servers used; W3C §4.4.1.5 asks to truncate beyond a supported number.
 pub const MAX_ICE_SERVERS: usize = 16;
 
+/// URLs of ICE servers used: each costs a transaction, or an allocation, a local address.
+pub const MAX_ICE_URLS: usize = 16;
+
+/// Names of candidates that wait for somebody who resolves them: what the ICE agent looks for at once, too.
+pub const MAX_LOOKUPS: usize = 32;
+
 /// DTLS datagrams kept until the answer tells our role and the far side's fingerprint: a post-quantum ClientHello is
 /// two datagrams, twice for a retransmission.
 pub const MAX_EARLY_DTLS: usize = 4;
@@ -81,6 +87,10 @@ pub const MAX_CONTRIBUTORS: usize = 64;
 /// messages, shorter than the time between two consent checks.
 pub const REST_AFTER: Duration = Duration::from_secs(2);
 
+/// Requests to STUN servers whose responses a demultiplexer still routes: two for each of so many peers that gather at
+/// the same moment, about 50 bytes each.
+pub const MAX_SERVER_TRANSACTIONS: usize = 1 << 15;
+
 /// Peers in one demultiplexer: the ufrag table costs about 100 bytes each.
 pub const MAX_DEMUX_ROUTES: usize = 1 << 20;
 
@@ -93,3 +103,51 @@ pub const MAX_LOG_BYTES: u64 = 1 << 30;
 /// How often a log of events has statistics. Finer than what people look at, coarser than what a log of hours can
 /// hold.
 pub const LOG_STATS_INTERVAL: Duration = Duration::from_secs(1);
+/// TCP and TLS connections of one driver, accepted and made: half of the usual bound on file descriptors of a server.
+pub const MAX_STREAMS: usize = 16_384;
+
+/// Of these, accepted ones that have not sent a connectivity check yet: with [`STREAM_FIRST_MESSAGE_TIME`] that many
+/// strangers can hold a place.
+pub const MAX_UNPROVEN_STREAMS: usize = 512;
+
+/// TCP and TLS connections of one peer: an ICE agent's allocations, or its TCP candidates.
+pub const MAX_STREAMS_A_PEER: usize = 32;
+
+/// How long an accepted connection may take for its first check: browsers send it at once; a lossy path repeats a
+/// segment after one and three seconds.
+pub const STREAM_FIRST_MESSAGE_TIME: Duration = Duration::from_secs(8);
+
+/// Longest first message of an accepted connection in bytes: a check is below 700.
+pub const MAX_FIRST_FRAME: usize = 1_500;
+
+/// How long making a TCP connection may take, and a TLS handshake on it: four repetitions of a SYN.
+pub const STREAM_CONNECT_TIME: Duration = Duration::from_secs(15);
+
+/// Silence after which a connection between agents is closed: consent is asked for every five seconds (RFC 7675), and
+/// pairs in reserve are checked every twenty.
+pub const STREAM_IDLE_TIME: Duration = Duration::from_secs(60);
+
+/// How long a connection may refuse to take a write before it is closed: consent (30 s) has run out by then.
+pub const STREAM_STALL_TIME: Duration = Duration::from_secs(30);
+
+/// Messages and bytes that wait to be written on one connection; beyond either they are dropped, as by a full link. 512
+/// KiB are half a second of 8 Mbit/s.
+pub const MAX_STREAM_QUEUE_MESSAGES: usize = 512;
+/// See [`MAX_STREAM_QUEUE_MESSAGES`].
+pub const MAX_STREAM_QUEUE_BYTES: usize = 512 * 1024;
+
+/// News of connections, look-ups and multicast that wait for the loop; beyond it the tasks wait in turn.
+pub const MAX_NEWS: usize = 1_024;
+
+/// How long a server's name may take to be resolved: the usual resolver tries twice for five seconds.
+pub const LOOKUP_TIME: Duration = Duration::from_secs(12);
+
+/// How long the addresses of a server's name are taken for granted without asking again; the system's resolver does not
+/// tell how long they hold.
+pub const LOOKUP_CACHE_TIME: Duration = Duration::from_secs(30);
+
+/// Names being resolved at one time, and names remembered.
+pub const MAX_NAMES: usize = 256;
+
+/// Threads that wait for the system's resolver at one time.
+pub const MAX_LOOKUP_THREADS: usize = 8;

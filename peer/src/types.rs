@@ -305,9 +305,14 @@ pub enum Protocol {
 /// What kind of socket a local address is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum HostProtocol {
-    /// A UDP socket.
+    /// A UDP socket of this connection alone.
     #[default]
     Udp,
+    /// A UDP socket that other connections use as well. TURN servers are not asked over UDP from there: they know a
+    /// client by its address, and an address can have one allocation (RFC 8656 §7.2).
+    SharedUdp,
+    /// A UDP socket of this connection alone, for TURN servers only: it makes no host candidate.
+    RelayUdp,
     /// Outgoing TCP connections from this address (RFC 6544 `active`; the candidate's port is then 9).
     TcpActive,
     /// A TCP listener (RFC 6544 `passive`).

@@ -31,7 +31,7 @@ use crate::replies::Replies;
 use crate::role::Role;
 use crate::servers::Servers;
 use crate::stats::Counters;
-use crate::transport::{HostTransport, LocalBase, Transport};
+use crate::transport::{HostTransport, LocalBase, SocketUse, Transport};
 
 pub use inbound::Input;
 
@@ -280,7 +280,7 @@ impl Agent {
     }
 
     fn add_base(&mut self, now: Instant, base: LocalBase) -> Result<(), AddHostError> {
-        let signalled = self.config.policy == Policy::All;
+        let signalled = self.config.policy == Policy::All && base.used_for != SocketUse::Relay;
         let id = self
             .locals
             .add_host(&base, signalled)
@@ -296,7 +296,7 @@ impl Agent {
             self.announce(candidate);
         }
         if base.transport == HostTransport::Udp && !self.config.lite {
-            self.ask_servers(id, base.addr);
+            self.ask_servers(id);
         }
         self.update_gathering();
         self.with_current(now, |generation, cx| generation.pair_base(id, cx));
@@ -343,29 +343,69 @@ impl Agent {
         self.update_gathering();
     }
 
-    fn ask_servers(&mut self, base: BaseId, addr: SocketAddr) {
-        for (server, config) in self.servers.active() {
-            let to = config.addr();
-            if to.is_ipv4() != addr.is_ipv4() {
-                continue;
-            }
-            match config {
-                Server::Stun { .. } if self.config.policy == Policy::Relay => {}
-                Server::Stun { .. } if self.gatherer.asks(base, server) => {}
-                Server::Stun { .. } => {
-                    self.gatherer.ask(Question {
-                        base,
-                        server,
-                        addr: normalise(to),
-                        rounds: 0,
-                        again: false,
-                    });
-                }
-                Server::Turn { .. } => {
+    /// Adds a server whose name was resolved only now: it is asked from all
+    /// bases. Before [`end_of_hosts`](Self::end_of_hosts), or gathering may be
+    /// complete meanwhile. One beyond [`MAX_SERVERS`](limits::MAX_SERVERS) is
+    /// left out.
+    pub fn add_server(&mut self, server: Server) {
+        if self.is_closed() {
+            return;
+        }
+        let mut all: Vec<Server> = self.servers.active().map(|(_, s)| s.clone()).collect();
+        all.push(server.clone());
+        self.set_servers(all);
+        let id = self.servers.active().find(|(_, s)| **s == server);
+        let Some(id) = id.map(|(id, _)| id).filter(|_| !self.config.lite) else {
+            return;
+        };
+        let bases: Vec<BaseId> = self.locals.bases().map(|(id, _)| id).collect();
+        for base in bases {
+            self.ask_server(base, id);
+        }
+        self.update_gathering();
+    }
+
+    fn ask_servers(&mut self, base: BaseId) {
+        let ids: Vec<_> = self.servers.active().map(|(id, _)| id).collect();
+        for id in ids {
+            self.ask_server(base, id);
+        }
+    }
+
+    fn ask_server(&mut self, id: BaseId, index: crate::servers::ServerId) {
+        let (Some(base), Some(server)) = (self.locals.base(id), self.servers.get(index)) else {
+            return;
+        };
+        let to = server.addr();
+        let reachable = to.is_ipv4() == base.addr.is_ipv4()
+            // Nothing beyond the host is reached from loopback.
+            && (to.ip().is_loopback() || !base.addr.ip().is_loopback());
+        if base.kind != BaseKind::Host(HostTransport::Udp) || !reachable {
+            return;
+        }
+        match (server, base.used_for) {
+            (Server::Stun { .. }, SocketUse::Relay) => {}
+            (Server::Stun { .. }, _) if self.config.policy == Policy::Relay => {}
+            (Server::Stun { .. }, _) if self.gatherer.asks(id, index) => {}
+            (Server::Stun { .. }, _) => self.gatherer.ask(Question {
+                base: id,
+                server: index,
+                addr: normalise(to),
+                rounds: 0,
+                again: false,
+            }),
+            (Server::Turn { transport, .. }, used_for) => {
+                let fits = match used_for {
+                    SocketUse::All => true,
+                    SocketUse::Shared => *transport != Transport::Udp,
+                    SocketUse::Relay => *transport == Transport::Udp,
+                };
+                if fits {
+                    let local = base.addr;
                     self.relays.wish(Wish {
-                        base,
-                        local: addr,
-                        server,
+                        base: id,
+                        local,
+                        server: index,
                         rounds: 0,
                     });
                 }
@@ -410,14 +450,9 @@ impl Agent {
         if self.config.lite {
             return;
         }
-        let bases: Vec<(BaseId, SocketAddr)> = self
-            .locals
-            .bases()
-            .filter(|(_, b)| matches!(b.kind, BaseKind::Host(HostTransport::Udp)))
-            .map(|(id, b)| (id, b.addr))
-            .collect();
-        for (id, addr) in bases {
-            self.ask_servers(id, addr);
+        let bases: Vec<BaseId> = self.locals.bases().map(|(id, _)| id).collect();
+        for id in bases {
+            self.ask_servers(id);
         }
         self.update_gathering();
     }
@@ -609,7 +644,7 @@ impl Agent {
         self.events.push_back(event);
     }
 
-    fn update_gathering(&mut self) {
+    pub(super) fn update_gathering(&mut self) {
         let busy = self.gatherer.is_busy() || self.relays.is_busy();
         let next = match (busy, self.hosts_complete) {
             (false, true) => GatheringState::Complete,

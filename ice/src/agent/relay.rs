@@ -14,7 +14,7 @@ use crate::locals::{BaseKind, normalise};
 use crate::pair::{BaseId, FailureReason};
 use crate::relays::{News, RelayId};
 use crate::selection;
-use crate::transport::{Source, Transport};
+use crate::transport::{SocketUse, Source, Transport};
 
 impl Agent {
     /// How messages are cut out of a TCP or TLS stream to or from `remote`:
@@ -62,6 +62,39 @@ impl Agent {
                 }
             }
         }
+    }
+
+    /// The driver says that a STUN or TURN server can't be reached from
+    /// `source.local`: no route there, the connection refused, broken, or the
+    /// server's certificate not trusted. What depends on it is given up at
+    /// once and reported by [`Event::CandidateError`](crate::Event) with code
+    /// 701 and `why`, words for people. `false`: no server is reached so.
+    pub fn server_failed_at(&mut self, now: Instant, source: Source, why: &str) -> bool {
+        let (local, remote) = (normalise(source.local), normalise(source.remote));
+        if let Some(relay) = self.relays.find(source.transport, local, remote) {
+            let origin = self.relays.origin(relay);
+            let news = self.relays.lose(relay, None);
+            if let Some((through, _, _, server)) = origin
+                && let Some(server) = self.servers.get(server).cloned()
+                && !self.is_closed()
+            {
+                self.server_failed(&server, through, SERVER_UNREACHABLE, why.to_owned());
+            }
+            if let Some(news) = news {
+                self.relay_news(news);
+            }
+            self.settle(now);
+            return true;
+        }
+        let base = self.find_base(source.transport, local);
+        let asked = base.map_or_else(Vec::new, |base| self.gatherer.give_up(base, remote));
+        for question in &asked {
+            if let Some(server) = self.servers.get(question.server).cloned() {
+                self.server_failed(&server, question.base, SERVER_UNREACHABLE, why.to_owned());
+            }
+        }
+        self.update_gathering();
+        !asked.is_empty()
     }
 
     pub(super) fn drain_relays(&mut self, now: Instant) {
@@ -149,7 +182,11 @@ impl Agent {
             Transport::Tcp => 1,
             Transport::Tls => 2,
         };
-        if transport == Transport::Udp && self.config.policy != Policy::Relay {
+        let checked = self
+            .locals
+            .base(through)
+            .is_some_and(|base| base.used_for != SocketUse::Relay);
+        if transport == Transport::Udp && self.config.policy != Policy::Relay && checked {
             let kind = CandidateKind::ServerReflexive;
             self.reflexive(kind, through, mapped, server);
         }
@@ -241,13 +278,15 @@ impl Agent {
     }
 }
 
+/// W3C's code for a server that can't be reached.
+const SERVER_UNREACHABLE: u16 = 701;
+
 fn describe(failure: &Failure) -> (u16, String) {
     let code = match failure {
         Failure::Refused { code, .. } => *code,
         Failure::Authentication(_) | Failure::ChallengeLoop => 401,
         Failure::Redirected { .. } => 300,
-        // W3C's code for a server that can't be reached.
-        _ => 701,
+        _ => SERVER_UNREACHABLE,
     };
     (code, failure.to_string())
 }

@@ -129,14 +129,14 @@ fn dns_name(name: MdnsName) -> Option<Name> {
     Name::from_str(&format!("{name}.")).ok()
 }
 
-/// Writes a query for both families, asking for a unicast response
+/// Writes a query for both families, asking for a unicast response if `unicast`
 /// (draft-ietf-mmusic-mdns-ice-candidates §3.2.1).
-pub(super) fn write_query(name: MdnsName, out: &mut Vec<u8>) -> Option<usize> {
+pub(super) fn write_query(name: MdnsName, unicast: bool, out: &mut Vec<u8>) -> Option<usize> {
     let mut message = Message::new(0, MessageType::Query, OpCode::Query);
     for kind in [RecordType::A, RecordType::AAAA] {
         let mut query = Query::query(dns_name(name)?, kind);
         query.set_query_class(DNSClass::IN);
-        query.set_mdns_unicast_response(true);
+        query.set_mdns_unicast_response(unicast);
         message.add_query(query);
     }
     append(&message, out)
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn a_query_asks_for_both_families_and_a_unicast_response() {
         let mut out = Vec::new();
-        write_query(name(), &mut out);
+        write_query(name(), true, &mut out);
         let content = parse(&out).unwrap_or_default();
         let ask = |kind| Question {
             name: name(),

@@ -323,8 +323,11 @@ impl Responder {
         }
         let due = self.queries.iter_mut().find(|(_, q)| q.is_due(now));
         let (name, query) = due?;
+        // RFC 6762 §15.1: where several programs of a host have the port, a unicast
+        // response may reach another one. The repetition is answered to all.
+        let unicast = query.sent == 0;
         query.sent += 1;
-        let len = message::write_query(*name, out)?;
+        let len = message::write_query(*name, unicast, out)?;
         Some(Transmit {
             to: Destination::Multicast,
             len,
@@ -475,7 +478,7 @@ mod tests {
         link.run(Duration::from_secs(5), |_| false);
         let before = link.packets;
         let mut query = Vec::new();
-        message::write_query(name, &mut query);
+        message::write_query(name, true, &mut query);
         for _ in 0..10_000 {
             link.ends[0].handle_input(link.now, addr(1), &query);
         }

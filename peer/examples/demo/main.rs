@@ -6,25 +6,31 @@
 //! ```text
 //! cargo run --release --example demo                          # then open the printed URL
 //! cargo run --release --example demo -- --listen 0.0.0.0:8080 # from other machines too
+//! cargo run --release --example demo -- --turn                # with a TURN server for the page
+//! cargo run --release --example demo -- --tcp 127.0.0.1:0     # for browsers that can't use UDP; see --help for more
 //! ```
 //!
 //! Signalling, all under the printed URL: `POST /offer` (JSON in, JSON out, no trickling), `GET /ws` (trickling and
 //! renegotiation from either side), `POST /whip` and `POST /whep` (RFC 9725 and its playback twin). What comes over a
 //! data channel or a track goes back on it; `SIGNALLING.md` beside this file has every detail.
 
+mod arguments;
 mod echo;
 mod offer;
 #[path = "../shared/recording.rs"]
 mod recording;
+#[allow(dead_code, reason = "more than the demo needs")]
+#[path = "../../../stun/examples/turn-server/relay/mod.rs"]
+mod relay;
 mod reply;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod studio;
+mod turn;
 mod whip;
 mod ws;
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -34,7 +40,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, patch, post};
 use tincan_peer::Configuration;
-use tincan_peer::driver::{Driver, DriverConfig, DriverHandle};
+use tincan_peer::driver::{Driver, DriverHandle};
 use tokio::sync::Semaphore;
 
 /// Largest request body. An offer with 256 m-lines has about 1 MB.
@@ -54,66 +60,38 @@ struct App {
     /// Where connections are recorded.
     record: Option<Arc<Path>>,
     recorded: Arc<AtomicUsize>,
-}
-
-struct Arguments {
-    listen: SocketAddr,
-    udp: Vec<SocketAddr>,
-    record: Option<PathBuf>,
-}
-
-fn arguments() -> Result<Arguments, lexopt::Error> {
-    use lexopt::prelude::{Long, Short, ValueExt};
-    let mut arguments = Arguments {
-        listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-        udp: Vec::new(),
-        record: None,
-    };
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("listen") => arguments.listen = parser.value()?.parse()?,
-            Long("udp") => arguments.udp.push(parser.value()?.parse()?),
-            Long("record") => arguments.record = Some(parser.value()?.into()),
-            Short('h') | Long("help") => {
-                println!(
-                    "demo [--listen ADDR:PORT] [--udp ADDR:PORT]... [--record FOLDER]\n\n\
-                     --listen  where the page and the signalling are served (default 127.0.0.1:8080)\n\
-                     --udp     a UDP address for media and data (default: all interfaces, any port)\n\
-                     --record  write a recording for Wireshark (secrets inside) and a log of events of each\n\
-                     \x20         connection there"
-                );
-                std::process::exit(0);
-            }
-            _ => return Err(argument.unexpected()),
-        }
-    }
-    Ok(arguments)
+    turn: Option<Arc<turn::Turn>>,
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments = arguments()?;
-    let mut config = DriverConfig::everywhere(0);
-    if !arguments.udp.is_empty() {
-        config.udp = arguments.udp;
-    }
-    let driver = Driver::bind(config)?;
+    let Some(arguments) = arguments::Arguments::read()? else {
+        return Ok(());
+    };
+    let driver = Driver::bind(arguments.driver)?;
     let listener = tokio::net::TcpListener::bind(arguments.listen)
         .await
         .map_err(|error| format!("can't listen on {}: {error}", arguments.listen))?;
     println!("Tincan demo: open http://{}/", listener.local_addr()?);
-    println!("media and data over UDP at {:?}", driver.local_addresses());
+    println!("media and data at {:?}", driver.local_addresses());
+    let turn = match arguments.turn {
+        Some(addr) => Some(Arc::new(turn::Turn::start(addr).await?)),
+        None => None,
+    };
+    if let Some(turn) = &turn {
+        println!("TURN over UDP and TCP at port {}", turn.port());
+    }
 
     let handle = driver.handle();
     let app = App {
         driver: handle.clone(),
-        configuration: Configuration::default(),
+        configuration: arguments.peers,
         sessions: Arc::new(Semaphore::new(MAX_SESSIONS)),
         studio: Arc::default(),
         resources: Arc::default(),
         record: arguments.record.map(Arc::from),
         recorded: Arc::default(),
+        turn,
     };
     let driver = tokio::spawn(driver.run());
     let stop = async move {
@@ -142,6 +120,7 @@ fn router(app: App) -> Router {
                 .options(whip::options),
         )
         .route("/stats", get(stats))
+        .route("/ice", get(turn::ice))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(axum::middleware::map_response(allow_other_origins))
         .with_state(app)
@@ -184,6 +163,8 @@ async fn stats(State(app): State<App>) -> Response {
             "sendCalls": stats.send_calls,
             "unrouted": stats.unrouted,
             "droppedRtp": stats.dropped_rtp,
+            "streams": stats.streams,
+            "relays": app.turn.as_ref().map_or(0, |turn| turn.allocations()),
         }))
         .into_response(),
         Err(error) => reply::Refusal::from(error).into_response(),

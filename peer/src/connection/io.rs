@@ -1,12 +1,14 @@
 //! Datagrams and time, in and out.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::BytesMut;
+use tincan_stun::framing::Framing;
 
 use super::PeerConnection;
 use super::transport::{Arrived, MediaPacket};
-use crate::types::{Received, SignalingState, Transmit};
+use crate::types::{Protocol, Received, SignalingState, Transmit};
 
 /// A datagram that did not fit into the run it was made for: it goes out first the next time.
 #[derive(Debug, Default)]
@@ -23,7 +25,7 @@ enum Closing {
     Goodbyes,
     /// DTLS close_notify.
     Dtls,
-    /// Nothing any more.
+    /// What TURN servers are told, and then nothing any more.
     Done,
 }
 
@@ -83,6 +85,35 @@ impl PeerConnection {
             }
             Arrived::Nothing => self.after_input(now),
         }
+    }
+
+    /// The system says that nothing gets through between these addresses: no route, or a TCP or TLS connection that was
+    /// refused, broke or is not trusted. `why` is for people: if the far end is a STUN or TURN server it becomes the text
+    /// of an [`Event::IceCandidateError`](crate::Event::IceCandidateError).
+    pub fn path_failed(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        transport: Protocol,
+        why: &str,
+    ) {
+        if self.check_open().is_err() {
+            return;
+        }
+        self.transport
+            .path_failed(now, local, remote, transport, why);
+        self.after_input(now);
+    }
+
+    /// How messages are cut out of a TCP or TLS stream between these addresses. What is sent is framed already.
+    pub fn stream_framing(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        transport: Protocol,
+    ) -> Framing {
+        self.transport.stream_framing(local, remote, transport)
     }
 
     /// ICE may have news, and DTLS may begin.
@@ -266,7 +297,8 @@ impl PeerConnection {
             self.transport.agent.close();
             self.held.closing = Some(Closing::Done);
         }
-        None
+        // TURN servers are told that their allocations may go.
+        self.transport.poll_ice(now, out)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next; `None` when nothing waits.

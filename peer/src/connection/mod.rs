@@ -1,5 +1,6 @@
 //! The peer connection: passes things between the machines of the other crates and keeps the W3C's states.
 //!
+//! - `names`: names of servers and candidates that want addresses;
 //! - `negotiation`: descriptions and candidates, by way of [`jsep`](crate::jsep);
 //! - `transport`: ICE, DTLS and SRTP, the one path of the connection;
 //! - `channels`: data channels over SCTP;
@@ -13,6 +14,7 @@ mod channels;
 mod io;
 #[cfg(feature = "qlog")]
 mod log;
+mod names;
 mod negotiation;
 #[cfg(feature = "capture")]
 mod recording;
@@ -42,11 +44,13 @@ use crate::jsep::{Jsep, JsepConfig};
 use crate::media::Media;
 use crate::types::*;
 
+pub use names::Lookup;
 pub use tracks::{ContributingSource, SynchronizationSource, Transceiver};
 pub use transports::{DtlsTransport, IceTransport, SctpTransport};
 
 use channels::Channels;
 use io::Held;
+use names::Names;
 use negotiation::Signalling;
 use rest::Rest;
 use states::States;
@@ -72,6 +76,7 @@ pub struct PeerConnection {
     deliveries: Vec<(TransceiverId, Delivery)>,
     started: Instant,
     addresses: Vec<LocalAddress>,
+    names: Names,
 }
 
 impl PeerConnection {
@@ -110,7 +115,12 @@ impl PeerConnection {
             },
             &mut rng,
         );
-        let agent = ice::Agent::new(ice_config(&config), now, &mut rng);
+        let (names, servers) = Names::sort(&config);
+        let mut ice = ice_config(&config);
+        for server in servers {
+            ice = ice.with_server(server);
+        }
+        let agent = ice::Agent::new(ice, now, &mut rng);
         let dtls = dtls_config(&config, None)?;
         let signalling = Signalling::new(&mut rng);
         let channels = Channels::new(config.max_buffered_amount);
@@ -129,6 +139,7 @@ impl PeerConnection {
             deliveries: Vec::new(),
             started: now,
             addresses: Vec::new(),
+            names,
             config,
         })
     }
@@ -152,7 +163,9 @@ impl PeerConnection {
         self.config
             .allows_change_to(&config, self.jsep.local().is_some())?;
         if self.config.ice_servers != config.ice_servers {
-            self.transport.agent.set_servers(ice_servers(&config));
+            let (names, servers) = Names::sort(&config);
+            self.names = names;
+            self.transport.agent.set_servers(servers);
         }
         self.config = config;
         Ok(())
@@ -258,46 +271,9 @@ impl PeerConnection {
 }
 
 fn ice_config(config: &Configuration) -> ice::Config {
-    let mut out = ice::Config::new()
+    ice::Config::new()
         .with_lite(config.ice_lite)
-        .with_policy(ice_policy(config));
-    for server in ice_servers(config) {
-        out = out.with_server(server);
-    }
-    out
-}
-
-/// The servers that have addresses: names are the driver's to resolve, before.
-fn ice_servers(config: &Configuration) -> Vec<ice::Server> {
-    let mut out = Vec::new();
-    for server in &config.ice_servers {
-        for url in &server.urls {
-            // Checked by `validate`; names are the driver's to resolve, before.
-            let Ok(parsed) = url.parse::<crate::IceServerUrl>() else {
-                continue;
-            };
-            let Ok(ip) = parsed.host.parse::<std::net::IpAddr>() else {
-                continue;
-            };
-            let addr = std::net::SocketAddr::new(ip, parsed.port);
-            let made = if parsed.scheme.is_turn() {
-                let transport = match (parsed.scheme, parsed.tcp) {
-                    (crate::IceServerScheme::Turns, _) => ice::Transport::Tls,
-                    (_, true) => ice::Transport::Tcp,
-                    (_, false) => ice::Transport::Udp,
-                };
-                let name = server.username.as_deref().unwrap_or_default();
-                let secret = server.credential.as_deref().unwrap_or_default();
-                ice::Server::turn(addr, transport, name, secret)
-            } else if parsed.scheme == crate::IceServerScheme::Stun {
-                ice::Server::stun(addr)
-            } else {
-                continue;
-            };
-            out.push(made.with_url(url));
-        }
-    }
-    out
+        .with_policy(ice_policy(config))
 }
 
 fn ice_policy(config: &Configuration) -> ice::Policy {
@@ -328,6 +304,13 @@ fn dtls_config(
         DtlsVersions::V12 => builder.versions(dtls::Version::Dtls12, dtls::Version::Dtls12),
         DtlsVersions::V13 => builder.versions(dtls::Version::Dtls13, dtls::Version::Dtls13),
     };
+    if !config.post_quantum {
+        let mut provider = dtls::provider::default_provider();
+        provider
+            .kx_groups
+            .retain(|group| group.name() != rustls::NamedGroup::X25519MLKEM768);
+        builder = builder.provider(Arc::new(provider));
+    }
     if let Some(certificate) = config.certificates.first() {
         builder = builder.certificate(certificate.inner.certificate.clone());
     }

@@ -32,6 +32,8 @@ pub(super) struct Signalling {
     /// Remote candidates for credentials that the agent does not have yet.
     waiting: Vec<Trickled>,
     role_decided: bool,
+    /// Names that stand for addresses of ours.
+    names: Vec<(std::net::IpAddr, ice::MdnsName)>,
 }
 
 struct Trickled {
@@ -57,6 +59,7 @@ impl Signalling {
             applied: None,
             waiting: Vec::new(),
             role_decided: false,
+            names: Vec::new(),
         }
     }
 }
@@ -203,15 +206,15 @@ impl PeerConnection {
             self.signalling.candidates.clear();
             self.signalling.gathered = false;
             self.transport.agent.restart_with(now, next);
+            self.ask_names();
         }
         if !core::mem::replace(&mut self.signalling.gathering_begun, true) {
             self.tell_pooled();
             for address in self.addresses.clone() {
                 self.gather(now, address);
             }
-            if !self.addresses.is_empty() {
-                self.transport.agent.end_of_hosts();
-            }
+            self.ask_names();
+            self.hosts_told();
         }
         self.drain_ice_events();
     }
@@ -261,7 +264,14 @@ impl PeerConnection {
         let base = ice::LocalBase::new(
             address.addr,
             super::transport::host_transport(address.transport),
-        );
+        )
+        .with_use(super::transport::socket_use(address.transport));
+        let ip = address.addr.ip();
+        let name = self.signalling.names.iter().find(|(own, _)| *own == ip);
+        let base = match name {
+            Some((_, name)) => base.with_name(*name),
+            None => base,
+        };
         // An address no far side could reach, or one too many: others may do.
         let _ = self.transport.agent.add_host(now, base);
     }
@@ -275,13 +285,20 @@ impl PeerConnection {
         self.addresses.push(address);
         if self.signalling.gathering_begun {
             self.gather(now, address);
-            self.transport.agent.end_of_hosts();
+            self.hosts_told();
             self.drain_ice_events();
         } else if self.config.ice_candidate_pool_size > 0 {
             // The pool (RFC 9429 §3.5.4): gathered now, told with the local description.
             self.gather(now, address);
             self.drain_ice_events();
         }
+    }
+
+    /// As [`add_local_address`](Self::add_local_address); the far side is told `name` instead of the address. Whoever drives
+    /// the connection answers for the name by multicast DNS.
+    pub fn add_hidden_address(&mut self, now: Instant, address: LocalAddress, name: ice::MdnsName) {
+        self.signalling.names.push((address.addr.ip(), name));
+        self.add_local_address(now, address);
     }
 
     /// The socket is gone, as after a change of network.
@@ -591,9 +608,15 @@ impl PeerConnection {
                         },
                     ));
                 }
+                ice::Event::Resolve(name) => self.names.ask_candidate(name),
                 _ => {}
             }
         }
+    }
+
+    /// Whether the first local description was set.
+    pub(super) fn signalling_begun(&self) -> bool {
+        self.signalling.gathering_begun
     }
 
     fn on_local_candidate(&mut self, candidate: &ice::Candidate) {

@@ -1,5 +1,6 @@
 //! The one transport of a connection: ICE below, DTLS on it, SRTP keyed by it. No SDP and no media here.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,6 +9,7 @@ use rand::rngs::StdRng;
 use tincan_dtls as dtls;
 use tincan_ice as ice;
 use tincan_srtp as srtp;
+use tincan_stun::framing::Framing;
 
 use crate::error::Error;
 use crate::limits::MAX_EARLY_DTLS;
@@ -396,6 +398,42 @@ impl Transport {
         self.frame(now, out, start)
     }
 
+    pub(super) fn path_failed(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        transport: Protocol,
+        why: &str,
+    ) {
+        let source = ice::Source {
+            local,
+            remote,
+            transport: ice_transport(transport),
+        };
+        if self.agent.server_failed_at(now, source, why) {
+            return;
+        }
+        let reason = match transport {
+            Protocol::Udp => ice::FailureReason::Unreachable,
+            _ => ice::FailureReason::ConnectionLost,
+        };
+        self.agent.path_failed(now, source, reason);
+    }
+
+    pub(super) fn stream_framing(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        transport: Protocol,
+    ) -> Framing {
+        self.agent.stream_framing(ice::Source {
+            local,
+            remote,
+            transport: ice_transport(transport),
+        })
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let dtls = self
             .dtls
@@ -416,7 +454,7 @@ impl Transport {
     }
 }
 
-fn ice_transport(protocol: Protocol) -> ice::Transport {
+pub(super) fn ice_transport(protocol: Protocol) -> ice::Transport {
     match protocol {
         Protocol::Udp => ice::Transport::Udp,
         Protocol::Tcp => ice::Transport::Tcp,
@@ -426,9 +464,19 @@ fn ice_transport(protocol: Protocol) -> ice::Transport {
 
 pub(super) fn host_transport(protocol: HostProtocol) -> ice::HostTransport {
     match protocol {
-        HostProtocol::Udp => ice::HostTransport::Udp,
+        HostProtocol::Udp | HostProtocol::SharedUdp | HostProtocol::RelayUdp => {
+            ice::HostTransport::Udp
+        }
         HostProtocol::TcpActive => ice::HostTransport::TcpActive,
         HostProtocol::TcpPassive => ice::HostTransport::TcpPassive,
+    }
+}
+
+pub(super) fn socket_use(protocol: HostProtocol) -> ice::SocketUse {
+    match protocol {
+        HostProtocol::SharedUdp => ice::SocketUse::Shared,
+        HostProtocol::RelayUdp => ice::SocketUse::Relay,
+        _ => ice::SocketUse::All,
     }
 }
 

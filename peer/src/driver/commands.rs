@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use tokio::sync::{Semaphore, mpsc};
 
-use super::config::DriverConfig;
 use super::error::DriverError;
 use super::events::{Events, PeerEvent};
 use super::fault::Faulty;
@@ -15,11 +14,11 @@ use super::handle::{Command, DriverStats};
 use super::peer::{ChannelParts, Peer};
 use super::run::Driver;
 use super::slot::{ChannelRoute, PeerId, Shared, Slot};
-use super::socket::{Socket, local_addresses};
+use super::socket::Socket;
 use super::timers::Timers;
 use super::track::RemoteTrack;
 use crate::demux::Routes;
-use crate::types::{ChannelKey, HostProtocol, LocalAddress};
+use crate::types::ChannelKey;
 use crate::{Configuration, Event, PeerConnection};
 
 /// Commands that wait when packets to be sent are no longer taken: a key frame of 100 packets for 300 subscribers, about
@@ -131,6 +130,7 @@ impl Driver {
         stats.receive_calls = self.calls.receive;
         stats.send_calls = self.calls.send;
         stats.peers = self.alive();
+        stats.streams = self.streams.len();
         stats.waiting = self.backlog;
         stats.dropped_rtp += self
             .slots
@@ -150,10 +150,10 @@ impl Driver {
             return Err(DriverError::TooManyPeers);
         }
         let mut connection = PeerConnection::new(config, now, &mut self.rng)?;
-        for local in &self.locals {
-            connection.add_local_address(now, *local);
+        for local in self.locals.clone() {
+            self.give(now, &mut connection, local);
         }
-        let own_sockets = self.bind_own(now, &mut connection)?;
+        let own = self.bind_own(connection.wants_relay_sockets())?;
         let index = match self.free.pop() {
             Some(index) => index,
             None => {
@@ -166,6 +166,13 @@ impl Driver {
             index,
             generation: self.generation,
         };
+        let mut own_sockets = Vec::new();
+        for (socket, addresses) in own {
+            for local in addresses {
+                self.give(now, &mut connection, local);
+            }
+            own_sockets.push(self.place(socket, Some(id)));
+        }
         let shared = Arc::new(Shared::default());
         let (sender, queue) = mpsc::channel(self.config.event_queue.max(1));
         let peer = Peer::new(self.handle.clone(), id, shared.clone());
@@ -200,44 +207,15 @@ impl Driver {
         Ok((peer, events))
     }
 
-    /// The sockets of a peer that has its own.
-    pub(super) fn bind_own(
-        &mut self,
-        now: Instant,
-        connection: &mut PeerConnection,
-    ) -> Result<Vec<usize>, DriverError> {
-        let mut own = Vec::new();
-        if !self.config.port_per_peer {
-            return Ok(own);
-        }
-        for socket in bind_all(&self.config)? {
-            for local in self.reached_at(&socket)? {
-                connection.add_local_address(now, local);
-            }
-            own.push(self.place(socket));
-        }
-        Ok(own)
-    }
-
     /// Adds a socket that all peers share.
-    pub(super) fn share(&mut self, socket: Socket) -> Result<(), DriverError> {
-        let addresses = self.reached_at(&socket)?;
-        self.locals.extend(addresses);
-        self.place(socket);
-        Ok(())
-    }
-
-    fn reached_at(&self, socket: &Socket) -> Result<Vec<LocalAddress>, DriverError> {
-        let addresses = local_addresses(socket.local(), self.config.loopback)?;
-        let local = |addr| LocalAddress {
-            addr,
-            transport: HostProtocol::Udp,
-        };
-        Ok(addresses.into_iter().map(local).collect())
+    pub(super) fn share(&mut self, socket: Socket) {
+        self.place(socket, None);
+        self.shared_sockets = self.sockets.len();
     }
 
     /// Gives a socket a place, and its place to the list of those to be read.
-    fn place(&mut self, mut socket: Socket) -> usize {
+    pub(super) fn place(&mut self, mut socket: Socket, owner: Option<PeerId>) -> usize {
+        socket.owner = owner;
         let place = self.free_sockets.pop().unwrap_or_else(|| {
             self.sockets.push(None);
             self.sockets.len() - 1
@@ -256,6 +234,7 @@ impl Driver {
 
     pub(super) fn remove(&mut self, id: PeerId) {
         self.routes.remove_peer(id);
+        self.streams.remove_peer(id);
         if let Some(exchange) = &self.exchange {
             exchange.forget(id);
         }
@@ -296,12 +275,6 @@ impl Driver {
             self.readable = Vec::new();
         }
     }
-}
-
-/// Binds what the configuration asks for.
-pub(super) fn bind_all(config: &DriverConfig) -> Result<Vec<Socket>, DriverError> {
-    let bind = |addr: &_| Socket::bind(*addr, config);
-    config.udp.iter().map(bind).collect()
 }
 
 /// Makes handles for what the far side opened.

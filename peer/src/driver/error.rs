@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 
 use crate::Error;
 
@@ -9,11 +10,35 @@ use crate::Error;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DriverError {
-    /// A socket could not be bound: another program has the port, or the address is not this machine's.
+    /// Another program (or another driver) has the port.
+    #[error("can't bind {transport} {addr}: the port is in use; stop its owner or ask for port 0")]
+    PortInUse {
+        /// `UDP` or `TCP`.
+        transport: &'static str,
+        /// The address.
+        addr: SocketAddr,
+    },
+    /// All ports of [`DriverConfig::ports`](super::DriverConfig::ports) are in use.
     #[error(
-        "can't bind UDP {addr}: {source}; is the port in use, the address one of this machine's?"
+        "can't bind {transport} {addr}: all ports from {} to {} are in use; widen the range",
+        ports.start(),
+        ports.end()
+    )]
+    NoFreePort {
+        /// `UDP` or `TCP`.
+        transport: &'static str,
+        /// The address, without its port.
+        addr: SocketAddr,
+        /// The range.
+        ports: RangeInclusive<u16>,
+    },
+    /// A socket could not be bound for another reason: the address is not this machine's, or the port needs privileges.
+    #[error(
+        "can't bind {transport} {addr}: {source}; is the address one of this machine's, the port allowed?"
     )]
     Bind {
+        /// `UDP` or `TCP`.
+        transport: &'static str,
         /// The address.
         addr: SocketAddr,
         /// The system's reason.
@@ -31,9 +56,15 @@ pub enum DriverError {
     /// The interfaces could not be listed.
     #[error("can't list the network interfaces: {0}")]
     Interfaces(io::Error),
-    /// No address to bind was given.
-    #[error("no UDP address given")]
+    /// Neither a UDP nor a TCP address to bind was given.
+    #[error("no UDP or TCP address given")]
     NoSocket,
+    /// [`TlsRoots::Pem`](super::TlsRoots) holds no certificates.
+    #[error("tls_roots: {reason}; give certificates in PEM")]
+    TlsRoots {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The driver has ended; its task was dropped or it was shut down.
     #[error("the driver has ended")]
     DriverEnded,
@@ -49,4 +80,18 @@ pub enum DriverError {
     /// The connection refused the call.
     #[error(transparent)]
     Connection(#[from] Error),
+}
+
+impl DriverError {
+    /// Why an address can't be bound.
+    pub(super) fn bind(transport: &'static str, addr: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::PortInUse { transport, addr },
+            _ => Self::Bind {
+                transport,
+                addr,
+                source,
+            },
+        }
+    }
 }

@@ -80,6 +80,10 @@ pub struct DriverStats {
     pub send_calls: u64,
     /// Datagrams that belong to no peer.
     pub unrouted: u64,
+    /// TCP and TLS connections in use.
+    pub streams: usize,
+    /// Messages that the queue of a TCP or TLS connection had no room for.
+    pub dropped_stream: u64,
     /// RTP packets that an application did not take in time, or that could not be sent.
     pub dropped_rtp: u64,
     /// Received datagrams that wait for the loop.

@@ -22,7 +22,8 @@ pub enum Sharding {
     #[default]
     Ports,
     /// All loops share the configured ports (`SO_REUSEPORT`). The system spreads datagrams over them by their addresses;
-    /// those that reach the wrong loop are handed over by a bounded queue. For one open port in a firewall.
+    /// those that reach the wrong loop are handed over by a bounded queue. For one open port in a firewall. There is no ICE
+    /// over TCP then: [`DriverConfig::tcp`] does not count.
     SharedPort,
 }
 
@@ -74,12 +75,17 @@ impl Loops {
                 .into_iter()
                 .zip(bind_shared(&config, count)?)
             {
-                ends.push((config.clone(), Some((exchange, sockets))));
+                let config = DriverConfig {
+                    tcp: Vec::new(),
+                    ..config.clone()
+                };
+                ends.push((config, Some((exchange, sockets))));
             }
         } else {
             for n in 0..count {
                 let mut config = config.clone();
-                for addr in config.udp.iter_mut().filter(|addr| addr.port() != 0) {
+                let all = config.udp.iter_mut().chain(&mut config.tcp);
+                for addr in all.filter(|addr| addr.port() != 0) {
                     addr.set_port(addr.port().wrapping_add(n as u16));
                 }
                 ends.push((config, None));
@@ -203,8 +209,13 @@ fn bind_shared(config: &DriverConfig, count: usize) -> Result<Vec<Vec<UdpSocket>
     for configured in &config.udp {
         let mut addr = *configured;
         for sockets in &mut of_loops {
-            let socket =
-                bind_reusable(addr).map_err(|source| DriverError::Bind { addr, source })?;
+            let bound = bind_reusable(addr);
+            let socket = match bound {
+                Ok(socket) => socket,
+                // As a single loop does where the machine has no IPv6.
+                Err(error) if super::binding::has_no_ipv6(addr, &error) => break,
+                Err(error) => return Err(DriverError::bind("UDP", addr, error)),
+            };
             // Port 0: the first socket finds one, the others take the same.
             addr = socket.local_addr().map_err(DriverError::Socket)?;
             sockets.push(socket);

@@ -71,6 +71,7 @@
 //! [`Faults`] lose, delay or cut off the datagrams of a driver or of one peer, seeded, for tests of programs that use
 //! this one: [`DriverHandle::set_faults`], [`Peer::set_faults`].
 
+mod binding;
 mod channel;
 mod commands;
 mod config;
@@ -79,19 +80,30 @@ mod events;
 mod exchange;
 mod fault;
 mod handle;
+mod links;
 mod loops;
+#[cfg(feature = "mdns")]
+mod mdns;
 mod peer;
 mod ready;
+mod resolver;
 mod run;
 mod slot;
 mod socket;
+mod streams;
 mod timers;
+#[cfg(feature = "tls")]
+mod tls;
 mod track;
 mod turns;
 mod views;
 
 pub use channel::{ChannelSender, DataChannel};
 pub use config::DriverConfig;
+#[cfg(feature = "mdns")]
+pub use config::Mdns;
+#[cfg(feature = "tls")]
+pub use config::TlsRoots;
 pub use error::DriverError;
 pub use events::{Events, PeerEvent};
 pub use fault::Faults;

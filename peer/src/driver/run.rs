@@ -12,18 +12,22 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::mpsc;
 
-use super::commands::bind_all;
+use super::binding::Interfaces;
 use super::config::DriverConfig;
 use super::error::DriverError;
 use super::exchange::Exchange;
 use super::fault::{Delayed, Faulty};
 use super::handle::{Command, DriverHandle, DriverStats};
+use super::links::{Listener, News};
 use super::ready::Ready;
+use super::resolver::Resolver;
 use super::slot::{PeerId, Slot, find};
 use super::socket::{Calls, Intake, Socket};
+use super::streams::Streams;
 use super::timers::Timers;
 use crate::PeerConnection;
 use crate::demux::Routes;
+use crate::limits::MAX_NEWS;
 use crate::types::{LocalAddress, Transmit};
 
 /// Commands taken before sockets get their turn.
@@ -40,7 +44,20 @@ pub struct Driver {
     pub(super) config: DriverConfig,
     /// Shared sockets, then those of single peers; a place is empty when its peer is gone.
     pub(super) sockets: Vec<Option<Socket>>,
-    /// Empty places among them.
+    /// How many of the sockets all peers share.
+    pub(super) shared_sockets: usize,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) interfaces: Interfaces,
+    /// When to look at the interfaces again.
+    pub(super) look_again: Option<Instant>,
+    pub(super) streams: Streams,
+    pub(super) resolver: Resolver,
+    #[cfg(feature = "mdns")]
+    pub(super) multicast: Option<Box<super::mdns::Multicast>>,
+    #[cfg(feature = "tls")]
+    pub(super) trust: super::tls::Trust,
+    news: mpsc::Receiver<News>,
+    /// Empty places among the sockets.
     pub(super) free_sockets: Vec<usize>,
     pub(super) ready: Ready,
     /// Sockets to be read in this turn.
@@ -89,15 +106,16 @@ impl Driver {
     /// # Errors
     /// An address that can't be bound, or no address at all.
     pub fn bind(config: DriverConfig) -> Result<Self, DriverError> {
-        if config.udp.is_empty() {
+        if config.udp.is_empty() && config.tcp.is_empty() {
             return Err(DriverError::NoSocket);
         }
-        let mut driver = Self::empty(config);
+        let mut driver = Self::empty(config)?;
         if !driver.config.port_per_peer {
-            for socket in bind_all(&driver.config)? {
-                driver.share(socket)?;
+            for socket in driver.bind_udp()? {
+                driver.share(socket);
             }
         }
+        driver.bind_rest()?;
         Ok(driver)
     }
 
@@ -114,22 +132,35 @@ impl Driver {
         let mut driver = Self::empty(DriverConfig {
             port_per_peer: false,
             ..config
-        });
+        })?;
         for socket in sockets {
             let addr = socket.local_addr().map_err(DriverError::Socket)?;
             let adopted = Socket::adopt(socket, &driver.config)
-                .map_err(|source| DriverError::Bind { addr, source })?;
-            driver.share(adopted)?;
+                .map_err(|source| DriverError::bind("UDP", addr, source))?;
+            driver.share(adopted);
         }
         if driver.sockets.is_empty() {
             return Err(DriverError::NoSocket);
         }
+        driver.bind_rest()?;
         Ok(driver)
     }
 
-    fn empty(config: DriverConfig) -> Self {
+    fn empty(config: DriverConfig) -> Result<Self, DriverError> {
         let (sender, commands) = mpsc::unbounded_channel();
-        Self {
+        let (tell, news) = mpsc::channel(MAX_NEWS);
+        Ok(Self {
+            #[cfg(feature = "tls")]
+            trust: super::tls::Trust::new(config.tls_roots.clone())?,
+            #[cfg(feature = "mdns")]
+            multicast: None,
+            shared_sockets: 0,
+            listeners: Vec::new(),
+            interfaces: Interfaces::default(),
+            look_again: None,
+            streams: Streams::new(tell.clone()),
+            resolver: Resolver::new(tell),
+            news,
             faulty: config.faults.map(Faulty::new),
             config,
             sockets: Vec::new(),
@@ -156,7 +187,7 @@ impl Driver {
             calls: Calls::default(),
             stats: DriverStats::default(),
             ended: false,
-        }
+        })
     }
 
     /// A handle to make peers with.
@@ -174,14 +205,18 @@ impl Driver {
         // The sleep is made once and moved along; tokio's own timer wheel sees one entry.
         let mut sleep = Box::pin(tokio::time::sleep_until(tokio::time::Instant::now()));
         let mut inbox = Vec::with_capacity(COMMANDS_A_TURN);
+        let mut news = Vec::new();
         while !self.ended {
-            self.wait(&mut sleep, &mut inbox).await;
+            self.wait(&mut sleep, &mut inbox, &mut news).await;
             let now = Instant::now();
             self.handled = 0;
             self.obey(now, &mut inbox);
             self.receive(now);
+            self.hear(now, &mut news);
             self.expire(now);
             self.flush(now);
+            #[cfg(feature = "mdns")]
+            self.turn_multicast(now);
             // Other tasks of this thread get their turn even when there is always something to do.
             tokio::task::yield_now().await;
         }
@@ -213,6 +248,7 @@ impl Driver {
         &mut self,
         sleep: &mut Pin<Box<tokio::time::Sleep>>,
         inbox: &mut Vec<Command>,
+        news: &mut Vec<News>,
     ) {
         let busy = !self.readable.is_empty() || !self.dirty.is_empty();
         if self.stuck.is_none() && busy {
@@ -223,19 +259,34 @@ impl Driver {
                     Err(_) => break,
                 }
             }
+            while news.len() < MAX_NEWS {
+                match self.news.try_recv() {
+                    Ok(piece) => news.push(piece),
+                    Err(_) => break,
+                }
+            }
             self.ready.take(&mut self.readable, SOCKETS_A_TURN);
             return;
         }
-        let deadline = [self.timers.next(), self.delayed.next()]
-            .into_iter()
-            .flatten()
-            .min();
+        #[cfg(feature = "mdns")]
+        let multicast = self.multicast.as_ref().and_then(|m| m.poll_timeout());
+        #[cfg(not(feature = "mdns"))]
+        let multicast = None;
+        let deadline = [
+            self.timers.next(),
+            self.delayed.next(),
+            self.look_again,
+            multicast,
+        ]
+        .into_iter()
+        .flatten()
+        .min();
         if let Some(deadline) = deadline {
             sleep
                 .as_mut()
                 .reset(tokio::time::Instant::from_std(deadline));
         }
-        poll_fn(|cx| self.poll_work(cx, sleep, deadline.is_some(), inbox)).await;
+        poll_fn(|cx| self.poll_work(cx, sleep, deadline.is_some(), inbox, news)).await;
     }
 
     fn poll_work(
@@ -244,6 +295,7 @@ impl Driver {
         sleep: &mut Pin<Box<tokio::time::Sleep>>,
         armed: bool,
         inbox: &mut Vec<Command>,
+        news: &mut Vec<News>,
     ) -> Poll<()> {
         let mut ready = !self.readable.is_empty();
         if let Some((socket, _)) = self.stuck {
@@ -262,6 +314,11 @@ impl Driver {
             Poll::Ready(0) => self.ended = true,
             Poll::Ready(_) => ready = true,
             Poll::Pending => {}
+        }
+        ready |= self.news.poll_recv_many(cx, news, MAX_NEWS).is_ready();
+        #[cfg(feature = "mdns")]
+        if let Some(multicast) = &self.multicast {
+            ready |= multicast.poll_readable(cx).is_ready();
         }
         ready |= armed && sleep.as_mut().poll(cx).is_ready();
         if ready || self.ended {

@@ -1,7 +1,7 @@
 //! One UDP socket: batches in and out, with GSO, GRO, ECN and the exact local address where the system has them.
 
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -11,8 +11,8 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::config::DriverConfig;
-use super::error::DriverError;
 use super::ready::{Flag, waker};
+use super::slot::PeerId;
 use crate::types::{Ecn, Protocol, Received, Transmit};
 
 /// Bytes that one receive call may fill: the largest UDP datagram, or a run of smaller ones with GRO.
@@ -45,6 +45,8 @@ pub(super) struct Socket {
     state: UdpSocketState,
     local: SocketAddr,
     offload: bool,
+    /// Who gets what arrives; `None`: that is to be found out.
+    pub(super) owner: Option<PeerId>,
     /// Its entry in the loop's list of sockets to be read.
     flag: Option<(Arc<Flag>, Waker)>,
 }
@@ -57,17 +59,14 @@ pub(super) struct Calls {
 }
 
 impl Socket {
-    pub(super) fn bind(addr: SocketAddr, config: &DriverConfig) -> Result<Self, DriverError> {
-        let bind = || -> io::Result<Self> {
-            let domain = socket2::Domain::for_address(addr);
-            let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
-            if addr.is_ipv6() {
-                socket.set_only_v6(true)?;
-            }
-            socket.bind(&addr.into())?;
-            Self::adopt(socket.into(), config)
-        };
-        bind().map_err(|source| DriverError::Bind { addr, source })
+    pub(super) fn bind(addr: SocketAddr, config: &DriverConfig) -> io::Result<Self> {
+        let domain = socket2::Domain::for_address(addr);
+        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
+        if addr.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&addr.into())?;
+        Self::adopt(socket.into(), config)
     }
 
     /// Takes a bound socket.
@@ -82,6 +81,7 @@ impl Socket {
             io: UdpSocket::from_std(socket)?,
             state,
             offload: config.offload,
+            owner: None,
             flag: None,
         })
     }
@@ -192,8 +192,8 @@ impl Socket {
         Ok(true)
     }
 
-    /// Sends one transmit. `Ok(false)` when the socket is full; an error of the path is the path's business and dropped.
-    pub(super) fn send(&self, transmit: &Transmit, bytes: &[u8], calls: &mut Calls) -> bool {
+    /// Sends one transmit. What the system says about a single datagram is dropped, but for what it knows of the path.
+    pub(super) fn send(&self, transmit: &Transmit, bytes: &[u8], calls: &mut Calls) -> Sent {
         calls.send += 1;
         let wildcard = self.local.ip().is_unspecified();
         let transmit = quinn_udp::Transmit {
@@ -207,14 +207,30 @@ impl Socket {
             self.state.try_send((&self.io).into(), &transmit)
         });
         match result {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Ok(()) => Sent::Done,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Full,
             Err(error) => {
                 tracing::debug!(%error, remote = %transmit.destination, "datagram not sent");
-                true
+                use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable};
+                match error.kind() {
+                    AddrNotAvailable | HostUnreachable | NetworkUnreachable => {
+                        Sent::Unreachable(error.to_string())
+                    }
+                    _ => Sent::Done,
+                }
             }
-            Ok(()) => true,
         }
     }
+}
+
+/// What became of a transmit.
+pub(super) enum Sent {
+    /// It is the network's now, or lost.
+    Done,
+    /// The socket is full: again later.
+    Full,
+    /// No way leads there from here, in the system's words.
+    Unreachable(String),
 }
 
 fn from_codepoint(ecn: Option<EcnCodepoint>) -> Ecn {
@@ -232,35 +248,5 @@ fn to_codepoint(ecn: Ecn) -> Option<EcnCodepoint> {
         Ecn::Ect0 => Some(EcnCodepoint::Ect0),
         Ecn::Ect1 => Some(EcnCodepoint::Ect1),
         Ecn::Ce => Some(EcnCodepoint::Ce),
-    }
-}
-
-/// The addresses that a socket bound to `bound` can be reached at.
-pub(super) fn local_addresses(
-    bound: SocketAddr,
-    loopback: bool,
-) -> Result<Vec<SocketAddr>, DriverError> {
-    if !bound.ip().is_unspecified() {
-        return Ok(vec![bound]);
-    }
-    let interfaces = if_addrs::get_if_addrs().map_err(DriverError::Interfaces)?;
-    let mut addresses: Vec<SocketAddr> = interfaces
-        .iter()
-        .filter(|interface| loopback || !interface.is_loopback())
-        .map(if_addrs::Interface::ip)
-        .filter(|ip| ip.is_ipv4() == bound.is_ipv4() && !is_link_local(*ip))
-        .map(|ip| SocketAddr::new(ip, bound.port()))
-        .collect();
-    // The most useful first: candidates get their local preference by this order.
-    addresses.sort_by_key(|addr| addr.ip().is_loopback());
-    addresses.dedup();
-    Ok(addresses)
-}
-
-/// Link-local addresses need a scope that candidates can't carry.
-fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
     }
 }

@@ -18,8 +18,10 @@ use super::fault::Faulty;
 use super::handle::DriverStats;
 use super::run::Driver;
 use super::slot::{Delivered, PeerId, Slot, find};
-use crate::demux::{Packet, Routes, classify};
-use crate::types::{Received, Transmit};
+use super::socket::Sent;
+use super::streams::Path;
+use crate::demux::{Packet, Routes, classify, local_ufrag};
+use crate::types::{Protocol, Received, Transmit};
 
 /// Batches received from one socket before peers get their turn: bounds the time until answers go out.
 const RECEIVE_BATCHES: usize = 4;
@@ -61,11 +63,17 @@ struct Arrivals<'a> {
 
 impl Arrivals<'_> {
     /// Gives a datagram to its peer, or has it wait there. Returns it if it belongs to none.
-    fn take(&mut self, received: Received, datagram: BytesMut) -> Option<BytesMut> {
-        let route = self
-            .routes
-            .route(received.local, received.remote, &datagram);
-        let Some(id) = route else {
+    fn take(
+        &mut self,
+        owner: Option<PeerId>,
+        received: Received,
+        datagram: BytesMut,
+    ) -> Option<BytesMut> {
+        let route = || {
+            self.routes
+                .route(received.local, received.remote, &datagram)
+        };
+        let Some(id) = owner.or_else(route) else {
             return Some(datagram);
         };
         let slot = find(self.slots, id)?;
@@ -123,7 +131,7 @@ impl Driver {
         if let Some(exchange) = exchange {
             exchange.begin_turn();
             for (received, datagram) in exchange.taken.drain(..) {
-                let stray = arrivals.take(received, datagram);
+                let stray = arrivals.take(None, received, datagram);
                 arrivals.stats.unrouted += u64::from(stray.is_some());
             }
         }
@@ -140,7 +148,7 @@ impl Driver {
                         arrivals.stats.fault_losses += 1;
                         return;
                     }
-                    let Some(stray) = arrivals.take(received, datagram) else {
+                    let Some(stray) = arrivals.take(socket.owner, received, datagram) else {
                         return;
                     };
                     let fate = exchange
@@ -168,6 +176,10 @@ impl Driver {
     // ---- time ----
 
     pub(super) fn expire(&mut self, now: Instant) {
+        if self.look_again.is_some_and(|at| at <= now) {
+            self.look_again = self.config.interface_poll.map(|every| now + every);
+            self.look_at_interfaces(now);
+        }
         while let Some((at, id)) = self.timers.pop_due(now) {
             let Some(slot) = self.slot(id).filter(|slot| slot.armed == Some(at)) else {
                 continue;
@@ -188,7 +200,7 @@ impl Driver {
 
     pub(super) fn flush(&mut self, now: Instant) {
         if let Some((socket, transmit)) = self.stuck.take()
-            && !self.send(socket, &transmit)
+            && matches!(self.send(socket, &transmit), Sent::Full)
         {
             self.stuck = Some((socket, transmit));
         }
@@ -215,7 +227,7 @@ impl Driver {
             };
             self.out.clear();
             self.out.extend_from_slice(&held.bytes);
-            if !self.send(held.socket, &held.transmit) {
+            if let Sent::Full = self.send(held.socket, &held.transmit) {
                 self.stuck = Some((held.socket, held.transmit));
             }
         }
@@ -248,6 +260,7 @@ impl Driver {
             slot.inbox.shrink_to(INPUTS_A_TURN);
         }
         let sent_all = self.transmit(now, id);
+        self.ask_names(now, id);
         let (credit, queue) = (self.config.channel_credit, self.config.event_queue);
         let tracks = self.config.track_queue;
         let Some(slot) = self.slot(id) else { return };
@@ -284,25 +297,42 @@ impl Driver {
             let Some(transmit) = slot.connection.poll_transmit(now, &mut self.out, segments) else {
                 return true;
             };
+            if transmit.transport != Protocol::Udp {
+                self.carry(now, id, &transmit);
+                continue;
+            }
+            let Some(slot) = find(&mut self.slots, id) else {
+                return true;
+            };
+            let sockets = &self.sockets;
             let serves = |place: &usize| {
-                let socket = self.sockets.get(*place).and_then(Option::as_ref);
+                let socket = sockets.get(*place).and_then(Option::as_ref);
                 socket.is_some_and(|socket| socket.serves(transmit.local))
             };
             let mut own = slot.own_sockets.iter().copied();
-            let shared = if slot.own_sockets.is_empty() {
-                self.sockets.len()
-            } else {
-                0
-            };
-            let Some(socket) = own.find(serves).or_else(|| (0..shared).find(serves)) else {
+            let found = own
+                .find(serves)
+                .or_else(|| (0..self.shared_sockets).find(serves));
+            let Some(socket) = found else {
                 continue;
             };
-            self.learn_route(id, &transmit);
+            if socket < self.shared_sockets {
+                self.learn_route(id, &transmit);
+            }
             let Some(transmit) = self.pass_faults(now, id, socket, transmit) else {
                 continue;
             };
-            if !self.send(socket, &transmit) {
-                self.stuck = Some((socket, transmit));
+            match self.send(socket, &transmit) {
+                Sent::Done => {}
+                Sent::Full => self.stuck = Some((socket, transmit)),
+                Sent::Unreachable(why) => {
+                    let path = Path {
+                        transport: Protocol::Udp,
+                        local: transmit.local,
+                        remote: transmit.remote,
+                    };
+                    self.path_failed(now, id, path, &why);
+                }
             }
         }
         false
@@ -346,7 +376,11 @@ impl Driver {
     fn learn_route(&mut self, id: PeerId, transmit: &Transmit) {
         // Requests (0x0001) and success responses (0x0101); an error is no proof of anything.
         let stun = classify(&self.out) == Packet::Stun;
-        if stun && matches!(self.out.get(..2), Some([0x00 | 0x01, 0x01])) {
+        let request = matches!(self.out.get(..2), Some([0x00, 0x01]));
+        if stun && request && local_ufrag(&self.out).is_none() {
+            // To a STUN server, which other peers may ask from here as well.
+            self.routes.insert_request(&self.out, id);
+        } else if stun && matches!(self.out.get(..2), Some([0x00 | 0x01, 0x01])) {
             let Self {
                 routes, exchange, ..
             } = self;
@@ -395,16 +429,15 @@ impl Driver {
         slot.ufrags = now;
     }
 
-    /// Whether the socket took it.
-    fn send(&mut self, socket: usize, transmit: &Transmit) -> bool {
+    fn send(&mut self, socket: usize, transmit: &Transmit) -> Sent {
         let Some(Some(socket)) = self.sockets.get(socket) else {
-            return true;
+            return Sent::Done;
         };
         let Some(bytes) = self.out.get(..transmit.len) else {
-            return true;
+            return Sent::Done;
         };
         let sent = socket.send(transmit, bytes, &mut self.calls);
-        if sent {
+        if let Sent::Done = sent {
             self.stats.bytes_sent += bytes.len() as u64;
             self.stats.datagrams_sent += bytes
                 .len()
@@ -432,7 +465,8 @@ mod tests {
 
     async fn readable(driver: &mut Driver) {
         let mut sleep = Box::pin(tokio::time::sleep(Duration::from_secs(10)));
-        driver.wait(&mut sleep, &mut Vec::new()).await;
+        let (mut inbox, mut news) = (Vec::new(), Vec::new());
+        driver.wait(&mut sleep, &mut inbox, &mut news).await;
         // As the loop does: or the runtime would never look at its sockets.
         tokio::task::yield_now().await;
     }
@@ -457,7 +491,7 @@ mod tests {
             assert!(transceiver.as_mut().poll(&mut cx).is_pending());
             let mut sleep = Box::pin(tokio::time::sleep(Duration::from_secs(10)));
             let mut inbox = Vec::new();
-            driver.wait(&mut sleep, &mut inbox).await;
+            driver.wait(&mut sleep, &mut inbox, &mut Vec::new()).await;
             driver.obey(Instant::now(), &mut inbox);
             let transceiver = transceiver.await.unwrap();
 
@@ -476,7 +510,7 @@ mod tests {
             assert!(told.as_mut().poll(&mut cx).is_pending());
             let mut rounds = 0;
             while rounds * 1024 < waiting + 1024 {
-                driver.wait(&mut sleep, &mut inbox).await;
+                driver.wait(&mut sleep, &mut inbox, &mut Vec::new()).await;
                 driver.obey(Instant::now(), &mut inbox);
                 rounds += 1;
             }
