@@ -102,6 +102,12 @@ pub struct Configuration {
     pub max_message_size: usize,
     /// Bytes of one data channel's unsent messages beyond which `send` refuses; as browsers, 16 MiB unless set.
     pub max_buffered_amount: usize,
+    /// Bytes of memory that the connection may take, see [`PeerConnection::memory_usage`](crate::PeerConnection::memory_usage):
+    /// at least 4 MiB and 16 times `max_message_size`, fixed when the connection is made. What the far side sends beyond
+    /// its shares is dropped, refused or held back, and counted; what the caller asks for beyond them is
+    /// [`Error::MemoryBudget`]. Message interleaving is not offered then: it would take a buffer for a message of every
+    /// channel at once. `None` (unless set): each part has its own bounds only.
+    pub memory_budget: Option<usize>,
     /// Longest UDP datagram we send, 576–65 507 bytes.
     pub max_datagram: usize,
     /// The time of day when the connection is made: for a certificate's validity and for RTCP sender reports. Without
@@ -124,6 +130,7 @@ impl Default for Configuration {
             capabilities: default_capabilities(),
             max_message_size: DEFAULT_MAX_MESSAGE_SIZE,
             max_buffered_amount: 16 << 20,
+            memory_budget: None,
             max_datagram: MAX_DATAGRAM,
             wall_clock: None,
         }
@@ -154,6 +161,9 @@ impl Configuration {
                     return Err(Error::IceServerCredentials);
                 }
             }
+        }
+        if let Some(budget) = self.memory_budget {
+            crate::connection::Shares::check(budget, self.max_message_size)?;
         }
         if !(576..=65_507).contains(&self.max_datagram) {
             return Err(Error::ConfigurationRange(
@@ -199,7 +209,8 @@ impl Configuration {
             && (!described || self.ice_candidate_pool_size == new.ice_candidate_pool_size)
             && self.ice_lite == new.ice_lite
             && self.dtls_versions == new.dtls_versions
-            && self.post_quantum == new.post_quantum;
+            && self.post_quantum == new.post_quantum
+            && self.memory_budget == new.memory_budget;
         if fixed {
             Ok(())
         } else {

@@ -116,6 +116,9 @@ pub enum Error {
     /// The RTP packet handed in is malformed.
     #[error("malformed RTP packet")]
     MalformedRtp,
+    /// It would take more than its share of [`Configuration::memory_budget`](crate::Configuration::memory_budget).
+    #[error("the memory budget is used up")]
+    MemoryBudget,
     /// The send queue is full: the packet is refused, earlier ones stay.
     #[error("the send queue is full")]
     SendQueueFull,
@@ -324,6 +327,7 @@ impl Error {
             | Error::NoPayloadFormat(_)
             | Error::MalformedFrame { .. }
             | Error::SendQueueFull
+            | Error::MemoryBudget
             | Error::ChannelIdUnavailable
             | Error::ChannelBufferFull
             | Error::Layer { .. } => ErrorKind::Operation,

@@ -70,6 +70,7 @@ pub mod jsep;
 pub mod limits;
 mod media;
 mod packet;
+mod queue;
 pub mod stats;
 mod types;
 

@@ -103,6 +103,7 @@ pub const MAX_LOG_BYTES: u64 = 1 << 30;
 /// How often a log of events has statistics. Finer than what people look at, coarser than what a log of hours can
 /// hold.
 pub const LOG_STATS_INTERVAL: Duration = Duration::from_secs(1);
+
 /// TCP and TLS connections of one driver, accepted and made: half of the usual bound on file descriptors of a server.
 pub const MAX_STREAMS: usize = 16_384;
 
@@ -151,3 +152,19 @@ pub const MAX_NAMES: usize = 256;
 
 /// Threads that wait for the system's resolver at one time.
 pub const MAX_LOOKUP_THREADS: usize = 8;
+
+/// Octets of media that wait for the application, beyond which received media is dropped and counted: half a second of
+/// 250 Mbit/s. [`MAX_QUEUED_EVENTS`] packets of 64 KiB would be 512 MiB.
+pub const MAX_QUEUED_MEDIA: usize = 16 << 20;
+
+/// Octets of messages that are fetched from SCTP ahead of the application. What comes beyond it stays there and holds
+/// the far side back by its window; more would only move memory that SCTP counts to where it doesn't.
+pub const MAX_QUEUED_MESSAGES: usize = 1 << 20;
+
+/// The least memory budget of a connection: a browser's call with a data channel works in it, and its shares are no
+/// smaller than what one handshake takes.
+pub const MIN_MEMORY_BUDGET: usize = 4 << 20;
+
+/// A memory budget is at least this many times `max_message_size`: a message is held once in SCTP and once on its way to
+/// the application, and each of both has an eighth of the budget or less.
+pub const BUDGET_PER_MESSAGE: usize = 16;

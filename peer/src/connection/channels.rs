@@ -1,7 +1,6 @@
 //! Data channels (W3C §6): keys, states and what waits for the SCTP association. The association itself is
 //! `tincan-sctp`'s.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,9 +11,11 @@ use tincan_sctp::data_channel::{
     ChannelConfig, ChannelId, Config, Endpoint, MessageKind, OpenError,
 };
 
+use super::Shares;
 use crate::error::Error;
 use crate::event::Event;
 use crate::limits::{MAX_CHANNELS, MAX_LABEL};
+use crate::queue::Events;
 use crate::types::{
     ChannelInfo, ChannelKey, DataChannelInit, DataChannelState, DtlsRole, Message,
     SctpTransportState,
@@ -32,6 +33,9 @@ pub(super) struct Channels {
     max_buffered: usize,
     remote_max_message_size: usize,
     connecting: bool,
+    shares: Option<Shares>,
+    /// News and messages were left at the association.
+    held_back: bool,
     pub(super) opened: u64,
     pub(super) closed: u64,
 }
@@ -70,7 +74,7 @@ pub(super) struct Association {
 const UNSAID_MAX_MESSAGE_SIZE: u64 = 65_536;
 
 impl Channels {
-    pub(super) fn new(max_buffered: usize) -> Self {
+    pub(super) fn new(max_buffered: usize, shares: Option<Shares>) -> Self {
         Channels {
             endpoint: None,
             state: None,
@@ -80,6 +84,8 @@ impl Channels {
             max_buffered,
             remote_max_message_size: 0,
             connecting: false,
+            shares,
+            held_back: false,
             opened: 0,
             closed: 0,
         }
@@ -132,7 +138,7 @@ impl Channels {
         now: Instant,
         label: &str,
         mut init: DataChannelInit,
-        events: &mut VecDeque<Event>,
+        events: &mut Events,
     ) -> Result<ChannelKey, Error> {
         if label.len() > MAX_LABEL || init.protocol.len() > MAX_LABEL {
             return Err(Error::ChannelOptions(
@@ -184,7 +190,7 @@ impl Channels {
                 self.channels.pop();
                 return Err(error);
             }
-            self.poll_events(now, events);
+            self.poll_events(events);
         }
         Ok(key)
     }
@@ -236,7 +242,7 @@ impl Channels {
         now: Instant,
         association: Association,
         rng: &mut StdRng,
-        events: &mut VecDeque<Event>,
+        events: &mut Events,
     ) {
         let max = association
             .remote_max_message_size
@@ -249,7 +255,7 @@ impl Channels {
         if self.state == Some(SctpTransportState::Closed) {
             return;
         }
-        let config = Config {
+        let mut config = Config {
             association: sctp::Config {
                 local_port: association.local_port,
                 remote_port: association.remote_port,
@@ -271,8 +277,16 @@ impl Channels {
             },
             remote_max_message_size: self.remote_max_message_size,
             high_water_mark: self.max_buffered,
-            ..Default::default()
+            max_channel_octets: self
+                .shares
+                .map_or(sctp::limits::MAX_CHANNEL_OCTETS, |s| s.channels),
         };
+        if let Some(shares) = self.shares {
+            let association = &mut config.association;
+            association.max_receive_window = shares.receive_window;
+            association.receive_window = association.receive_window.min(shares.receive_window);
+            association.interleaving = false;
+        }
         self.endpoint = Some(Box::new(Endpoint::new(config, now, rng)));
         self.state = Some(SctpTransportState::Connecting);
         self.connecting = false;
@@ -292,14 +306,14 @@ impl Channels {
     }
 
     /// The data section is gone.
-    pub(super) fn disassociate(&mut self, now: Instant, events: &mut VecDeque<Event>) {
+    pub(super) fn disassociate(&mut self, now: Instant, events: &mut Events) {
         if let Some(endpoint) = &mut self.endpoint {
             endpoint.abort(now);
-            self.poll_events(now, events);
+            self.poll_events(events);
         }
     }
 
-    fn end(&mut self, key: ChannelKey, events: &mut VecDeque<Event>) {
+    fn end(&mut self, key: ChannelKey, events: &mut Events) {
         if let Some(at) = self.at(key) {
             let channel = self.channels.remove(at);
             if let Some(id) = channel.id {
@@ -329,6 +343,25 @@ impl Channels {
     pub(super) fn bounds(&self) -> (Option<usize>, Option<usize>) {
         let size = Some(self.remote_max_message_size).filter(|size| *size > 0);
         (size, self.endpoint.as_ref().map(|e| e.max_channels()))
+    }
+
+    /// Octets in use: at the association, and a channel's name and options here.
+    pub(super) fn memory_usage(&self) -> usize {
+        let endpoint = self.endpoint.as_ref();
+        endpoint.map_or(0, |e| e.memory_usage() + e.channel_octets())
+            + self.channels.len() * size_of::<Channel>()
+    }
+
+    /// Octets that are to be sent, or were and may be lost.
+    pub(super) fn outgoing(&self) -> usize {
+        self.endpoint
+            .as_ref()
+            .map_or(0, |e| e.association().outgoing())
+    }
+
+    /// Whether news was left at the association because the application does not take what is there.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.held_back
     }
 
     pub(super) fn stats(&self) -> Option<sctp::Stats> {
@@ -397,7 +430,7 @@ impl Channels {
         &mut self,
         now: Instant,
         key: ChannelKey,
-        events: &mut VecDeque<Event>,
+        events: &mut Events,
     ) -> Result<(), Error> {
         let at = self.at(key).ok_or(Error::NoChannel(key))?;
         let Some(channel) = self.channels.get_mut(at) else {
@@ -407,7 +440,7 @@ impl Channels {
             (Some(id), Some(endpoint)) => {
                 channel.state = DataChannelState::Closing;
                 endpoint.close_channel(now, id);
-                self.poll_events(now, events);
+                self.poll_events(events);
             }
             // Never reached the far side.
             _ => self.end(key, events),
@@ -453,9 +486,17 @@ impl Channels {
     }
 
     /// Takes over the association's news.
-    pub(super) fn poll_events(&mut self, _now: Instant, events: &mut VecDeque<Event>) {
+    pub(super) fn poll_events(&mut self, events: &mut Events) {
         use tincan_sctp::data_channel::Event as E;
-        while let Some(event) = self.endpoint.as_mut().and_then(|e| e.poll_event()) {
+        self.held_back = false;
+        loop {
+            if events.holds_back() && self.endpoint.is_some() {
+                self.held_back = true;
+                return;
+            }
+            let Some(event) = self.endpoint.as_mut().and_then(|e| e.poll_event()) else {
+                return;
+            };
             match event {
                 E::Connected => self.state = Some(SctpTransportState::Connected),
                 E::ChannelOpened { id, config, remote } => {
@@ -514,7 +555,7 @@ impl Channels {
         id: ChannelId,
         config: ChannelConfig,
         remote: bool,
-        events: &mut VecDeque<Event>,
+        events: &mut Events,
     ) {
         self.opened += 1;
         if !remote {

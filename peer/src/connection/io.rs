@@ -16,6 +16,8 @@ pub(super) struct Held {
     bytes: Vec<u8>,
     transmit: Option<Transmit>,
     closing: Option<Closing>,
+    /// Something may be to be sent since the last [`poll_transmit`](PeerConnection::poll_transmit).
+    pub(super) wake: bool,
 }
 
 /// What is still to be said after `close`.
@@ -140,7 +142,7 @@ impl PeerConnection {
                 self.channels.connect(now);
             }
         }
-        self.channels.poll_events(now, &mut self.events);
+        self.channels.poll_events(&mut self.events);
         self.update_states();
     }
 
@@ -153,6 +155,7 @@ impl PeerConnection {
         max_datagrams: usize,
     ) -> Option<Transmit> {
         let _entered = self.taps.enter(now);
+        self.held.wake = false;
         let start = out.len();
         let transmit = self.poll_any(now, out, max_datagrams)?;
         self.taps
@@ -315,6 +318,7 @@ impl PeerConnection {
             self.transport.poll_timeout(),
             self.channels.poll_timeout(),
             media,
+            self.held.wake.then(|| self.taps.clock()),
         ]
         .into_iter()
         .flatten()

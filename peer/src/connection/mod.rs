@@ -5,6 +5,7 @@
 //! - `transport`: ICE, DTLS and SRTP, the one path of the connection;
 //! - `channels`: data channels over SCTP;
 //! - `io`: datagrams and time, in and out;
+//! - `memory`: what it takes, and the budget;
 //! - `rest`: what is given back when nothing happens;
 //! - `states`: the W3C's aggregate states; `report`: statistics;
 //! - `taps`: what watches; `recording`: pcapng; `log`: events as JSON;
@@ -14,6 +15,7 @@ mod channels;
 mod io;
 #[cfg(feature = "qlog")]
 mod log;
+mod memory;
 mod names;
 mod negotiation;
 #[cfg(feature = "capture")]
@@ -26,7 +28,6 @@ mod tracks;
 mod transport;
 mod transports;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -42,8 +43,10 @@ use crate::event::Event;
 use crate::frame::Delivery;
 use crate::jsep::{Jsep, JsepConfig};
 use crate::media::Media;
+use crate::queue::Events;
 use crate::types::*;
 
+pub(crate) use memory::Shares;
 pub use names::Lookup;
 pub use tracks::{ContributingSource, SynchronizationSource, Transceiver};
 pub use transports::{DtlsTransport, IceTransport, SctpTransport};
@@ -61,7 +64,7 @@ use transport::Transport;
 pub struct PeerConnection {
     config: Configuration,
     rng: StdRng,
-    events: VecDeque<Event>,
+    events: Events,
     jsep: Jsep,
     signalling: Signalling,
     states: States,
@@ -123,14 +126,15 @@ impl PeerConnection {
         let agent = ice::Agent::new(ice, now, &mut rng);
         let dtls = dtls_config(&config, None)?;
         let signalling = Signalling::new(&mut rng);
-        let channels = Channels::new(config.max_buffered_amount);
+        let shares = config.memory_budget.map(Shares::of);
+        let channels = Channels::new(config.max_buffered_amount, shares);
         Ok(PeerConnection {
             rng,
-            events: VecDeque::new(),
+            events: Shares::events(shares),
             jsep,
             signalling,
             states: States::default(),
-            transport: Transport::new(agent, dtls),
+            transport: Transport::new(agent, dtls, shares.map(|s| s.srtp_streams)),
             channels,
             media: None,
             held: Held::default(),
@@ -191,7 +195,14 @@ impl PeerConnection {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        let event = self.events.pop_front()?;
+        let event = self.events.pop_front();
+        if self.channels.is_held_back() && !self.events.holds_back() {
+            self.channels.poll_events(&mut self.events);
+            self.update_states();
+            // SCTP's window is open again: the far side wants to know.
+            self.held.wake = true;
+        }
+        let event = event?;
         self.taps.event(&event, &self.transport);
         Some(event)
     }
@@ -233,6 +244,7 @@ impl PeerConnection {
     /// # Errors
     /// Not open, too large, or the buffer full.
     pub fn send(&mut self, now: Instant, key: ChannelKey, message: Message) -> Result<(), Error> {
+        self.check_outgoing(message.len())?;
         self.channels.send(now, key, message)
     }
 

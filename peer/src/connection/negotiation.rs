@@ -164,6 +164,7 @@ impl PeerConnection {
         description: SessionDescription,
     ) -> Result<(), Error> {
         self.check_open()?;
+        self.check_description(&description.sdp)?;
         let changes = self.jsep.set_remote(&description, &mut self.rng)?;
         self.rest.disturb(now);
         self.undo_restart(now);
@@ -388,11 +389,11 @@ impl PeerConnection {
                 .iter()
                 .any(|t| t.negotiated().is_some())
         {
-            self.media = Some(Box::new(Media::new(
-                now,
-                self.jsep.cname(),
-                ntp_epoch(&self.config),
-            )));
+            let mut media = Media::new(now, self.jsep.cname(), ntp_epoch(&self.config));
+            if let Some(shares) = self.shares() {
+                media.set_shares(shares);
+            }
+            self.media = Some(Box::new(media));
         }
         self.reconcile_media();
     }

@@ -1,11 +1,10 @@
 //! The W3C's states (§4.3): what was told last, and what is so now.
 
-use std::collections::VecDeque;
-
 use tincan_ice as ice;
 
 use super::PeerConnection;
 use crate::event::Event;
+use crate::queue::Events;
 use crate::types::{
     DtlsTransportState, IceConnectionState, IceGatheringState, PeerConnectionState,
     SctpTransportState, SignalingState,
@@ -64,7 +63,7 @@ impl States {
 fn tell<T: PartialEq + Copy>(
     told: &mut T,
     now: T,
-    events: &mut VecDeque<Event>,
+    events: &mut Events,
     event: impl FnOnce(T) -> Event,
 ) {
     if *told != now {

@@ -46,7 +46,6 @@ impl Taps {
         self.span.clone().entered()
     }
 
-    #[cfg(feature = "qlog")]
     pub(super) fn clock(&self) -> Instant {
         self.clock
     }

@@ -203,6 +203,7 @@ impl PeerConnection {
         packet: RtpPacket,
     ) -> Result<(), Error> {
         self.check_open()?;
+        self.check_outgoing(packet.payload.len())?;
         match &mut self.media {
             Some(media) => media.send(id, packet),
             None if self.jsep.transceiver(id).is_none() => Err(Error::NoTransceiver(id)),

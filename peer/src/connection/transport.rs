@@ -26,6 +26,8 @@ pub(super) struct Transport {
     plan: Option<Plan>,
     /// DTLS datagrams that came before the plan.
     early: Vec<BytesMut>,
+    /// Streams in an SRTP context, where a budget bounds them.
+    srtp_streams: Option<usize>,
     pub(super) counters: Counters,
 }
 
@@ -74,7 +76,11 @@ pub(super) enum Arrived {
 }
 
 impl Transport {
-    pub(super) fn new(agent: ice::Agent, config: Arc<dtls::Config>) -> Self {
+    pub(super) fn new(
+        agent: ice::Agent,
+        config: Arc<dtls::Config>,
+        srtp_streams: Option<usize>,
+    ) -> Self {
         Transport {
             agent,
             config,
@@ -83,6 +89,7 @@ impl Transport {
             srtp: None,
             plan: None,
             early: Vec::new(),
+            srtp_streams,
             counters: Counters::default(),
         }
     }
@@ -318,12 +325,26 @@ impl Transport {
             .ok()?;
         let is_client = self.role() == Some(DtlsRole::Client);
         // Losses are sent again as they were where the far side knows no RTX (RFC 3711 §3.3.2 allows it knowingly).
-        let config = srtp::Config::new().allow_repeats(true);
+        let mut config = srtp::Config::new().allow_repeats(true);
+        if let Some(streams) = self.srtp_streams {
+            config = config.max_streams(streams).ok()?;
+        }
         let contexts =
             srtp::Contexts::from_dtls_exporter_with(profile, &material, is_client, &config);
         material.fill(0);
         let (sender, receiver) = contexts.ok()?;
         Some(Box::new(Srtp { sender, receiver }))
+    }
+
+    /// Bytes in use.
+    pub(super) fn memory_usage(&self) -> usize {
+        self.agent.memory_usage()
+            + self.early.iter().map(BytesMut::len).sum::<usize>()
+            + self.dtls.as_ref().map_or(0, |d| d.memory_usage())
+            + self
+                .srtp
+                .as_ref()
+                .map_or(0, |s| s.receiver.memory_usage() + s.sender.memory_usage())
     }
 
     /// Bytes to leave free in front of a packet.

@@ -1,6 +1,5 @@
 //! DTMF as telephone events (RFC 4733; W3C §7) between the packets of an audio stream.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use tincan_rtp::send::{DtmfConfig, DtmfError, DtmfEvent, DtmfSender};
@@ -10,6 +9,7 @@ use crate::codec::Codec;
 use crate::error::Error;
 use crate::event::Event;
 use crate::packet::RtpPacket;
+use crate::queue::Events;
 use crate::types::{Kind, TransceiverId};
 
 impl Media {
@@ -115,7 +115,7 @@ impl Media {
     }
 
     /// Tells of tones that begin.
-    pub(crate) fn poll_tones(&mut self, events: &mut VecDeque<Event>) {
+    pub(crate) fn poll_tones(&mut self, events: &mut Events) {
         for track in &mut self.tracks {
             while let Some(event) = track.dtmf.as_mut().and_then(|d| d.poll_event()) {
                 let tone = match event {

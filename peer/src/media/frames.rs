@@ -1,6 +1,5 @@
 //! Frames to packets and back: the payload formats of `tincan-rtp` at the ends of a track.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,6 +16,7 @@ use crate::frame::Frame;
 use crate::jsep::MediaParameters;
 use crate::limits::{AUDIO_REORDER_WAIT, KEY_FRAME_RETRY};
 use crate::packet::RtpPacket;
+use crate::queue::Events;
 use crate::types::{Kind, TransceiverId};
 
 /// Cuts the frames of one sent stream.
@@ -191,6 +191,11 @@ pub(crate) struct Assembly {
     lost: u64,
     pub(crate) frames: u64,
     pub(crate) key_frames: u64,
+    /// Octets of packets that wait for earlier ones.
+    waiting: usize,
+    /// Octets of the frame under way, and of the largest so far: the formats keep room for three of it.
+    open: usize,
+    largest: usize,
 }
 
 impl Assembly {
@@ -208,6 +213,9 @@ impl Assembly {
             lost: 0,
             frames: 0,
             key_frames: 0,
+            waiting: 0,
+            open: 0,
+            largest: 0,
         };
         assembly.configure(parameters);
         assembly
@@ -230,12 +238,22 @@ impl Assembly {
 
     /// A packet with its unwrapped number.
     pub(crate) fn insert(&mut self, now: Instant, sequence: u64, packet: Bytes) {
-        self.reorder.insert(now, sequence, packet.len(), packet);
+        let (len, before) = (packet.len(), self.reorder.len());
+        self.reorder.insert(now, sequence, len, packet);
+        if self.reorder.len() > before {
+            self.waiting += len;
+        }
+    }
+
+    /// Octets in use.
+    pub(crate) fn memory_usage(&self) -> usize {
+        size_of::<Self>() + self.waiting + 3 * self.largest
     }
 
     /// The sender began anew.
     pub(crate) fn restart(&mut self) {
         self.reorder.reset();
+        self.waiting = 0;
         self.want_key_frame();
     }
 
@@ -251,10 +269,13 @@ impl Assembly {
         &mut self,
         now: Instant,
         (transceiver, ssrc, encoding): (TransceiverId, u32, u8),
-        events: &mut VecDeque<Event>,
+        events: &mut Events,
     ) -> Option<u64> {
         let mut given_up = None;
         while let Some(delivery) = self.reorder.poll(now) {
+            self.waiting = self.waiting.saturating_sub(delivery.packet.len());
+            self.open = (self.open + delivery.packet.len()).min(tincan_rtp::limits::MAX_FRAME);
+            self.largest = self.largest.max(self.open);
             if delivery.lost_before > 0 {
                 given_up = Some(delivery.sequence);
                 self.lost += delivery.lost_before;
@@ -278,6 +299,7 @@ impl Assembly {
                 self.key_frame.request();
             }
             while let Some(frame) = format.poll_frame() {
+                self.open = 0;
                 let key_frame = frame.info.is_key_frame();
                 if key_frame {
                     self.key_frame.on_key_frame();

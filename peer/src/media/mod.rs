@@ -34,10 +34,9 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::frame::{Delivery, Frame};
 use crate::jsep::{MediaParameters, Transceiver};
-use crate::limits::{
-    MAX_QUEUED_EVENTS, MAX_REMOTE_SSRCS, MAX_SEND_QUEUE, TRANSPORT_FEEDBACK_INTERVAL,
-};
+use crate::limits::{MAX_REMOTE_SSRCS, MAX_SEND_QUEUE, TRANSPORT_FEEDBACK_INTERVAL};
 use crate::packet::{Head, RtpPacket};
+use crate::queue::Events;
 use crate::types::TransceiverId;
 
 /// All media of one connection.
@@ -48,6 +47,12 @@ pub(crate) struct Media {
     tracks: Vec<Track>,
     receivers: Vec<ReceiveStream>,
     queue: VecDeque<Queued>,
+    /// Octets of payload in `queue`, of what senders keep to send again, and of what receivers hold.
+    queued: usize,
+    history: usize,
+    incoming: usize,
+    max_incoming: usize,
+    max_history: Option<usize>,
     cname: String,
     /// When NTP time was `epoch`.
     started: Instant,
@@ -111,6 +116,11 @@ impl Media {
             tracks: Vec::new(),
             receivers: Vec::new(),
             queue: VecDeque::new(),
+            queued: 0,
+            history: 0,
+            incoming: 0,
+            max_incoming: usize::MAX,
+            max_history: None,
             cname: cname.to_owned(),
             started: now,
             epoch: NtpTime::from_unix(epoch),
@@ -189,6 +199,7 @@ impl Media {
         }
         self.tracks.sort_by_key(|t| t.id);
         self.router.rebuild(&self.tracks, &mut self.receivers);
+        self.recount();
         for receiver in &mut self.receivers {
             let track = self.tracks.iter().find(|t| t.id == receiver.transceiver);
             match (track, &mut receiver.assembly) {
@@ -235,6 +246,44 @@ impl Media {
         sum
     }
 
+    /// Bounds what receivers hold and what each sender keeps to send again, in octets.
+    pub(crate) fn set_shares(&mut self, shares: crate::connection::Shares) {
+        self.max_incoming = shares.assembling;
+        self.max_history = Some(shares.outgoing / 8);
+    }
+
+    /// Octets in use.
+    pub(crate) fn memory_usage(&self) -> usize {
+        size_of::<Self>()
+            + self.tracks.len() * size_of::<Track>()
+            + self.outgoing()
+            + self.queue.len() * size_of::<Queued>()
+            + self.incoming
+    }
+
+    /// Octets that are to be sent or may have to be sent again.
+    pub(crate) fn outgoing(&self) -> usize {
+        self.queued + self.history
+    }
+
+    /// Counts anew what comes and goes with streams.
+    fn recount(&mut self) {
+        self.incoming = 0;
+        for at in 0..self.receivers.len() {
+            if let Some(receiver) = self.receivers.get_mut(at) {
+                receiver.charged = 0;
+            }
+            charge(
+                &mut self.receivers,
+                &mut self.incoming,
+                self.max_incoming,
+                at,
+            );
+        }
+        let senders = self.tracks.iter().flat_map(|t| &t.senders);
+        self.history = senders.map(SendStream::history_bytes).sum();
+    }
+
     pub(crate) fn counters(&self) -> Counters {
         self.counters
     }
@@ -253,6 +302,7 @@ impl Media {
             return Err(Error::NotSending(id));
         };
         track.can_send(packet.encoding, packet.payload_type)?;
+        self.queued += packet.payload.len();
         self.queue.push_back(Queued {
             transceiver: id,
             encoding: packet.encoding,
@@ -289,6 +339,7 @@ impl Media {
             return Err(Error::SendQueueFull);
         }
         frames.commit(packets.len());
+        self.queued += packets.iter().map(|p| p.payload.len()).sum::<usize>();
         self.queue.extend(packets.into_iter().map(|packet| Queued {
             transceiver: id,
             encoding: packet.encoding,
@@ -298,11 +349,12 @@ impl Media {
     }
 
     /// Lets time pass: tones begin, and frames wait no longer for what does not come.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, events: &mut VecDeque<Event>) {
+    pub(crate) fn handle_timeout(&mut self, now: Instant, events: &mut Events) {
         self.poll_tones(events);
         for receiver in &mut self.receivers {
             receiver.drain(now, events);
         }
+        self.recount();
     }
 
     /// Appends the next RTP packet, unencrypted; `false` if there is none.
@@ -312,9 +364,13 @@ impl Media {
             return true;
         }
         while let Some(queued) = self.queue.pop_front() {
+            if let What::Packet(packet) = &queued.what {
+                self.queued = self.queued.saturating_sub(packet.payload.len());
+            }
             let (started, epoch) = (self.started, self.epoch);
             let ntp = epoch.plus(now.saturating_duration_since(started));
             let sequence = self.transport_sequence;
+            let max_history = self.max_history;
             let Some(track) = self.track_mut(queued.transceiver) else {
                 continue;
             };
@@ -328,6 +384,8 @@ impl Media {
             let Some(sender) = track.senders.get_mut(usize::from(queued.encoding)) else {
                 continue;
             };
+            sender.max_history = max_history;
+            let kept = sender.history_bytes();
             let written = match queued.what {
                 // RFC 4733 §2.1: while a tone sounds, the voice is silent.
                 What::Packet(_) if tone => {
@@ -341,6 +399,8 @@ impl Media {
                     sender.write_again(now, ntp, &extensions, sequence, number, out)
                 }
             };
+            let keeps = sender.history_bytes();
+            self.history = (self.history + keeps).saturating_sub(kept);
             if written {
                 self.transport_sequence = sequence.next();
                 if self.reports_due.is_none() {
@@ -359,12 +419,7 @@ impl Media {
     }
 
     /// Takes a decrypted RTP packet; what the application gets is pushed to `events`.
-    pub(crate) fn handle_rtp(
-        &mut self,
-        now: Instant,
-        mut datagram: BytesMut,
-        events: &mut VecDeque<Event>,
-    ) {
+    pub(crate) fn handle_rtp(&mut self, now: Instant, mut datagram: BytesMut, events: &mut Events) {
         let Ok(view) = Packet::parse(&datagram) else {
             self.counters.malformed += 1;
             return;
@@ -451,8 +506,14 @@ impl Media {
             }
             receiver.note(now, &view, &track.extensions);
         }
+        charge(
+            &mut self.receivers,
+            &mut self.incoming,
+            self.max_incoming,
+            at,
+        );
         // Beyond the limit the application does not keep up: media is what can be lost.
-        if events.len() >= MAX_QUEUED_EVENTS {
+        if events.drops_media(datagram.len()) {
             self.counters.overflow += 1;
             return;
         }
@@ -466,6 +527,12 @@ impl Media {
             if let (Some(receiver), Some(number)) = (self.receivers.get_mut(at), number) {
                 receiver.assemble(now, number, datagram.clone(), &track.parameters, events);
             }
+            charge(
+                &mut self.receivers,
+                &mut self.incoming,
+                self.max_incoming,
+                at,
+            );
             // What is no part of a frame, as telephone events, comes as packets even so.
             let helper = track
                 .parameters
@@ -499,6 +566,7 @@ impl Media {
     /// Says goodbye for all that was sent.
     pub(crate) fn close(&mut self) {
         self.queue.clear();
+        self.queued = 0;
         let ssrcs = self
             .tracks
             .iter()
@@ -518,6 +586,19 @@ impl Media {
         receivers.push(stream);
         Some(receivers.len() - 1)
     }
+}
+
+/// Charges a receiver for what it holds now; beyond the bound it gives that up.
+fn charge(receivers: &mut [ReceiveStream], incoming: &mut usize, max: usize, at: usize) {
+    let Some(receiver) = receivers.get_mut(at) else {
+        return;
+    };
+    let others = incoming.saturating_sub(receiver.charged);
+    if others + receiver.memory_usage() > max {
+        receiver.shed();
+    }
+    receiver.charged = receiver.memory_usage();
+    *incoming = others + receiver.charged;
 }
 
 impl Track {

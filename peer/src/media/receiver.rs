@@ -1,6 +1,5 @@
 //! One received stream: statistics, and what it asks the far side for.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,9 +8,9 @@ use tincan_rtp::receive::{NackConfig, NackGenerator, SequenceOutcome, StreamStat
 use tincan_rtp::{NtpTime, Packet, SequenceNumber, SequenceUnwrapper, Ssrc};
 
 use super::frames::{Assembly, MIN_ROUND_TRIP};
-use crate::event::Event;
 use crate::jsep::MediaParameters;
 use crate::limits::{KEY_FRAME_INTERVAL, MAX_CONTRIBUTORS, MAX_MISSING};
+use crate::queue::Events;
 use crate::types::TransceiverId;
 
 /// A received stream, found by its SSRC.
@@ -43,6 +42,8 @@ pub(crate) struct ReceiveStream {
     /// Who was mixed into it, the latest last.
     pub(crate) contributors: Vec<Contributor>,
     pub(crate) sender_report: Option<SenderReportSeen>,
+    /// What it is charged of the memory budget.
+    pub(crate) charged: usize,
 }
 
 /// A contributing source.
@@ -72,6 +73,9 @@ pub(crate) struct SenderReportSeen {
     pub(crate) at: Instant,
 }
 
+/// What the list of missing packets takes for each.
+const MISSING_OCTETS: usize = 64;
+
 impl ReceiveStream {
     pub(crate) fn new(ssrc: u32, transceiver: TransceiverId, clock_rate: u32) -> Self {
         ReceiveStream {
@@ -96,6 +100,7 @@ impl ReceiveStream {
             audio_level: None,
             contributors: Vec::new(),
             sender_report: None,
+            charged: 0,
         }
     }
 
@@ -199,7 +204,7 @@ impl ReceiveStream {
         number: u64,
         packet: Bytes,
         parameters: &MediaParameters,
-        events: &mut VecDeque<Event>,
+        events: &mut Events,
     ) {
         self.assembly
             .get_or_insert_with(|| Box::new(Assembly::new(parameters)))
@@ -208,7 +213,7 @@ impl ReceiveStream {
     }
 
     /// Gives frames that are whole, or whose missing packets were waited for long enough.
-    pub(crate) fn drain(&mut self, now: Instant, events: &mut VecDeque<Event>) {
+    pub(crate) fn drain(&mut self, now: Instant, events: &mut Events) {
         let about = (self.transceiver, self.ssrc, self.encoding);
         let given_up = self
             .assembly
@@ -217,6 +222,23 @@ impl ReceiveStream {
         if let (Some(nack), Some(number)) = (&mut self.nack, given_up) {
             nack.give_up_before(number);
         }
+    }
+
+    /// Octets in use.
+    pub(crate) fn memory_usage(&self) -> usize {
+        let missing = self.nack.as_ref().map_or(0, |n| n.missing());
+        size_of::<Self>()
+            + missing * MISSING_OCTETS
+            + self.assembly.as_ref().map_or(0, |a| a.memory_usage())
+    }
+
+    /// Gives up what is under way: only a key frame helps then.
+    pub(crate) fn shed(&mut self) {
+        self.assembly = None;
+        if let (Some(nack), Some(highest)) = (&mut self.nack, self.unwrapper.highest()) {
+            nack.give_up_before(highest);
+        }
+        self.key_frame_wanted |= self.nack.is_some();
     }
 
     /// Notes what `getSynchronizationSources` tells.

@@ -1,6 +1,5 @@
 //! RTCP in and out (RFC 3550 §6, RFC 4585, RFC 5104, RFC 5506).
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use tincan_rtp::Ssrc;
@@ -10,6 +9,7 @@ use super::receiver::SenderReportSeen;
 use super::{Media, Queued, What};
 use crate::event::Event;
 use crate::limits::{KEY_FRAME_INTERVAL, MAX_SEND_QUEUE, RTCP_INTERVAL};
+use crate::queue::Events;
 
 /// From the first packet to the first report: half an interval, as RFC 3550 §6.2 has it.
 pub(super) fn first_interval() -> Duration {
@@ -21,12 +21,7 @@ const BLOCKS: usize = 24;
 
 impl Media {
     /// Takes a decrypted RTCP datagram.
-    pub(crate) fn handle_rtcp(
-        &mut self,
-        now: Instant,
-        datagram: &[u8],
-        events: &mut VecDeque<Event>,
-    ) {
+    pub(crate) fn handle_rtcp(&mut self, now: Instant, datagram: &[u8], events: &mut Events) {
         let Ok(compound) = Compound::parse(datagram) else {
             self.counters.malformed += 1;
             return;
@@ -39,7 +34,7 @@ impl Media {
         }
     }
 
-    fn handle_packet(&mut self, now: Instant, packet: &Packet<'_>, events: &mut VecDeque<Event>) {
+    fn handle_packet(&mut self, now: Instant, packet: &Packet<'_>, events: &mut Events) {
         match packet {
             Packet::SenderReport(report) => {
                 if let Some(receiver) = self
@@ -136,12 +131,7 @@ impl Media {
         }
     }
 
-    fn handle_key_frame_request(
-        &mut self,
-        ssrc: u32,
-        fir: Option<u8>,
-        events: &mut VecDeque<Event>,
-    ) {
+    fn handle_key_frame_request(&mut self, ssrc: u32, fir: Option<u8>, events: &mut Events) {
         for track in &mut self.tracks {
             let Some((encoding, sender)) = track
                 .senders

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tincan_rtp::extension::{ExtensionKind, ExtensionMap};
+use tincan_rtp::limits::HISTORY_BYTES;
 use tincan_rtp::send::{History, HistoryConfig};
 use tincan_rtp::{
     Header, NtpTime, Packet, PacketMut, PacketWriter, PayloadType, SequenceNumber, Ssrc,
@@ -25,6 +26,8 @@ pub(crate) struct SendStream {
     /// Made with the first packet where the far side may ask again.
     history: Option<Box<History>>,
     keeps_history: bool,
+    /// Octets of that at most, by the memory budget.
+    pub(crate) max_history: Option<usize>,
     /// `active` of the encoding.
     pub(crate) active: bool,
     /// Made with the first frame.
@@ -92,6 +95,7 @@ impl SendStream {
             rtx_sequence: SequenceNumber((rtx_ssrc & 0x7fff) as u16),
             history: None,
             keeps_history: false,
+            max_history: None,
             active: true,
             frames: None,
             clock_rates: Vec::new(),
@@ -110,6 +114,11 @@ impl SendStream {
             last: None,
             remote: None,
         }
+    }
+
+    /// Octets that are kept to be sent again.
+    pub(crate) fn history_bytes(&self) -> usize {
+        self.history.as_ref().map_or(0, |h| h.bytes())
     }
 
     pub(crate) fn configure(&mut self, parameters: &MediaParameters, rid: Option<&str>) {
@@ -265,6 +274,7 @@ impl SendStream {
             let history = self.history.get_or_insert_with(|| {
                 Box::new(History::new(HistoryConfig {
                     max_packets: RTP_HISTORY,
+                    max_bytes: self.max_history.unwrap_or(HISTORY_BYTES).min(HISTORY_BYTES),
                     ..Default::default()
                 }))
             });
