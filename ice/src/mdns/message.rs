@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn counts_that_the_packet_cannot_hold_are_not_believed() {
         let mut out = Vec::new();
-        write_query(name(), &mut out);
+        write_query(name(), true, &mut out);
         assert!(parse(&out).is_some());
         for at in [4, 6, 8, 10] {
             let mut bent = out.clone();

@@ -85,6 +85,11 @@ impl PeerConnection {
                 self.rest.disturb(now);
                 self.after_dtls(now);
             }
+            Arrived::Data(data) => {
+                self.rest.disturb(now);
+                self.channels.handle_input(now, data.freeze());
+                self.after_dtls(now);
+            }
             Arrived::Nothing => self.after_input(now),
         }
     }

@@ -69,6 +69,8 @@ pub(super) enum Arrived {
     Nothing,
     /// DTLS was fed: data and events may wait.
     Dtls,
+    /// Decrypted data; DTLS may have more of them, and events.
+    Data(BytesMut),
     /// A decrypted RTP packet.
     Rtp(BytesMut),
     /// Decrypted RTCP.
@@ -239,8 +241,10 @@ impl Transport {
         }
         match kind {
             Packet::Dtls => {
-                self.handle_dtls(now, datagram, rng);
-                return Arrived::Dtls;
+                return match self.handle_dtls(now, datagram, rng) {
+                    Some(data) => Arrived::Data(data),
+                    None => Arrived::Dtls,
+                };
             }
             Packet::Rtp | Packet::Rtcp => {
                 if let Some(srtp) = &mut self.srtp {
@@ -268,18 +272,30 @@ impl Transport {
         Arrived::Nothing
     }
 
-    fn handle_dtls(&mut self, now: Instant, datagram: BytesMut, rng: &mut StdRng) {
+    /// Returns the datagram's data, where they are all that it brought, as they mostly are.
+    fn handle_dtls(
+        &mut self,
+        now: Instant,
+        mut datagram: BytesMut,
+        rng: &mut StdRng,
+    ) -> Option<BytesMut> {
         if self.plan.is_none() {
             if self.early.len() < MAX_EARLY_DTLS {
                 self.early.push(datagram);
             }
-            return;
+            return None;
         }
         self.ensure_dtls(now, rng);
-        if let Some(dtls) = &mut self.dtls {
+        let dtls = self.dtls.as_mut()?;
+        if !dtls.is_connected() {
             // Errors of the network are counted there; what ends the connection comes as an event.
             let _ = dtls.handle_input(now, datagram);
+            return None;
         }
+        let data = dtls.open_in_place(now, &mut datagram)?;
+        datagram.truncate(data.end);
+        let _ = datagram.split_to(data.start.min(datagram.len()));
+        Some(datagram)
     }
 
     /// Takes over DTLS events; `true` if the state is another.

@@ -339,12 +339,7 @@ impl Jsep {
         .flatten()
         {
             // What a refused section said binds nobody: browsers leave its old lines standing.
-            for section in stored
-                .description()
-                .sections
-                .iter()
-                .filter(|s| !s.rejected)
-            {
+            for section in stored.description().sections.iter().filter(|s| !s.rejected) {
                 types.learn(&section.codecs);
                 for extension in &section.extensions {
                     ids.learn(extension.id, &extension.uri);
