@@ -143,6 +143,7 @@ fn strict_reading_names_the_rule() {
         ("a=fmtp:96 ", Rule::Empty),
         ("a=rtcp-fb:300 nack", port(127)),
         ("a=rtcp-fb:96 nack ", Rule::TrailingBlank),
+        ("a=rtcp-fb:96 \u{c}", Rule::Empty),
         ("a=extmap:0 urn:x", Rule::Range { min: 1, max: 4351 }),
         ("a=extmap:300 urn:x", Rule::Range { min: 1, max: 255 }),
         ("a=extmap:1/both urn:x", Rule::UnknownValue),

@@ -365,6 +365,9 @@ impl Grammar for RtcpFb {
         scan.space()?;
         let rest = scan.some_rest()?;
         let text = rest.trim_ascii_end();
+        if text.is_empty() {
+            return Err(scan.error(Rule::Empty));
+        }
         if scan.is_strict() && text.len() < rest.len() {
             return Err(scan.error(Rule::TrailingBlank));
         }
