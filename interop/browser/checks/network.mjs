@@ -109,14 +109,14 @@ export const checks = {
     },
   },
   "host candidates that are .local names": {
-    async run({ page, program, expect }) {
+    async run({ program, expect, withStranger }) {
       const said = [];
       for (const options of [["--mdns"], []]) {
-        said.push(await withDemo(program, options, async url => {
+        said.push(await withDemo(program, options, url => withStranger(url, async page => {
           const got = await connect({ page, url });
           expect(/ [0-9a-f-]{36}\.local /.test(got.offer), "mDNS", `the browser hides nothing: ${got.offer.match(/a=candidate.*/)}`);
-          return `${options.length ? "resolved" : "not resolved"}: ${got.local} ${got.protocol}`;
-        }));
+          return `${options.length ? "resolved" : "not resolved"}: ${got.local} to ${got.remote} over ${got.protocol}`;
+        })));
       }
       return said.join("; ");
     },
