@@ -203,6 +203,7 @@ impl Driver {
         let events = Events {
             queue,
             wake: peer.wake(),
+            kept: VecDeque::new(),
         };
         Ok((peer, events))
     }

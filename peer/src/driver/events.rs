@@ -1,5 +1,6 @@
 //! What a driven peer tells.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,6 +32,8 @@ pub enum PeerEvent {
 pub struct Events {
     pub(super) queue: mpsc::Receiver<PeerEvent>,
     pub(super) wake: Wake,
+    /// Taken from the queue by a call that waited for something else, and given out first.
+    pub(super) kept: VecDeque<PeerEvent>,
 }
 
 /// Tells the loop that there is room again.
@@ -55,6 +58,14 @@ impl Wake {
 impl Events {
     /// The next event; `None` when the peer is closed. Cancel-safe.
     pub async fn next(&mut self) -> Option<PeerEvent> {
+        match self.kept.pop_front() {
+            Some(event) => Some(event),
+            None => self.next_unseen().await,
+        }
+    }
+
+    /// The next that is not in `kept`.
+    pub(super) async fn next_unseen(&mut self) -> Option<PeerEvent> {
         let event = self.queue.recv().await;
         self.wake.made_room();
         event
@@ -74,6 +85,9 @@ impl Stream for Events {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<PeerEvent>> {
         let this = self.get_mut();
+        if let Some(event) = this.kept.pop_front() {
+            return Poll::Ready(Some(event));
+        }
         let event = this.queue.poll_recv(cx);
         if event.is_ready() {
             this.wake.made_room();

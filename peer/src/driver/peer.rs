@@ -13,6 +13,7 @@ use super::handle::{Command, DriverHandle};
 use super::slot::{PeerId, Shared};
 use super::track::RtpSender;
 use super::views::ChannelSink;
+use crate::limits::MAX_QUEUED_EVENTS;
 use crate::types::{
     AnswerOptions, ChannelKey, DataChannelInit, IceCandidateInit, IceGatheringState, Kind,
     OfferOptions, SessionDescription, TransceiverId, TransceiverInit,
@@ -172,8 +173,8 @@ impl Peer {
             .await
     }
 
-    /// Makes and sets an offer and waits until all candidates are in it: for signalling without trickling. Takes events
-    /// from `events` meanwhile; those that are not about gathering are lost, so call it before anything else happens.
+    /// Makes and sets an offer and waits until all candidates are in it: for signalling without trickling. Takes what is
+    /// about gathering from `events` meanwhile; everything else stays there, in its order.
     ///
     /// # Errors
     /// As [`Peer::set_local_description`].
@@ -200,7 +201,7 @@ impl Peer {
         events: &mut Events,
     ) -> Result<SessionDescription, DriverError> {
         self.set_local_description(None).await?;
-        self.gathered(events, |_| {}).await
+        self.wait_gathered(events).await
     }
 
     /// Waits until gathering is complete and returns the local description. Other events go to `other`.
@@ -210,8 +211,15 @@ impl Peer {
     pub async fn gathered(
         &self,
         events: &mut Events,
-        mut other: impl FnMut(PeerEvent),
+        other: impl FnMut(PeerEvent),
     ) -> Result<SessionDescription, DriverError> {
+        let description = self.wait_gathered(events).await?;
+        events.kept.drain(..).for_each(other);
+        Ok(description)
+    }
+
+    /// Waits until gathering is complete, and keeps all other events in `events`; cancel-safe.
+    async fn wait_gathered(&self, events: &mut Events) -> Result<SessionDescription, DriverError> {
         loop {
             let (state, description) = self
                 .with(|connection, _| {
@@ -221,16 +229,23 @@ impl Peer {
                     )
                 })
                 .await?;
-            if let (IceGatheringState::Complete, Some(description)) = (state, description) {
-                return Ok(description);
+            // What the far side does meanwhile must not fill the memory: then the description says what there is.
+            let enough = events.kept.len() >= MAX_QUEUED_EVENTS;
+            match description {
+                Some(description) if enough || state == IceGatheringState::Complete => {
+                    return Ok(description);
+                }
+                // Nothing is gathered without one, and nobody reads.
+                None if enough => return Err(DriverError::Overload),
+                _ => {}
             }
-            loop {
-                match events.next().await {
+            while events.kept.len() < MAX_QUEUED_EVENTS {
+                match events.next_unseen().await {
                     None => return Err(DriverError::PeerClosed),
                     Some(PeerEvent::Event(Event::IceGatheringState(
                         IceGatheringState::Complete,
                     ))) => break,
-                    Some(event) => other(event),
+                    Some(event) => events.kept.push_back(event),
                 }
             }
         }
