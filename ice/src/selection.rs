@@ -119,7 +119,8 @@ pub(crate) fn backups(list: &CheckList, selected: PairId, count: usize) -> Vec<P
     let Some(current) = list.get(selected) else {
         return Vec::new();
     };
-    let mut chosen: Vec<PairId> = Vec::with_capacity(count);
+    // Most connections have no reserves, and are asked for them all their life.
+    let mut chosen: Vec<PairId> = Vec::new();
     let valid = || {
         list.iter()
             .filter(|(id, p)| p.is_valid() && *id != selected)
