@@ -21,6 +21,7 @@ pub mod send;
 mod sequence;
 pub mod sync;
 mod types;
+mod work;
 
 pub use clock::NtpTime;
 pub use error::{ParseError, WriteError};

@@ -85,6 +85,10 @@ pub const NACK_LIST: usize = 1000;
 /// is one in eighteen; beyond it a key frame is sooner there.
 pub const NACK_RETRIES: u8 = 10;
 
+/// Requests for retransmission that wait at most: a NACK of a full MTU has about 300 entries of up to 17
+/// packets; more is answered when it is asked again.
+pub const MAX_REQUESTS: usize = 1024;
+
 /// Age at which a missing packet is not asked for any more.
 pub const NACK_AGE: Duration = Duration::from_secs(2);
 

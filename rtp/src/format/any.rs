@@ -136,4 +136,15 @@ impl Depacketize for AnyDepacketizer {
             Self::Av1(d) => d.stats(),
         }
     }
+
+    fn memory_usage(&self) -> usize {
+        match self {
+            Self::Audio(d) => d.memory_usage(),
+            Self::Vp8(d) => d.memory_usage(),
+            Self::Vp9(d) => d.memory_usage(),
+            Self::H264(d) => d.memory_usage(),
+            Self::H265(d) => d.memory_usage(),
+            Self::Av1(d) => d.memory_usage(),
+        }
+    }
 }

@@ -264,6 +264,15 @@ impl<I: Clone> Assembler<I> {
         });
     }
 
+    /// Octets on the heap.
+    pub(crate) fn memory_usage(&self) -> usize {
+        let frames = self.done.iter().chain(&self.given).map(|d| &d.data);
+        let buffers = frames.chain(&self.spare).chain([&self.data]);
+        buffers.map(Vec::capacity).sum::<usize>()
+            + self.done.capacity() * size_of::<Done<I>>()
+            + self.spare.capacity() * size_of::<Vec<u8>>()
+    }
+
     pub(crate) fn has_frame(&self) -> bool {
         !self.done.is_empty()
     }

@@ -53,6 +53,10 @@ impl Depacketize for Depacketizer {
     fn stats(&self) -> AssemblerStats {
         self.frames.stats
     }
+
+    fn memory_usage(&self) -> usize {
+        self.frames.memory_usage()
+    }
 }
 
 /// Sound of a fixed number of octets a second.

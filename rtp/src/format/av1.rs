@@ -455,6 +455,10 @@ impl Depacketize for Depacketizer {
     fn stats(&self) -> AssemblerStats {
         self.frames.stats
     }
+
+    fn memory_usage(&self) -> usize {
+        self.frames.memory_usage() + self.head.capacity()
+    }
 }
 
 /// One OBU of a temporal unit, without its size.

@@ -208,6 +208,10 @@ impl Depacketize for Depacketizer {
     fn stats(&self) -> AssemblerStats {
         self.frames.stats
     }
+
+    fn memory_usage(&self) -> usize {
+        self.frames.memory_usage()
+    }
 }
 
 /// Cuts an access unit, a byte stream with start codes, into payloads.

@@ -110,6 +110,13 @@ impl DecodingOrder {
         self.release(true);
     }
 
+    /// Octets of memory in use, about: the units that wait.
+    pub fn memory_usage(&self) -> usize {
+        let fragment = self.fragment.as_ref().map_or(0, |f| f.data.capacity());
+        let units = self.waiting.len() + self.ready.capacity();
+        size_of::<Self>() + self.bytes + fragment + units * size_of::<OrderedUnit>()
+    }
+
     fn take(&mut self, timestamp: u32, payload: &[u8]) -> Result<(), ParseError> {
         require(payload.len(), 3)?;
         let kind = (u8_at(payload, 0) >> 1) & 0x3f;

@@ -83,6 +83,10 @@ pub trait Depacketize {
 
     /// What was received and dropped so far.
     fn stats(&self) -> AssemblerStats;
+
+    /// Octets of memory that frames under way, whole ones and kept buffers take beyond the value itself: at most a few
+    /// times [`MAX_FRAME`](crate::limits::MAX_FRAME).
+    fn memory_usage(&self) -> usize;
 }
 
 /// Cuts one frame into payloads.

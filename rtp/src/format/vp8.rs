@@ -365,6 +365,10 @@ impl Depacketize for Depacketizer {
     fn stats(&self) -> AssemblerStats {
         self.frames.stats
     }
+
+    fn memory_usage(&self) -> usize {
+        self.frames.memory_usage()
+    }
 }
 
 /// Cuts a VP8 frame into payloads of about equal size. All of it counts as partition 0, as

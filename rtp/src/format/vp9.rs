@@ -391,6 +391,10 @@ impl Depacketize for Depacketizer {
     fn stats(&self) -> AssemblerStats {
         self.frames.stats
     }
+
+    fn memory_usage(&self) -> usize {
+        self.frames.memory_usage()
+    }
 }
 
 /// Cuts the frame of one spatial layer into payloads of about equal size.

@@ -7,6 +7,7 @@ use crate::limits::{NACK_AGE, NACK_LIST, NACK_RETRIES};
 use crate::rtcp::Writer;
 use crate::sequence::SequenceNumber;
 use crate::types::Ssrc;
+use crate::work;
 
 /// How missing packets are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,8 +115,10 @@ impl NackGenerator {
         }
         // Entries that arrived in the middle count for memory, too.
         if self.missing.len() + gap as usize > 2 * self.config.max_missing {
+            work::steps(self.missing.len());
             self.missing.retain(|m| !m.arrived);
         }
+        work::steps(gap as usize);
         for number in highest + 1..sequence {
             self.missing.push_back(Missing {
                 sequence: number,
@@ -198,6 +201,7 @@ impl NackGenerator {
         let (wanted, stats) = (&mut self.wanted, &mut self.stats);
         let mut next: Option<Instant> = None;
         let mut later = |due: Instant| next = Some(next.map_or(due, |n| n.min(due)));
+        work::steps(self.missing.len());
         let due = self.missing.iter_mut().filter_map(|m| {
             if m.arrived {
                 return None;
@@ -243,6 +247,11 @@ impl NackGenerator {
     /// Counts so far.
     pub const fn stats(&self) -> NackStats {
         self.stats
+    }
+
+    /// Octets of memory in use: the list of what is missing.
+    pub fn memory_usage(&self) -> usize {
+        size_of::<Self>() + self.missing.capacity() * size_of::<Missing>()
     }
 
     /// Forgets everything: the sender began anew.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::limits::{REORDER_BYTES, REORDER_PACKETS, REORDER_WAIT};
+use crate::work;
 
 /// Bounds of a [`ReorderBuffer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +127,7 @@ impl<P> ReorderBuffer<P> {
                 // Making room may have moved the beginning.
                 let next = self.next.unwrap_or(sequence);
                 let at = usize::try_from(sequence.saturating_sub(next)).unwrap_or(0);
+                work::steps((at + 1).saturating_sub(self.slots.len()));
                 while self.slots.len() <= at {
                     self.slots.push_back(None);
                 }
@@ -154,6 +156,7 @@ impl<P> ReorderBuffer<P> {
             if sequence - next < span {
                 break;
             }
+            work::steps(1);
             match self.slots.pop_front() {
                 Some(slot) => {
                     self.lost_before += 1;
@@ -187,6 +190,7 @@ impl<P> ReorderBuffer<P> {
         self.arrivals.push_back((now, sequence));
         if self.arrivals.len() > 2 * self.config.max_packets.max(1) {
             let next = self.next.unwrap_or(0);
+            work::steps(self.arrivals.len());
             self.arrivals.retain(|(_, s)| *s >= next);
         }
     }
@@ -215,6 +219,7 @@ impl<P> ReorderBuffer<P> {
                 return None;
             }
             while matches!(self.slots.front(), Some(None)) {
+                work::steps(1);
                 self.slots.pop_front();
                 self.next = self.next.map(|n| n + 1);
                 self.lost_before += 1;
@@ -238,6 +243,14 @@ impl<P> ReorderBuffer<P> {
     /// When [`poll`](Self::poll) will give something even if nothing comes.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.deadline()
+    }
+
+    /// Octets of memory in use: the packets, as long as they are, and their places.
+    pub fn memory_usage(&self) -> usize {
+        size_of::<Self>()
+            + self.bytes
+            + self.slots.capacity() * size_of::<Option<Slot<P>>>()
+            + self.arrivals.capacity() * size_of::<(Instant, u64)>()
     }
 
     /// Counts so far.

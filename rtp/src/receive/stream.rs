@@ -334,6 +334,17 @@ impl StreamReceiver {
         &self.statistics
     }
 
+    /// Octets of memory in use, about: packets that wait for others, frames under way, the list of what is missing. A
+    /// packet counts as long as it is, although it may keep a larger buffer alive.
+    pub fn memory_usage(&self) -> usize {
+        let formats = self.formats.iter().map(|(_, f)| f.memory_usage());
+        size_of::<Self>()
+            + formats.sum::<usize>()
+            + self.formats.capacity() * size_of::<(PayloadType, AnyDepacketizer)>()
+            + self.reorder.memory_usage()
+            + self.nack.as_ref().map_or(0, NackGenerator::memory_usage)
+    }
+
     /// Counts so far.
     pub fn stats(&self) -> StreamReceiverStats {
         let mut frames = AssemblerStats::default();

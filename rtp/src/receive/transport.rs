@@ -7,6 +7,7 @@ use crate::limits::TRANSPORT_FEEDBACK_WINDOW;
 use crate::rtcp::TransportFeedbackBuilder;
 use crate::sequence::{SequenceNumber, SequenceUnwrapper};
 use crate::types::Ssrc;
+use crate::work;
 
 /// Marks a place in the window whose packet has not arrived.
 const EMPTY: i64 = i64::MIN;
@@ -104,12 +105,14 @@ impl TransportFeedbackGenerator {
         if number >= self.end {
             if number - self.begin >= max {
                 // A gap larger than the window: what is before it is not worth telling.
+                work::steps(self.window.len());
                 self.window.fill(EMPTY);
                 (self.low, self.begin, self.end) = (number, number, number);
             }
             while number - self.begin >= self.window.len() as u64 {
                 self.grow();
             }
+            work::steps((number - self.end) as usize);
             for n in self.end..number {
                 self.clear(n);
             }
@@ -140,6 +143,7 @@ impl TransportFeedbackGenerator {
     fn grow(&mut self) {
         let mut larger = vec![EMPTY; self.window.len() * 2];
         let mask = larger.len() - 1;
+        work::steps(larger.len());
         for n in self.low..self.end {
             if let (Some(to), Some(from)) = (
                 larger.get_mut(n as usize & mask),
@@ -149,6 +153,11 @@ impl TransportFeedbackGenerator {
             }
         }
         self.window = larger;
+    }
+
+    /// Octets of memory in use: the window.
+    pub fn memory_usage(&self) -> usize {
+        size_of::<Self>() + self.window.capacity() * size_of::<i64>()
     }
 
     /// When [`poll_transmit`](Self::poll_transmit) will have something.

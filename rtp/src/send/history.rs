@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::limits::{HISTORY_AGE, HISTORY_BYTES, HISTORY_PACKETS};
 use crate::sequence::{SequenceNumber, SequenceUnwrapper};
+use crate::work;
 
 /// Bounds of a [`History`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +108,8 @@ impl History {
             resent: None,
             packet: buffer,
         };
+        // A deque moves the shorter side.
+        work::steps(at.min(self.entries.len() - at));
         self.entries.insert(at, entry);
         true
     }
@@ -145,6 +148,15 @@ impl History {
             .take(16)
             .find(|e| e.packet.len() <= max_len)
             .map(|e| (SequenceNumber(e.number as u16), e.packet.as_slice()))
+    }
+
+    /// Octets of memory in use: packets kept and buffers to be used again. Costs a walk over them.
+    pub fn memory_usage(&self) -> usize {
+        let packets = self.entries.iter().map(|e| &e.packet).chain(&self.spare);
+        size_of::<Self>()
+            + packets.map(Vec::capacity).sum::<usize>()
+            + self.entries.capacity() * size_of::<Entry>()
+            + self.spare.capacity() * size_of::<Vec<u8>>()
     }
 
     fn position(&self, sequence: SequenceNumber) -> Option<usize> {

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::error::WriteError;
 use crate::header::{Header, PacketWriter};
+use crate::limits::MAX_REQUESTS;
 use crate::rtx;
 use crate::send::{History, HistoryConfig, KeyFrameRequests, SenderStatistics};
 use crate::sequence::SequenceNumber;
 use crate::types::{PayloadType, Ssrc};
+use crate::work;
 
 /// A retransmission stream (RFC 4588).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,10 +53,6 @@ impl StreamSenderConfig {
         }
     }
 }
-
-/// Requests waiting at most: a NACK of a full MTU has about 300 entries of up to 17 packets;
-/// more is answered when it is asked again.
-const MAX_REQUESTS: usize = 1024;
 
 /// One sent media stream.
 ///
@@ -135,6 +133,7 @@ impl StreamSender {
     pub fn poll_retransmission(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<usize> {
         let history = self.history.as_mut()?;
         while let Some(sequence) = self.requests.pop_front() {
+            work::steps(1);
             let Some(packet) = history.resend(now, sequence) else {
                 continue;
             };
@@ -161,6 +160,13 @@ impl StreamSender {
             .as_ref()?
             .newest(max_len.checked_sub(rtx::OSN)?)?;
         wrap(self.rtx.as_mut()?, packet, out)
+    }
+
+    /// Octets of memory in use: the history and requests that wait. Costs a walk over the history.
+    pub fn memory_usage(&self) -> usize {
+        size_of::<Self>()
+            + self.history.as_ref().map_or(0, History::memory_usage)
+            + self.requests.capacity() * size_of::<SequenceNumber>()
     }
 
     /// Tells the round-trip time: a packet is not sent again within it.

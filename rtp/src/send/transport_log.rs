@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::limits::TRANSPORT_LOG_PACKETS;
 use crate::rtcp::{TransportFeedback, TransportStatus};
 use crate::sequence::{SequenceNumber, SequenceUnwrapper};
+use crate::work;
 
 /// What feedback says about a packet sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +131,9 @@ impl TransportLog {
 
     /// Takes a feedback message; appends to `results` what it says of packets still remembered, in
     /// order of their numbers. A packet told as not arrived may be told as arrived later.
+    ///
+    /// A message about more packets than are remembered is only looked at where it begins: thirty octets can speak of
+    /// 65 535 packets, and a datagram has room for dozens of such messages.
     pub fn on_feedback(
         &mut self,
         feedback: &TransportFeedback<'_>,
@@ -146,7 +150,13 @@ impl TransportLog {
         let offset = self.unwrap_reference(feedback.reference_time);
         let base = self.unwrapper.peek(feedback.base_sequence);
         let mask = self.ring.len().wrapping_sub(1);
-        for (sequence, (_, status)) in (base..).zip(feedback.statuses()) {
+        let told = base.saturating_add(u64::from(feedback.status_count));
+        if told <= self.oldest {
+            return;
+        }
+        let sent = (base..self.next).take(TRANSPORT_LOG_PACKETS);
+        for (sequence, (_, status)) in sent.zip(feedback.statuses()) {
+            work::steps(1);
             let Some(Some(sent)) = self.ring.get_mut(sequence as usize & mask) else {
                 continue;
             };
@@ -186,6 +196,11 @@ impl TransportLog {
             self.reference = Some((reference, place));
         }
         (place - i64::from(reference)) * 256
+    }
+
+    /// Octets of memory in use: the packets remembered.
+    pub fn memory_usage(&self) -> usize {
+        size_of::<Self>() + self.ring.capacity() * size_of::<Option<Sent>>()
     }
 
     /// Octets sent and not yet reported.
