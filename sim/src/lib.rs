@@ -63,10 +63,12 @@ pub use accidents::{Accident, Harm, Place};
 pub use explore::{Failure, MAX_SHRINKING_RUNS, Run, explore, replay};
 pub use firewall::{Firewall, Protocols};
 pub use link::{Direction, LinkConfig, LinkStats, Loss, Queue};
-pub use nat::{Behaviour, NatConfig, NatStats, PortAssignment};
+pub use nat::{
+    Behaviour, NatConfig, NatStats, PortAssignment, UNSOLICITED_SYN_WAIT, UnsolicitedSyn,
+};
 pub use network::{
     Action, Delivery, DropReason, GatewayId, HostId, InterfaceId, MAX_HOPS, Network, NetworkStats,
-    SegmentId, TCP_CONNECT_TIMEOUT,
+    SegmentId, TCP_CONNECT_RETRY, TCP_CONNECT_TIMEOUT,
 };
 pub use packet::{Datagram, Ecn, Transport};
 pub use simulation::{MAX_TIMEOUTS_AT_ONCE, Peer, Simulation, TimedOut};

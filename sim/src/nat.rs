@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rand::{Rng, RngExt};
 
 use crate::packet::Transport;
+use crate::tcp::Kind;
 
 /// What a mapping or a filter looks at on the far side (RFC 4787 §4.1 and §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,8 +40,24 @@ pub enum PortAssignment {
     Random,
 }
 
-/// A NAT's behaviours. The default is the well-behaved NAT of RFC 4787: endpoint-independent
-/// mapping, address-dependent filtering, hairpinning, timeouts of 5 minutes.
+/// What a NAT does with a stranger's wish for a TCP connection (RFC 5382 §4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnsolicitedSyn {
+    /// Waits six seconds for one from inside to the stranger, and refuses only if there is none (REQ-4): two ends that
+    /// open at the same time find each other.
+    Hold,
+    /// Says nothing.
+    Drop,
+    /// Refuses at once. Against the RFC, but there are such: it ends a simultaneous open.
+    Refuse,
+}
+
+/// How long [`UnsolicitedSyn::Hold`] waits (RFC 5382 §4.3, REQ-4).
+pub const UNSOLICITED_SYN_WAIT: Duration = Duration::from_secs(6);
+
+/// A NAT's behaviours. The default is the well-behaved NAT of RFC 4787 and RFC 5382: endpoint-independent
+/// mapping, address-dependent filtering, hairpinning, timeouts of 5 minutes (UDP), 2 hours 4 minutes (TCP) and 4 minutes
+/// (TCP that opens or closes), unsolicited connections held for six seconds.
 #[derive(Clone, Debug)]
 pub struct NatConfig {
     pub(crate) mapping: Behaviour,
@@ -49,6 +66,8 @@ pub struct NatConfig {
     pub(crate) ports: PortAssignment,
     pub(crate) udp_timeout: Duration,
     pub(crate) tcp_timeout: Duration,
+    pub(crate) tcp_transitory_timeout: Duration,
+    pub(crate) unsolicited_syn: UnsolicitedSyn,
     pub(crate) inbound_refresh: bool,
     pub(crate) max_mappings: usize,
 }
@@ -62,6 +81,8 @@ impl Default for NatConfig {
             ports: PortAssignment::Preserving,
             udp_timeout: Duration::from_secs(300),
             tcp_timeout: Duration::from_secs(2 * 3600 + 4 * 60),
+            tcp_transitory_timeout: Duration::from_secs(4 * 60),
+            unsolicited_syn: UnsolicitedSyn::Hold,
             inbound_refresh: false,
             max_mappings: 65_536,
         }
@@ -96,9 +117,22 @@ impl NatConfig {
         self
     }
 
-    /// How long an unused TCP mapping lives (RFC 5382 §5: at least 2 h 4 min).
+    /// How long an established connection lives that nobody uses (RFC 5382 §5, REQ-5: at least 2 h 4 min).
     pub fn tcp_timeout(mut self, timeout: Duration) -> Self {
         self.tcp_timeout = timeout;
+        self
+    }
+
+    /// How long a connection lives that one end only has spoken on, or that one end has closed (RFC 5382 §5, REQ-5: at
+    /// least 4 min).
+    pub fn tcp_transitory_timeout(mut self, timeout: Duration) -> Self {
+        self.tcp_transitory_timeout = timeout;
+        self
+    }
+
+    /// What becomes of connections from outside that the filter refuses (RFC 5382 §4.3).
+    pub fn unsolicited_syn(mut self, answer: UnsolicitedSyn) -> Self {
+        self.unsolicited_syn = answer;
         self
     }
 
@@ -138,6 +172,66 @@ struct Mapping {
     expires: Instant,
     /// Far sides that inner hosts have sent to.
     contacted: BTreeSet<SocketAddr>,
+    /// Connections, by far side; none for UDP.
+    connections: BTreeMap<SocketAddr, Connection>,
+}
+
+/// What a NAT knows of a TCP connection.
+struct Connection {
+    /// The inner end has spoken, the far end has.
+    spoken: [bool; 2],
+    closing: bool,
+    expires: Instant,
+}
+
+impl Connection {
+    /// Takes note of a packet; true where that changes what the connection is.
+    fn passes(&mut self, inbound: bool, kind: Kind) -> bool {
+        let before = (self.spoken, self.closing);
+        if let Some(spoken) = self.spoken.get_mut(usize::from(inbound)) {
+            *spoken = true;
+        }
+        self.closing |= matches!(kind, Kind::Fin | Kind::Reset);
+        before != (self.spoken, self.closing)
+    }
+}
+
+impl Mapping {
+    /// A packet of a connection passed: RFC 5382 §5.
+    fn connection(
+        &mut self,
+        now: Instant,
+        config: &NatConfig,
+        remote: SocketAddr,
+        (inbound, kind): (bool, Kind),
+    ) {
+        self.connections.retain(|_, c| c.expires > now);
+        let connection = self.connections.entry(remote).or_insert(Connection {
+            spoken: [false; 2],
+            closing: false,
+            expires: now,
+        });
+        if kind == Kind::Syn && !inbound && connection.closing {
+            // Another one between the same ends.
+            (connection.spoken, connection.closing) = ([false; 2], false);
+        }
+        let changed = connection.passes(inbound, kind);
+        if changed || !inbound || config.inbound_refresh {
+            let established = connection.spoken == [true; 2] && !connection.closing;
+            connection.expires = now
+                + if established {
+                    config.tcp_timeout
+                } else {
+                    config.tcp_transitory_timeout
+                };
+        }
+        self.expires = self
+            .connections
+            .values()
+            .map(|c| c.expires)
+            .max()
+            .unwrap_or(now);
+    }
 }
 
 /// The translation table.
@@ -189,6 +283,7 @@ impl Nat {
         transport: Transport,
         inner: SocketAddr,
         remote: SocketAddr,
+        segment: Option<Kind>,
         rng: &mut impl Rng,
     ) -> Option<SocketAddr> {
         let key: Key = match self.config.mapping {
@@ -198,16 +293,16 @@ impl Nat {
                 (transport, inner, Some(remote.ip()), Some(remote.port()))
             }
         };
-        let lifetime = match transport {
-            Transport::Udp => self.config.udp_timeout,
-            Transport::Tcp => self.config.tcp_timeout,
-        };
+        let lifetime = self.config.udp_timeout;
         if let Some(outer) = self.by_inner.get(&key).copied() {
             if let Some(mapping) = self.by_outer.get_mut(&(transport, outer))
                 && mapping.expires > now
             {
-                mapping.expires = now + lifetime;
                 mapping.contacted.insert(remote);
+                match segment {
+                    Some(kind) => mapping.connection(now, &self.config, remote, (false, kind)),
+                    None => mapping.expires = now + lifetime,
+                }
                 return Some(outer);
             }
             self.by_outer.remove(&(transport, outer));
@@ -226,12 +321,16 @@ impl Nat {
         self.stats.created += 1;
         self.by_inner.insert(key, outer);
         let contacted = BTreeSet::from([remote]);
-        let mapping = Mapping {
+        let mut mapping = Mapping {
             inner,
             key,
             expires: now + lifetime,
             contacted,
+            connections: BTreeMap::new(),
         };
+        if let Some(kind) = segment {
+            mapping.connection(now, &self.config, remote, (false, kind));
+        }
         self.by_outer.insert((transport, outer), mapping);
         Some(outer)
     }
@@ -243,6 +342,7 @@ impl Nat {
         transport: Transport,
         outer: SocketAddr,
         remote: SocketAddr,
+        segment: Option<Kind>,
     ) -> Option<SocketAddr> {
         let Some(mapping) = self
             .by_outer
@@ -264,14 +364,30 @@ impl Nat {
             self.stats.filtered += 1;
             return None;
         }
-        if self.config.inbound_refresh {
-            mapping.expires = now
-                + match transport {
-                    Transport::Udp => self.config.udp_timeout,
-                    Transport::Tcp => self.config.tcp_timeout,
-                };
+        match segment {
+            Some(kind) => mapping.connection(now, &self.config, remote, (true, kind)),
+            None if self.config.inbound_refresh => mapping.expires = now + self.config.udp_timeout,
+            None => {}
         }
         Some(mapping.inner)
+    }
+
+    /// What to do with a connection from outside that was not let in.
+    pub(crate) fn unsolicited_syn(&self) -> UnsolicitedSyn {
+        self.config.unsolicited_syn
+    }
+
+    /// Whether somebody inside has asked for this connection.
+    pub(crate) fn has_connection(
+        &self,
+        now: Instant,
+        outer: SocketAddr,
+        remote: SocketAddr,
+    ) -> bool {
+        self.by_outer
+            .get(&(Transport::Tcp, outer))
+            .and_then(|mapping| mapping.connections.get(&remote))
+            .is_some_and(|c| c.expires > now)
     }
 
     fn expire(&mut self, now: Instant) {
@@ -319,5 +435,93 @@ impl Nat {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    /// RFC 5382 §5, REQ-5: four minutes for a connection that opens or closes, two hours and four minutes for one that is
+    /// established.
+    #[test]
+    fn a_connection_lives_as_long_as_its_state_says() {
+        let start = Instant::now();
+        let minute = Duration::from_secs(60);
+        let inner: SocketAddr = "192.168.1.2:5000".parse().unwrap();
+        let (near, far): (SocketAddr, SocketAddr) =
+            ("1.1.1.1:80".parse().unwrap(), "2.2.2.2:80".parse().unwrap());
+        let new = || {
+            let config = NatConfig::new(
+                Behaviour::EndpointIndependent,
+                Behaviour::AddressAndPortDependent,
+            );
+            let mut nat = Nat::new(config, "9.9.9.9".parse().unwrap());
+            let mut rng = StdRng::seed_from_u64(1);
+            let outer = nat
+                .outbound(
+                    start,
+                    Transport::Tcp,
+                    inner,
+                    near,
+                    Some(Kind::Syn),
+                    &mut rng,
+                )
+                .unwrap();
+            (nat, outer, rng)
+        };
+        let alive = |nat: &mut Nat, outer, after: Duration, from| {
+            let packet = Some(Kind::Data);
+            nat.inbound(start + after, Transport::Tcp, outer, from, packet)
+                .is_some()
+        };
+
+        let (mut nat, outer, _) = new();
+        assert!(!alive(&mut nat, outer, 4 * minute, near), "half open");
+
+        for (after, lives) in [(123 * minute, true), (124 * minute, false)] {
+            let (mut nat, outer, _) = new();
+            let answer = Some(Kind::SynAck);
+            assert!(
+                nat.inbound(start, Transport::Tcp, outer, near, answer)
+                    .is_some()
+            );
+            assert_eq!(alive(&mut nat, outer, after, near), lives, "established");
+        }
+
+        for (after, lives) in [(3 * minute, true), (4 * minute, false)] {
+            let (mut nat, outer, mut rng) = new();
+            let answer = Some(Kind::SynAck);
+            nat.inbound(start, Transport::Tcp, outer, near, answer);
+            nat.outbound(
+                start,
+                Transport::Tcp,
+                inner,
+                near,
+                Some(Kind::Fin),
+                &mut rng,
+            );
+            assert_eq!(alive(&mut nat, outer, after, near), lives, "closed");
+        }
+
+        // One connection's end is not another's on the same mapping.
+        let (mut nat, outer, mut rng) = new();
+        nat.outbound(start, Transport::Tcp, inner, far, Some(Kind::Syn), &mut rng);
+        for remote in [near, far] {
+            nat.inbound(start, Transport::Tcp, outer, remote, Some(Kind::SynAck));
+        }
+        nat.outbound(
+            start,
+            Transport::Tcp,
+            inner,
+            near,
+            Some(Kind::Fin),
+            &mut rng,
+        );
+        assert!(alive(&mut nat, outer, 60 * minute, far));
+        assert!(nat.has_connection(start + 60 * minute, outer, far));
+        assert!(!nat.has_connection(start + 60 * minute, outer, near));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tincan_sim::{
     Action, Behaviour, Datagram, Delivery, Direction, DropReason, Ecn, Firewall, HostId,
-    LinkConfig, Loss, NatConfig, Network, Protocols, Queue, TcpCommand, TcpEvent,
+    LinkConfig, Loss, NatConfig, Network, Protocols, Queue, TcpCommand, TcpEvent, UnsolicitedSyn,
 };
 
 fn ip(text: &str) -> IpAddr {
@@ -363,4 +363,91 @@ fn a_connection_to_nobody_is_refused() {
     network.tcp(a, TcpCommand::Connect { local, remote });
     let events = tcp_events(&mut network, Duration::from_secs(1));
     assert_eq!(events, [(a, TcpEvent::Closed { local, remote })]);
+}
+
+/// Two hosts, each behind a NAT that lets in what was asked for only.
+fn two_homes(answer: UnsolicitedSyn) -> (Network, [HostId; 2]) {
+    let mut network = Network::new(3);
+    let core = network.internet();
+    let link = || LinkConfig::new().delay(Duration::from_millis(5));
+    let hosts = ["7.7.7.7", "8.8.8.8"].map(|outer| {
+        let config = NatConfig::new(
+            Behaviour::EndpointIndependent,
+            Behaviour::AddressAndPortDependent,
+        )
+        .unsolicited_syn(answer);
+        let (_, lan) = network.add_nat(core, ip(outer), config, link(), link());
+        let host = network.add_host();
+        network.attach(host, lan, &[ip("192.168.1.2")], link(), link());
+        host
+    });
+    (network, hosts)
+}
+
+/// RFC 5382 §4.3: both ends open, one of them later than the other's request comes to its NAT.
+#[test]
+fn two_ends_behind_nats_open_a_connection_at_the_same_time() {
+    for answer in [
+        UnsolicitedSyn::Hold,
+        UnsolicitedSyn::Drop,
+        UnsolicitedSyn::Refuse,
+    ] {
+        let (mut network, [a, b]) = two_homes(answer);
+        let local = at("192.168.1.2:5000");
+        let (to_b, to_a) = (at("8.8.8.8:5000"), at("7.7.7.7:5000"));
+        let connect = |remote| TcpCommand::Connect { local, remote };
+        network.tcp(a, connect(to_b));
+        let early = tcp_events(&mut network, Duration::from_millis(100));
+        network.tcp(b, connect(to_a));
+        let events = tcp_events(&mut network, Duration::from_secs(30));
+        let opens = |host, remote| events.contains(&(host, TcpEvent::Connected { local, remote }));
+        let open = answer != UnsolicitedSyn::Refuse;
+        assert_eq!(opens(a, to_b), open, "{answer:?}: {early:?} {events:?}");
+        assert_eq!(opens(b, to_a), open, "{answer:?}: {early:?} {events:?}");
+        let refused = early.contains(&(
+            a,
+            TcpEvent::Closed {
+                local,
+                remote: to_b,
+            },
+        ));
+        assert_eq!(refused, !open, "{answer:?}");
+        if open {
+            assert!(network.has_connection(a, local, to_b));
+            let bytes = b"hello".to_vec();
+            network.tcp(
+                b,
+                TcpCommand::Send {
+                    local,
+                    remote: to_a,
+                    bytes: bytes.clone(),
+                },
+            );
+            let got = tcp_events(&mut network, Duration::from_secs(1));
+            let data = TcpEvent::Data {
+                local,
+                remote: to_b,
+                bytes,
+            };
+            assert_eq!(got, [(a, data)]);
+        }
+    }
+}
+
+#[test]
+fn a_stranger_is_refused_at_once_after_six_seconds_or_never() {
+    for (answer, seconds) in [
+        (UnsolicitedSyn::Refuse, 0),
+        (UnsolicitedSyn::Hold, 6),
+        (UnsolicitedSyn::Drop, 20),
+    ] {
+        let (mut network, [a, _]) = two_homes(answer);
+        let (local, remote) = (at("192.168.1.2:5000"), at("8.8.8.8:5000"));
+        let start = network.now();
+        network.tcp(a, TcpCommand::Connect { local, remote });
+        let delivery = network.step(start + Duration::from_secs(60));
+        let closed = Delivery::Tcp(a, TcpEvent::Closed { local, remote });
+        assert_eq!(delivery, Some(closed), "{answer:?}");
+        assert_eq!((network.now() - start).as_secs(), seconds, "{answer:?}");
+    }
 }

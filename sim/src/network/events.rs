@@ -1,9 +1,9 @@
 //! What is going to happen, in the order of time.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Action, HostId, InterfaceId};
+use super::{Action, GatewayId, HostId, InterfaceId};
 use crate::link::Direction;
 use crate::packet::Packet;
 
@@ -11,6 +11,10 @@ pub(super) enum Event {
     LinkFree(InterfaceId, Direction),
     LeftLink(InterfaceId, Direction, Packet),
     ConnectTimeout(HostId, SocketAddr, SocketAddr),
+    /// A connection is asked for again, and how long it was waited for.
+    ConnectAgain(HostId, SocketAddr, SocketAddr, Duration),
+    /// A NAT refuses a connection from outside: outer and far address.
+    Refuse(GatewayId, SocketAddr, SocketAddr),
     /// An action and its number.
     Script(usize, Action),
 }

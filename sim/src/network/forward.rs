@@ -1,5 +1,6 @@
 //! A packet's way: through links, segments and gateways.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::events::Event;
@@ -8,7 +9,9 @@ use super::{
 };
 use crate::accidents::Chance;
 use crate::link::{Direction, Link};
+use crate::nat::{UNSOLICITED_SYN_WAIT, UnsolicitedSyn};
 use crate::packet::{Datagram, Packet};
+use crate::tcp::{Kind, Segment};
 
 impl Network {
     /// A host sends a datagram. Its source must be one of the host's addresses.
@@ -157,6 +160,7 @@ impl Network {
         };
         let (src, dst) = (packet.datagram.src, packet.datagram.dst);
         let transport = packet.transport();
+        let segment = packet.segment.map(|s| s.kind);
         if let Some(firewall) = &mut gateway.firewall
             && !firewall.outbound(now, transport, src, dst)
         {
@@ -167,7 +171,8 @@ impl Network {
         match gateway.nat.as_mut().filter(|_| src.is_ipv4()) {
             None => self.enter_link(outer, Direction::Up, packet),
             Some(nat) => {
-                let Some(mapped) = nat.outbound(now, transport, src, dst, &mut self.rng) else {
+                let Some(mapped) = nat.outbound(now, transport, src, dst, segment, &mut self.rng)
+                else {
                     return self.drop_packet(DropReason::Nat);
                 };
                 packet.datagram.src = mapped;
@@ -177,7 +182,7 @@ impl Network {
                 if !nat.hairpinning() {
                     return self.drop_packet(DropReason::Nat);
                 }
-                let Some(turned) = nat.inbound(now, transport, dst, mapped) else {
+                let Some(turned) = nat.inbound(now, transport, dst, mapped, segment) else {
                     return self.drop_packet(DropReason::Nat);
                 };
                 nat.stats.hairpinned += 1;
@@ -197,9 +202,17 @@ impl Network {
         let transport = packet.transport();
         let inner = gateway.inner;
         if let Some(nat) = gateway.nat.as_mut().filter(|_| dst.is_ipv4()) {
-            match nat.inbound(now, transport, dst, src) {
+            let segment = packet.segment.map(|s| s.kind);
+            match nat.inbound(now, transport, dst, src, segment) {
                 Some(mapped) => packet.datagram.dst = mapped,
-                None => return self.drop_packet(DropReason::Nat),
+                None => {
+                    let answer = nat.unsolicited_syn();
+                    self.drop_packet(DropReason::Nat);
+                    if segment == Some(Kind::Syn) {
+                        self.unsolicited(id, answer, dst, src);
+                    }
+                    return;
+                }
             }
         }
         if let Some(firewall) = &mut gateway.firewall
@@ -208,6 +221,47 @@ impl Network {
             return self.drop_packet(DropReason::Firewall);
         }
         self.route(inner, packet);
+    }
+
+    /// A NAT let a connection from outside not in (RFC 5382 §4.3).
+    fn unsolicited(
+        &mut self,
+        id: GatewayId,
+        answer: UnsolicitedSyn,
+        outer: SocketAddr,
+        remote: SocketAddr,
+    ) {
+        match answer {
+            UnsolicitedSyn::Drop => {}
+            UnsolicitedSyn::Refuse => self.refuse(id, outer, remote),
+            UnsolicitedSyn::Hold => {
+                let at = self.now + UNSOLICITED_SYN_WAIT;
+                self.push(at, Event::Refuse(id, outer, remote));
+            }
+        }
+    }
+
+    /// Tells a stranger that there is nobody, unless somebody inside has asked for the stranger since.
+    pub(super) fn refuse(&mut self, id: GatewayId, outer: SocketAddr, remote: SocketAddr) {
+        let now = self.now;
+        let Some(gateway) = self.gateways.get(id.0) else {
+            return;
+        };
+        let asked = |nat: &crate::nat::Nat| nat.has_connection(now, outer, remote);
+        if gateway.nat.as_ref().is_some_and(asked) {
+            return;
+        }
+        let link = gateway.outer;
+        let packet = Packet {
+            datagram: Datagram::new(outer, remote, Vec::new()),
+            segment: Some(Segment {
+                kind: Kind::Reset,
+                number: 0,
+            }),
+            number: 0,
+            hops: 0,
+        };
+        self.enter_link(link, Direction::Up, packet);
     }
 
     pub(super) fn deliver(&mut self, host: HostId, packet: Packet) {

@@ -55,6 +55,9 @@ pub const MAX_HOPS: u8 = 16;
 /// How long an unanswered TCP connection attempt lasts.
 pub const TCP_CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Time after which a connection is asked for again (RFC 6298 §2.1), doubled each time.
+pub const TCP_CONNECT_RETRY: Duration = Duration::from_secs(1);
+
 /// Why the network dropped a packet (links count their own losses).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DropReason {
@@ -369,6 +372,10 @@ impl Network {
                     self.deliveries.push_back(Delivery::Tcp(host, event));
                 }
             }
+            Event::ConnectAgain(host, local, remote, waited) => {
+                self.connect_again(host, local, remote, waited);
+            }
+            Event::Refuse(gateway, outer, remote) => self.refuse(gateway, outer, remote),
             Event::Script(number, action) => {
                 let happens = self.accidents.as_ref().is_none_or(|accidents| {
                     let place = Place::Script(number);

@@ -1,9 +1,10 @@
 //! Streams: what hosts do with them and hear of them.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::events::Event;
-use super::{Delivery, HostId, Network, TCP_CONNECT_TIMEOUT};
+use super::{Delivery, HostId, Network, TCP_CONNECT_RETRY, TCP_CONNECT_TIMEOUT};
 use crate::packet::{Datagram, Packet};
 use crate::tcp::{Connection, Kind, Segment, TcpCommand, TcpEvent};
 
@@ -25,6 +26,10 @@ impl Network {
                     self.now + TCP_CONNECT_TIMEOUT,
                     Event::ConnectTimeout(host, local, remote),
                 );
+                self.push(
+                    self.now + TCP_CONNECT_RETRY,
+                    Event::ConnectAgain(host, local, remote, TCP_CONNECT_RETRY),
+                );
                 self.send_segment(host, local, remote, Kind::Syn, Vec::new());
             }
             TcpCommand::Send {
@@ -41,6 +46,46 @@ impl Network {
                 }
             }
         }
+    }
+
+    /// A connection that is not open yet is asked for again, after twice the time (RFC 6298 §5.5): a NAT or a firewall
+    /// may have swallowed the first request.
+    pub(super) fn connect_again(
+        &mut self,
+        host: HostId,
+        local: SocketAddr,
+        remote: SocketAddr,
+        waited: Duration,
+    ) {
+        let waiting = self
+            .hosts
+            .get(host.0)
+            .and_then(|h| h.connections.get(&(local, remote)))
+            .is_some_and(|c| !c.open && c.next_out > 0);
+        if waiting {
+            self.first_segment_again(host, local, remote);
+            let wait = 2 * waited;
+            self.push(
+                self.now + wait,
+                Event::ConnectAgain(host, local, remote, wait),
+            );
+        }
+    }
+
+    fn first_segment_again(&mut self, host: HostId, local: SocketAddr, remote: SocketAddr) {
+        let segment = Segment {
+            kind: Kind::Syn,
+            number: 0,
+        };
+        self.send_packet(
+            host,
+            Packet {
+                datagram: Datagram::new(local, remote, Vec::new()),
+                segment: Some(segment),
+                number: 0,
+                hops: 0,
+            },
+        );
     }
 
     pub(super) fn send_segment(
@@ -129,6 +174,8 @@ impl Network {
                     return;
                 }
                 if asked {
+                    // Ours may have come to a NAT before theirs had left it.
+                    self.first_segment_again(id, local, remote);
                     TcpEvent::Connected { local, remote }
                 } else {
                     TcpEvent::Accepted { local, remote }
