@@ -9,6 +9,8 @@
 #   TINCAN_FUZZ_LOG=FILE      adds a line a run to FILE; the table then sums all of FILE
 #   TINCAN_FUZZ_SANITIZER=S   address, or none (unless set): our crates have no unsafe code, so that a sanitizer would
 #                             watch the dependencies only, at half the speed
+#   TINCAN_FUZZ_TIMEOUT=N     seconds that one input may take (10 unless set; by the clock on the wall, so that a busy
+#                             machine wants more)
 #   TINCAN_FUZZ_PROGRAMS=DIR  programs that were built before: nothing is built
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -40,12 +42,15 @@ for target in "${targets[@]}"; do
   arguments=("$here/corpus/$target")
   [ -d "seeds/$target" ] && arguments+=("$here/seeds/$target")
   [ -f "dictionaries/$target.dict" ] && arguments+=("-dict=$here/dictionaries/$target.dict")
-  arguments+=(-max_total_time="$seconds" -seed="${TINCAN_FUZZ_SEED:-1}" -rss_limit_mb=2048 -timeout=10
+  arguments+=(-max_total_time="$seconds" -seed="${TINCAN_FUZZ_SEED:-1}" -rss_limit_mb=2048
+    -timeout="${TINCAN_FUZZ_TIMEOUT:-10}"
     -print_final_stats=1 "-artifact_prefix=$here/artifacts/$target/")
   [ "$jobs" -gt 1 ] && arguments+=(-jobs="$jobs" -workers="$jobs")
   program=$(realpath "$programs/$target")
   passed=1
+  begun=$SECONDS
   (cd "$work/$target" && "$program" "${arguments[@]}" >fuzz.log 2>&1) || passed=0
+  took=$((SECONDS - begun))
   logs=("$work/$target"/*.log)
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "${logs[@]}" | awk '{s += $1} END {print s + 0}')
   coverage=$(grep -ho 'cov: [0-9]*' "${logs[@]}" | awk '$2 > m {m = $2} END {print m + 0}')
@@ -56,8 +61,8 @@ for target in "${targets[@]}"; do
     found=$((found + 1))
     tail -n 40 "${logs[@]}"
   fi
-  printf '%s\t%s\t%s\t%s\t%s\n' "$target" "$seconds" "$runs" "$coverage" $((1 - passed)) >>"$lines"
-  echo "$target: $runs executions, $((runs / (seconds > 0 ? seconds : 1))) a second, coverage $coverage, $result"
+  printf '%s\t%s\t%s\t%s\t%s\n' "$target" "$took" "$runs" "$coverage" $((1 - passed)) >>"$lines"
+  echo "$target: $runs executions, $((runs / (took > 0 ? took : 1))) a second, coverage $coverage, $result"
 done
 echo
 echo "| target | executions | minutes | edges covered | runs that found something |"
