@@ -383,19 +383,26 @@ fn libnice_trickled_in_both_roles() {
     trickled(Program::Libnice);
 }
 
-/// Two hundred messages, each echoed before the next: none is lost. We control.
-///
-/// Three scenes with libnice are not here because they did not work and the
-/// cause, ours or theirs, was not found: a restart with libnice controlling (all
-/// came back, but the new generation nominated nothing), libnice relayed by
-/// coturn, and libnice towards our lite agent.
+#[test]
+fn libnice_with_a_lite_agent_of_ours() {
+    lite(Program::Libnice);
+}
+
+#[test]
+fn libnice_relayed_by_coturn() {
+    relayed(Program::Libnice);
+}
+
+/// Two hundred messages, each echoed before the next: none is lost.
 #[test]
 fn libnice_restarted_in_mid_transfer() {
-    Scene {
-        restart: true,
-        ..Scene::new(Program::Libnice, Role::Controlling)
+    for role in ROLES {
+        Scene {
+            restart: true,
+            ..Scene::new(Program::Libnice, role)
+        }
+        .run();
     }
-    .run();
 }
 
 struct Coturn {

@@ -7,7 +7,7 @@ Out: {"ufrag", "pwd"}, {"candidate"}, {"end"}, {"connected"}
 import argparse
 import ctypes
 import json
-import sys
+import os
 
 import gi
 
@@ -97,12 +97,23 @@ def received(agent_pointer, stream_id, component_id, length, data, _):
     library.nice_agent_send(agent_pointer, stream_id, component_id, length, octets)
 
 
-def heard(channel, condition):
-    line = sys.stdin.readline()
-    if not line:
+unfinished = b""
+
+
+def heard(descriptor, condition):
+    """Not through sys.stdin: lines in its buffer would not wake the loop."""
+    global unfinished
+    octets = os.read(descriptor, 65536)
+    if not octets:
         loop.quit()
         return False
-    words = json.loads(line)
+    *lines, unfinished = (unfinished + octets).split(b"\n")
+    for line in lines:
+        act(json.loads(line))
+    return True
+
+
+def act(words):
     if "ufrag" in words:
         agent.set_remote_credentials(stream, words["ufrag"], words["pwd"])
     elif "candidate" in words:
@@ -116,7 +127,6 @@ def heard(channel, condition):
         for candidate in agent.get_local_candidates(stream, 1):
             told(agent, candidate)
         say(end=True)
-    return True
 
 
 agent.connect("new-candidate-full", told)
@@ -125,5 +135,5 @@ agent.connect("component-state-changed", component_state)
 library.nice_agent_attach_recv(hash(agent), stream, 1, None, received, None)
 credentials()
 agent.gather_candidates(stream)
-GLib.io_add_watch(GLib.IOChannel.unix_new(0), GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN, heard)
+GLib.unix_fd_add_full(GLib.PRIORITY_DEFAULT, 0, GLib.IOCondition.IN | GLib.IOCondition.HUP, heard)
 loop.run()
