@@ -65,6 +65,7 @@ pub mod diagnosis;
 mod event;
 mod gathering;
 mod generation;
+mod interfaces;
 pub mod limits;
 mod locals;
 #[cfg(feature = "mdns")]
@@ -93,6 +94,7 @@ pub use candidate::{
 pub use config::{Config, Families, Policy, Server};
 pub use credentials::{Credentials, CredentialsError, Password, Ufrag};
 pub use event::{ConnectionState, Event, GatheringState, SelectedPair, ServerError};
+pub use interfaces::{InterfaceAddress, gatherable};
 pub use mdns_name::{MdnsName, MdnsNameError};
 pub use pair::{FailureReason, PairState};
 pub use priority::{PairPriority, Priority};

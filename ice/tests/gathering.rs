@@ -5,10 +5,13 @@
 mod world;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use tincan_ice::{
-    CandidateKind, Config, Event, GatheringState, HostTransport, LocalBase, Policy, Role, Server,
+    AddHostError, Agent, CandidateKind, Config, Event, GatheringState, HostTransport, LocalBase,
+    Policy, Role, Server,
 };
 use tincan_sim::{Action, Behaviour, GatewayId, LinkConfig, Loss, NatConfig, Network};
 use world::topology::{Place, Setup, Topology};
@@ -344,4 +347,22 @@ fn a_nomination_is_remembered_until_the_pair_works_at_both_ends() {
             topology.world.end(1).agent.explain()
         );
     }
+}
+
+/// RFC 8445 §5.1.1.1.
+#[test]
+fn addresses_that_must_not_be_candidates_are_refused() {
+    let (now, mut rng) = (Instant::now(), StdRng::seed_from_u64(1));
+    let mut agent = Agent::new(Config::new(), now, &mut rng);
+    for text in ["[fec0::1]:9", "[::192.0.2.1]:9", "[::]:9", "[ff02::1]:9"] {
+        let refused = agent.add_host(now, LocalBase::udp(at(text)));
+        assert_eq!(refused, Err(AddHostError::Unusable), "{text}");
+    }
+    let mapped = LocalBase::udp(at("[::ffff:192.0.2.1]:9"));
+    assert_eq!(agent.add_host(now, mapped), Ok(()));
+    let known = LocalBase::udp(at("192.0.2.1:9"));
+    assert_eq!(
+        agent.add_host(now, known),
+        Err(AddHostError::KnownOrTooMany)
+    );
 }

@@ -21,6 +21,7 @@ use crate::credentials::Credentials;
 use crate::event::{ConnectionState, Event, GatheringState, ServerError};
 use crate::gathering::{Gatherer, Question};
 use crate::generation::{Context, Generation};
+use crate::interfaces::is_forbidden;
 use crate::limits;
 use crate::locals::{BaseKind, Locals, normalise};
 use crate::mdns_name::MdnsName;
@@ -68,7 +69,8 @@ pub enum AddCandidateError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddHostError {
-    /// The address is unspecified or multicast.
+    /// The address is unspecified, multicast, site-local or an IPv4-compatible
+    /// one (RFC 8445 §5.1.1.1).
     #[error("not an address that a peer could reach")]
     Unusable,
     /// The agent has this address already.
@@ -257,7 +259,7 @@ impl Agent {
             return Err(AddHostError::Closed);
         }
         let ip = normalise(base.addr).ip();
-        if ip.is_unspecified() || ip.is_multicast() {
+        if ip.is_unspecified() || ip.is_multicast() || is_forbidden(ip) {
             return Err(AddHostError::Unusable);
         }
         if !self.config.families.allow(ip) {
