@@ -154,6 +154,7 @@ pub struct Config {
     pub(crate) continual: bool,
     pub(crate) server_keepalive: Duration,
     pub(crate) unused_relays: Option<Duration>,
+    pub(crate) tcp_reflexive: bool,
 }
 
 impl Default for Config {
@@ -181,6 +182,7 @@ impl Default for Config {
             continual: true,
             server_keepalive: Duration::from_secs(15),
             unused_relays: Some(Duration::from_secs(30)),
+            tcp_reflexive: false,
         }
     }
 }
@@ -266,6 +268,20 @@ impl Config {
     #[must_use]
     pub fn with_unused_relays(mut self, kept: Option<Duration>) -> Self {
         self.unused_relays = kept.map(|kept| kept.max(Duration::from_secs(3)));
+        self
+    }
+
+    /// Whether STUN servers are asked by TCP too, from bases that listen or open
+    /// simultaneously, so that a NAT's address for them is a candidate (RFC 6544
+    /// §5.2); not by default.
+    ///
+    /// The driver then gets a [`Transmit`](crate::Transmit) by TCP from such a base
+    /// to the server, and must connect from the base's own port, which takes
+    /// `SO_REUSEADDR` and, where it listens, `SO_REUSEPORT`. The connection is to
+    /// be kept: the NAT's mapping ends with it.
+    #[must_use]
+    pub fn with_tcp_reflexive(mut self, ask: bool) -> Self {
+        self.tcp_reflexive = ask;
         self
     }
 

@@ -23,12 +23,22 @@ pub(crate) struct Question {
     pub(crate) rounds: u8,
     /// It was answered before: only the NAT is to remember.
     pub(crate) again: bool,
+    /// By TCP.
+    pub(crate) stream: bool,
 }
 
 impl Question {
     /// Asked in vain often enough to be reported; it goes on quietly.
     fn is_quiet(&self) -> bool {
-        self.again || self.rounds >= REPORTED_ROUNDS
+        self.again || self.rounds >= self.reported_rounds()
+    }
+
+    fn reported_rounds(&self) -> u8 {
+        if self.stream { 1 } else { REPORTED_ROUNDS }
+    }
+
+    fn all_rounds(&self) -> u8 {
+        if self.stream { 1 } else { ROUNDS }
     }
 }
 
@@ -39,6 +49,8 @@ const REPORTED_ROUNDS: u8 = 4;
 /// access may just be lossy, and behind a NAT no other candidate will do.
 const ROUNDS: u8 = 16;
 const TRANSMISSIONS: u32 = 3;
+/// By TCP there is one round, as long as four by UDP: TCP repeats by itself.
+const STREAM_ROUND: Duration = Duration::from_secs(10);
 /// A server that answered before and is silent now is asked again after this.
 const SILENT_PAUSE: Duration = Duration::from_secs(15);
 
@@ -105,6 +117,12 @@ impl Gatherer {
             .any(|q| q.base == base && q.server == server)
     }
 
+    /// Whether this is a connection to a server that is asked by TCP.
+    pub(crate) fn asks_by_stream(&self, base: BaseId, addr: SocketAddr) -> bool {
+        self.questions()
+            .any(|q| q.stream && q.base == base && q.addr == addr)
+    }
+
     /// Whether anything hangs on this server.
     pub(crate) fn uses(&self, server: ServerId) -> bool {
         self.questions().any(|q| q.server == server)
@@ -148,8 +166,14 @@ impl Gatherer {
         let schedule = Schedule::DEFAULT
             .with_rto(rto)
             .with_rc(TRANSMISSIONS)
-            .with_rm(2);
-        let mut transaction = Transaction::new(id, now, schedule, Reliability::Unreliable);
+            .with_rm(2)
+            .with_ti(STREAM_ROUND);
+        let reliability = if question.stream {
+            Reliability::Reliable
+        } else {
+            Reliability::Unreliable
+        };
+        let mut transaction = Transaction::new(id, now, schedule, reliability);
         transaction.step(now);
         self.active.push(Task {
             question,
@@ -197,10 +221,10 @@ impl Gatherer {
                         self.kept.push((now + SILENT_PAUSE, question));
                         continue;
                     }
-                    if question.rounds < ROUNDS {
+                    if question.rounds < question.all_rounds() {
                         self.waiting.push_back(question);
                     }
-                    if question.rounds == REPORTED_ROUNDS {
+                    if question.rounds == question.reported_rounds() {
                         return Some(question);
                     }
                 }
@@ -265,6 +289,7 @@ mod tests {
             addr: server,
             rounds: 0,
             again: false,
+            stream: false,
         };
         let mut gatherer = Gatherer::default();
         gatherer.ask(question);
@@ -290,6 +315,7 @@ mod tests {
             addr,
             rounds: 0,
             again: false,
+            stream: false,
         });
         let begin = Instant::now();
         let (mut now, mut sent, mut reported, mut idle) = (begin, 0, vec![], None);
@@ -317,5 +343,30 @@ mod tests {
         let ten = Duration::from_secs(10);
         assert_eq!((sent, reported, idle), (48, vec![ten], Some(ten)));
         assert_eq!(now - begin, Duration::from_secs(40));
+    }
+
+    #[test]
+    fn by_tcp_a_question_is_sent_once_and_reported_after_ten_seconds() {
+        let mut rng = StdRng::seed_from_u64(3);
+        let addr = SocketAddr::from(([192, 0, 2, 1], 3478));
+        let mut gatherer = Gatherer::default();
+        gatherer.ask(Question {
+            base: BaseId(0),
+            server: 0,
+            addr,
+            rounds: 0,
+            again: false,
+            stream: true,
+        });
+        let begin = Instant::now();
+        let rto = Duration::from_millis(500);
+        assert!(gatherer.start(begin, &mut rng, rto).is_some());
+        assert!(gatherer.asks_by_stream(BaseId(0), addr));
+        let end = gatherer.poll_timeout();
+        assert_eq!(end, Some(begin + Duration::from_secs(10)));
+        let reported = gatherer.step(begin + Duration::from_secs(10));
+        assert_eq!(reported.map(|q| q.addr), Some(addr));
+        assert_eq!(gatherer.next_resend(), None);
+        assert!(!gatherer.has_work() && !gatherer.is_busy());
     }
 }

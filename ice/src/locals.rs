@@ -7,7 +7,7 @@ use crate::candidate::{
 };
 use crate::limits::{MAX_BASES, MAX_LOCAL_CANDIDATES};
 use crate::pair::{BaseId, LocalId};
-use crate::priority::{Priority, tcp_local_preference, udp_local_preference};
+use crate::priority::{Priority, TCP_STEP_DOWN, tcp_local_preference, udp_local_preference};
 use crate::small_map::SmallMap;
 use crate::transport::{HostTransport, LocalBase, SocketUse, Transport};
 
@@ -228,10 +228,17 @@ impl Locals {
         if self.candidates.iter().any(same) {
             return None;
         }
-        let words = base
-            .tcp_type()
-            .map_or(CandidateTransport::Udp, CandidateTransport::Tcp);
-        let mut candidate = Candidate::new(kind, words, mapped, base.local_preference);
+        let (words, preference) = match base.tcp_type() {
+            None => (CandidateTransport::Udp, base.local_preference),
+            Some(tcp) => (
+                CandidateTransport::Tcp(tcp),
+                tcp_local_preference(tcp, kind, base.addr.ip(), base.network),
+            ),
+        };
+        let mut candidate = Candidate::new(kind, words, mapped, preference);
+        if base.tcp_type().is_some() {
+            candidate.priority = Priority(candidate.priority.0 - (TCP_STEP_DOWN << 24));
+        }
         // draft-ietf-mmusic-mdns-ice-candidates §3.1.2.2: don't betray the base.
         let related = if base.named || self.hide_bases {
             hidden(mapped)
@@ -347,10 +354,6 @@ impl Locals {
         Some(id)
     }
 }
-
-/// How many type preferences TCP stands below UDP of the same type: host TCP
-/// below peer-reflexive UDP would be 17; as browsers do, 36.
-const TCP_STEP_DOWN: u32 = 36;
 
 fn hidden(like: SocketAddr) -> SocketAddr {
     let ip = match like {

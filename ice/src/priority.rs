@@ -23,7 +23,21 @@ impl Priority {
     pub fn as_peer_reflexive(self) -> Self {
         Self((type_preference(CandidateKind::PeerReflexive) << 24) | (self.0 & 0x00ff_ffff))
     }
+
+    /// The same of a TCP candidate: below every UDP candidate but relayed ones, as
+    /// TCP host candidates are (RFC 6544 §4.2).
+    #[must_use]
+    pub fn as_tcp_peer_reflexive(self) -> Self {
+        Self(self.as_peer_reflexive().0 - (TCP_REFLEXIVE_STEP_DOWN << 24))
+    }
 }
+
+/// How many type preferences TCP candidates stand below UDP ones of the same type:
+/// less than 17 would put host TCP above peer-reflexive UDP; browsers have 36.
+pub(crate) const TCP_STEP_DOWN: u32 = 36;
+/// Of peer-reflexive ones, as browsers have it: 80, between TCP host candidates and
+/// server-reflexive ones.
+const TCP_REFLEXIVE_STEP_DOWN: u32 = 30;
 
 /// RFC 8445 §5.1.2.2's recommended values.
 fn type_preference(kind: CandidateKind) -> u32 {
@@ -116,6 +130,9 @@ mod tests {
             Priority(2_130_706_431).as_peer_reflexive(),
             Priority::compute(CandidateKind::PeerReflexive, 65535, 1)
         );
+        let tcp_host = Priority(2_130_706_431 - (TCP_STEP_DOWN << 24));
+        assert_eq!(tcp_host.as_tcp_peer_reflexive().0 >> 24, 80);
+        assert!(tcp_host.as_tcp_peer_reflexive() < tcp_host);
     }
 
     #[test]

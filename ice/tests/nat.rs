@@ -201,6 +201,57 @@ fn simultaneous_open_crosses_two_firewalls_that_let_nobody_in() {
     }
 }
 
+/// RFC 6544 §5.2: two hosts behind NATs, and nothing but TCP. The addresses that a
+/// STUN server saw by TCP lead through where the mappings do not depend on the far
+/// end, whatever the filters; without them there is no way.
+#[test]
+fn server_reflexive_tcp_candidates_lead_through_two_nats() {
+    for seed in 0..seeds() {
+        for place in &Place::ALL_NATS[..3] {
+            let behind = || Setup::new(seed, *place, Place::ALL_NATS[2]);
+            let mut topology = behind().tcp_alone().build();
+            assert!(
+                topology.world.both_nominated(Duration::from_secs(30)),
+                "seed {seed} {place:?}: {}",
+                topology.world.end(0).agent.explain()
+            );
+            for n in [0, 1] {
+                let end = topology.world.end(n);
+                let pair = end.agent.selected_pair().unwrap();
+                assert_eq!(
+                    pair.remote.tcp_type(),
+                    Some(TcpType::SimultaneousOpen),
+                    "{pair:?}"
+                );
+                assert_eq!(pair.remote.kind, CandidateKind::ServerReflexive);
+                let told = end.events.iter().find_map(|e| match e {
+                    tincan_ice::Event::Candidate(c) => {
+                        (c.kind == CandidateKind::ServerReflexive).then(|| c.clone())
+                    }
+                    _ => None,
+                });
+                // 100 less 36; direction 6 above thirteen bits (RFC 6544 §4.2).
+                let priority = told.unwrap().priority.0;
+                assert_eq!((priority >> 24, priority >> 21 & 7), (64, 6));
+                end.to_send.push_back(b"hello".to_vec());
+            }
+            assert!(topology.world.until(Duration::from_secs(5), |a, b| {
+                !a.received.is_empty() && !b.received.is_empty()
+            }));
+        }
+        let without = Setup::new(seed, Place::ALL_NATS[2], Place::ALL_NATS[2])
+            .tcp_alone()
+            .config(|c| c.with_tcp_reflexive(false));
+        assert!(
+            !without
+                .build()
+                .world
+                .both_connected(Duration::from_secs(30)),
+            "seed {seed}"
+        );
+    }
+}
+
 #[test]
 fn servers_that_fail_are_reported_and_do_not_hold_up_gathering() {
     let nobody = Server::stun("203.0.113.77:3478".parse().unwrap()).with_url("stun:nobody");

@@ -274,6 +274,15 @@ fn place_table(seeds: &std::ops::Range<u64>, failed: &mut Vec<String>) {
                 .build()
         },
     );
+    row(
+        "two NATs, only TCP, reflexive, simultaneous open",
+        failed,
+        &|seed| {
+            Setup::new(seed, Place::Nat(ei, apd), Place::Nat(ei, apd))
+                .tcp_alone()
+                .build()
+        },
+    );
     for (name, broken) in [("IPv6 broken", 6), ("IPv4 broken", 4), ("both fine", 0)] {
         row(&format!("dual stack, {name}"), failed, &|seed| {
             Setup::dual_stack(seed, broken)

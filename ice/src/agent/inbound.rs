@@ -39,11 +39,13 @@ pub(super) struct Path {
 }
 
 impl Agent {
-    /// Whether this is the connection or path to one of the agent's TURN servers.
+    /// Whether this is the connection or path to one of the agent's TURN servers,
+    /// or a TCP connection to a STUN server.
     #[must_use]
     pub fn is_server(&self, source: Source) -> bool {
         let (local, remote) = (normalise(source.local), normalise(source.remote));
         self.relays.find(source.transport, local, remote).is_some()
+            || self.is_asked_by_stream(source)
     }
 
     /// Takes a datagram, or one message of a TCP connection without its

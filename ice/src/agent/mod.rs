@@ -297,7 +297,7 @@ impl Agent {
         {
             self.announce(candidate);
         }
-        if base.transport == HostTransport::Udp && !self.config.lite {
+        if !self.config.lite {
             self.ask_servers(id);
         }
         self.update_gathering();
@@ -382,10 +382,20 @@ impl Agent {
         let reachable = to.is_ipv4() == base.addr.is_ipv4()
             // Nothing beyond the host is reached from loopback.
             && (to.ip().is_loopback() || !base.addr.ip().is_loopback());
-        if base.kind != BaseKind::Host(HostTransport::Udp) || !reachable {
+        let BaseKind::Host(host) = base.kind else {
+            return;
+        };
+        // RFC 6544 §5.2. The port of an active one is known only when it connects.
+        let tcp = match host {
+            HostTransport::Udp => false,
+            HostTransport::TcpPassive | HostTransport::TcpSimultaneousOpen => true,
+            HostTransport::TcpActive => return,
+        };
+        if !reachable || (tcp && !self.config.tcp_reflexive) {
             return;
         }
         match (server, base.used_for) {
+            (Server::Turn { .. }, _) if tcp => {}
             (Server::Stun { .. }, SocketUse::Relay) => {}
             (Server::Stun { .. }, _) if self.config.policy == Policy::Relay => {}
             (Server::Stun { .. }, _) if self.gatherer.asks(id, index) => {}
@@ -395,6 +405,7 @@ impl Agent {
                 addr: normalise(to),
                 rounds: 0,
                 again: false,
+                stream: tcp,
             }),
             (Server::Turn { transport, .. }, used_for) => {
                 let fits = match used_for {

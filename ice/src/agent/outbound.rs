@@ -152,8 +152,19 @@ impl Agent {
         id: tincan_stun::message::TransactionId,
         out: &mut Vec<u8>,
     ) -> Option<Transmit> {
-        self.send(now, base, to, out, |_, out| {
-            wire::write_plain_request(out, id)
+        let from = self.locals.base(base).filter(|b| !b.removed)?;
+        let (local, transport) = (from.addr, from.transport());
+        if transport == Transport::Udp {
+            return self.send(now, base, to, out, |_, out| {
+                wire::write_plain_request(out, id)
+            });
+        }
+        // STUN's own length frames it (RFC 8489 §6.2.2); RFC 4571 is for peers.
+        Some(Transmit {
+            local,
+            remote: scoped(to, local),
+            transport,
+            len: wire::write_plain_request(out, id)?,
         })
     }
 
@@ -409,7 +420,11 @@ fn request(pair: &crate::pair::Pair, id: PairId, purpose: Purpose, cx: &Context<
         purpose,
         role: cx.role,
         tie_breaker: cx.tie_breaker,
-        priority: pair.local_priority.as_peer_reflexive(),
+        priority: if pair.reliable {
+            pair.local_priority.as_tcp_peer_reflexive()
+        } else {
+            pair.local_priority.as_peer_reflexive()
+        },
         nominate: None,
         renomination: false,
     }

@@ -17,14 +17,24 @@ use crate::selection;
 use crate::transport::{SocketUse, Source, Transport};
 
 impl Agent {
+    /// Whether this is a TCP connection to a STUN server.
+    pub(super) fn is_asked_by_stream(&self, source: Source) -> bool {
+        let (local, remote) = (normalise(source.local), normalise(source.remote));
+        source.transport == Transport::Tcp
+            && self
+                .find_base(source.transport, local)
+                .is_some_and(|base| self.gatherer.asks_by_stream(base, remote))
+    }
+
     /// How messages are cut out of a TCP or TLS stream to or from `remote`:
-    /// TURN's own way to a TURN server, RFC 4571 to a peer.
+    /// by their own lengths from STUN and TURN servers, by RFC 4571 from a peer.
     #[must_use]
     pub fn stream_framing(&self, source: Source) -> Framing {
         let (local, remote) = (normalise(source.local), normalise(source.remote));
         match self.relays.find(source.transport, local, remote) {
             Some(_) => Framing::Turn,
             None if source.transport == Transport::Tls => Framing::Turn,
+            None if self.is_asked_by_stream(source) => Framing::Turn,
             None => Framing::Rfc4571,
         }
     }

@@ -383,11 +383,29 @@ impl End {
     }
 }
 
-/// Answers Binding requests.
+/// Answers Binding requests, by UDP and by TCP.
 pub struct StunServer {
     ready: VecDeque<Datagram>,
+    commands: VecDeque<TcpCommand>,
     pub answered: usize,
     pub silent: bool,
+}
+
+impl StunServer {
+    fn answer(&mut self, request: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
+        let message = Message::parse(request).ok()?;
+        if message.class() != Class::Request || self.silent {
+            return None;
+        }
+        let (id, mut out) = (message.transaction_id(), Vec::new());
+        Writer::new(&mut out, Class::Success, Method::BINDING, id)
+            .push(&XorMappedAddress(from))
+            .fingerprint()
+            .finish()
+            .unwrap();
+        self.answered += 1;
+        Some(out)
+    }
 }
 
 /// Whatever stands on a host.
@@ -401,9 +419,19 @@ impl Node {
     pub fn stun() -> Self {
         Self::Stun(StunServer {
             ready: VecDeque::new(),
+            commands: VecDeque::new(),
             answered: 0,
             silent: false,
         })
+    }
+
+    /// One that listens for connections too.
+    pub fn stun_with_tcp(addr: SocketAddr) -> Self {
+        let mut node = Self::stun();
+        if let Self::Stun(server) = &mut node {
+            server.commands.push_back(TcpCommand::Listen(addr));
+        }
+        node
     }
 
     pub fn turn(ip: IpAddr) -> Self {
@@ -432,24 +460,9 @@ impl Peer for Node {
             }
             Self::Turn(server) => server.datagram(datagram),
             Self::Stun(server) => {
-                let Ok(message) = Message::parse(&datagram.payload) else {
+                let Some(out) = server.answer(&datagram.payload, datagram.src) else {
                     return;
                 };
-                if message.class() != Class::Request || server.silent {
-                    return;
-                }
-                let mut out = Vec::new();
-                Writer::new(
-                    &mut out,
-                    Class::Success,
-                    Method::BINDING,
-                    message.transaction_id(),
-                )
-                .push(&XorMappedAddress(datagram.src))
-                .fingerprint()
-                .finish()
-                .unwrap();
-                server.answered += 1;
                 server
                     .ready
                     .push_back(Datagram::new(datagram.dst, datagram.src, out));
@@ -507,7 +520,23 @@ impl Peer for Node {
         let end = match self {
             Self::End(end) => end,
             Self::Turn(server) => return server.stream(event),
-            Self::Stun(_) => return,
+            Self::Stun(server) => {
+                // Requests are small enough to come whole.
+                if let TcpEvent::Data {
+                    local,
+                    remote,
+                    bytes,
+                } = event
+                    && let Some(bytes) = server.answer(&bytes, remote)
+                {
+                    server.commands.push_back(TcpCommand::Send {
+                        local,
+                        remote,
+                        bytes,
+                    });
+                }
+                return;
+            }
         };
         match event {
             TcpEvent::Connected { local, remote } => {
@@ -562,7 +591,7 @@ impl Peer for Node {
         match self {
             Self::End(end) => end.commands.pop_front(),
             Self::Turn(server) => server.commands.pop_front(),
-            _ => None,
+            Self::Stun(server) => server.commands.pop_front(),
         }
     }
 }

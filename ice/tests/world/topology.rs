@@ -108,6 +108,7 @@ pub struct Setup {
     one_home: bool,
     ice_tcp: bool,
     simultaneous: bool,
+    tcp_alone: bool,
 }
 
 pub struct Topology {
@@ -190,7 +191,16 @@ impl Setup {
             one_home: false,
             ice_tcp: false,
             simultaneous: false,
+            tcp_alone: false,
         }
+    }
+
+    /// No UDP at all: both open TCP connections at the same time, and ask the STUN
+    /// server by TCP.
+    pub fn tcp_alone(mut self) -> Self {
+        self.tcp_alone = true;
+        self.config = self.config.with_tcp_reflexive(true);
+        self.simultaneous_open()
     }
 
     /// With a TURN server in the configuration.
@@ -323,7 +333,8 @@ impl Setup {
         let a = (host_a, config.clone().with_role(Role::Controlling));
         let b = (host_b, config.with_role(Role::Controlled));
         let mut world = World::new(network, a, b);
-        world.sim.add_peer(stun, Node::stun());
+        let stun_at = SocketAddr::new(stun_ip, 3478);
+        world.sim.add_peer(stun, Node::stun_with_tcp(stun_at));
         world.sim.add_peer(turn_host, Node::turn(turn_ip));
         let started = world.now();
         if self.ice_tcp {
@@ -334,8 +345,9 @@ impl Setup {
             world.end(0).open(started, SocketAddr::new(addr_a, PORT));
             world.end(1).open(started, SocketAddr::new(addr_b, PORT));
         }
-        world.end(0).start(started, &[addr_a], PORT);
-        world.end(1).start(started, &[addr_b], PORT);
+        let udp = |addr| if self.tcp_alone { vec![] } else { vec![addr] };
+        world.end(0).start(started, &udp(addr_a), PORT);
+        world.end(1).start(started, &udp(addr_b), PORT);
         Topology { world, started }
     }
 }
