@@ -26,6 +26,15 @@ pub const MAX_TEXT_LEN: usize = 763;
 /// stranger sends; a sender with more faults than this learns of the first ones.
 pub const MAX_UNKNOWN_LISTED: usize = 16;
 
+/// Longest PADDING in an answer (RFC 5780 §6.1): with the header, more than the
+/// MTU of Ethernet, so that the answer comes in fragments. Nor is it longer than
+/// what was asked with.
+pub const MAX_PADDING_ANSWERED: usize = 1500;
+
+/// Longest PADDING in a request of ours (RFC 5780 §7.6): with everything else
+/// that such a request holds it stays below the 65 507 octets of a UDP datagram.
+pub const MAX_PADDING_ASKED: usize = 65_000;
+
 /// Longest lifetime of a permission (RFC 8656 §9). The standard fixes it: a
 /// longer one would leave doors open that a lost client never closes.
 pub const PERMISSION_LIFETIME: std::time::Duration = std::time::Duration::from_secs(300);

@@ -8,7 +8,11 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tincan_sim::*;
+use tincan_stun::attributes::{
+    ErrorCode, MappedAddress, OtherAddress, Padding, ResponseOrigin, ResponsePort, XorMappedAddress,
+};
 use tincan_stun::discovery::{self, *};
+use tincan_stun::message::{Class, Message, Method, TransactionId, Writer};
 use tincan_stun::transaction::Schedule;
 use tincan_stun::turn::Transport as Carrier;
 use tincan_stun::turn::server::{self, Config, FiveTuple, Server, Users};
@@ -273,6 +277,116 @@ fn no_nat_and_a_server_with_one_address_are_told() {
     );
 }
 
+/// RFC 5780 §3.5 and §3.6: with requests and answers too long for an Ethernet frame
+/// the same is found; and nothing here rewrites addresses.
+#[test]
+fn long_messages_find_the_same() {
+    for (mapping, maps) in KINDS {
+        let nat = NatConfig::new(mapping, Behaviour::AddressDependent);
+        let machine = run(1, Some(nat), two_addresses(), 0.0, |local, now, rng| {
+            let machine = Discovery::new(addr(SERVER), local, schedule(), now, rng);
+            let mut machine = machine.with_padding(4000);
+            let mut out = Vec::new();
+            let first = machine.poll_transmit(now, &mut out).unwrap();
+            assert!(first.len > 4000 && out.len() == first.len);
+            Machine::Behaviour(machine)
+        });
+        let Machine::Behaviour(machine) = machine else {
+            panic!("another machine")
+        };
+        let Some(Outcome::Found {
+            mapping, filtering, ..
+        }) = machine.outcome()
+        else {
+            panic!("{:?}", machine.outcome())
+        };
+        assert_eq!(
+            (mapping, filtering),
+            (Some(maps), Dependence::AddressDependent)
+        );
+        assert_eq!(machine.rewritten(), Some(false));
+    }
+}
+
+/// A client of its own, fed by hand.
+fn fed(answer: impl FnOnce(&Message<'_>, &mut Vec<u8>)) -> Discovery {
+    let (now, mut rng) = (Instant::now(), StdRng::seed_from_u64(1));
+    let local = addr("10.0.0.5:5000");
+    let mut machine = Discovery::new(addr(SERVER), local, schedule(), now, &mut rng);
+    let mut out = Vec::new();
+    machine.poll_transmit(now, &mut out).unwrap();
+    let mut back = Vec::new();
+    answer(&Message::parse(&out).unwrap(), &mut back);
+    assert!(machine.handle_input(now, &back));
+    machine
+}
+
+#[test]
+fn a_refusal_is_no_finding() {
+    let machine = fed(|request, back| {
+        let id = request.transaction_id();
+        Writer::new(back, Class::Error, Method::BINDING, id)
+            .push(&ErrorCode::UNAUTHENTICATED)
+            .finish()
+            .unwrap();
+    });
+    assert_eq!(machine.outcome(), Some(Outcome::Refused { code: 401 }));
+    assert_eq!(machine.poll_timeout(), None);
+}
+
+#[test]
+fn what_rewrites_addresses_is_noticed() {
+    for (plain, rewritten) in [("198.51.100.7:9", false), ("10.0.0.5:5000", true)] {
+        let machine = fed(|request, back| {
+            let id = request.transaction_id();
+            Writer::new(back, Class::Success, Method::BINDING, id)
+                .push(&XorMappedAddress(addr("198.51.100.7:9")))
+                .push(&MappedAddress(addr(plain)))
+                .finish()
+                .unwrap();
+        });
+        assert_eq!(machine.rewritten(), Some(rewritten));
+    }
+}
+
+/// RFC 5780 §6.1: PADDING is answered with PADDING, however long, not longer than
+/// it was, and not beside RESPONSE-PORT; both forms of the address are there.
+#[test]
+fn the_server_pads_as_it_was_padded() {
+    let (now, mut rng) = (Instant::now(), StdRng::seed_from_u64(1));
+    for (asked, answered) in [(0, 0), (100, 100), (1500, 1500), (9000, 1500)] {
+        let mut server = Server::new(two_addresses(), now, &mut rng);
+        let client = FiveTuple {
+            local: addr(SERVER),
+            remote: addr("198.51.100.9:5000"),
+            transport: Carrier::Udp,
+        };
+        for port in [None, Some(ResponsePort(6000))] {
+            let (filler, id) = (vec![7; asked], TransactionId::new([3; 12]));
+            let mut out = Vec::new();
+            Writer::new(&mut out, Class::Request, Method::BINDING, id)
+                .push(&Padding(&filler))
+                .push_opt(port.as_ref())
+                .finish()
+                .unwrap();
+            server.handle_input(now, client, &out, &mut Users::new("r"));
+            let mut back = Vec::new();
+            server.poll_transmit(now, &mut back).unwrap();
+            let m = Message::parse(&back).unwrap();
+            if port.is_some() {
+                let code = m.get::<ErrorCode<'_>>().map(|e| e.code());
+                assert_eq!(code, Some(400));
+                continue;
+            }
+            assert_eq!(m.get::<Padding<'_>>().unwrap().0.len(), answered);
+            assert_eq!(m.get(), Some(MappedAddress(client.remote)));
+            assert_eq!(m.get(), Some(XorMappedAddress(client.remote)));
+            assert_eq!(m.get(), Some(ResponseOrigin(client.local)));
+            assert_eq!(m.get(), Some(OtherAddress(addr("192.0.2.2:3479"))));
+        }
+    }
+}
+
 fn hairpin(nat: Option<NatConfig>, loss: f64) -> HairpinOutcome {
     match run(1, nat, Config::new("r"), loss, |_, now, rng| {
         Machine::Hairpin(Hairpin::new(addr(SERVER), schedule(), now, rng))
@@ -288,8 +402,17 @@ fn hairpinning_is_told_whatever_the_filter() {
         let nat = NatConfig::new(Behaviour::EndpointIndependent, filtering);
         let yes = hairpin(Some(nat.clone().hairpinning(true)), 0.0);
         assert_eq!(yes, HairpinOutcome::Hairpins, "{filtering:?}");
-        let no = hairpin(Some(nat.hairpinning(false)), 0.0);
+        let no = hairpin(Some(nat.clone().hairpinning(false)), 0.0);
         assert_eq!(no, HairpinOutcome::DoesNot, "{filtering:?}");
+        let nat = Some(nat.hairpinning(true));
+        let long = run(1, nat, Config::new("r"), 0.0, |_, now, rng| {
+            let machine = Hairpin::new(addr(SERVER), schedule(), now, rng);
+            Machine::Hairpin(machine.with_padding(1500))
+        });
+        let Machine::Hairpin(long) = long else {
+            panic!("another machine")
+        };
+        assert_eq!(long.outcome(), Some(HairpinOutcome::Hairpins));
     }
     assert_eq!(hairpin(None, 0.0), HairpinOutcome::Hairpins, "no NAT");
     assert_eq!(hairpin(None, 1.0), HairpinOutcome::Blocked);

@@ -1,4 +1,4 @@
-//! Whether a NAT turns packets around (RFC 5780 §4.5; RFC 4787 §6).
+//! Whether a NAT turns packets around (RFC 5780 §3.4; RFC 4787 §6).
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::{Socket, SocketTransmit};
+use super::{Filler, Socket, SocketTransmit};
 use crate::attributes::XorMappedAddress;
 use crate::message::{Class, Message, Method, TransactionId, Writer};
 use crate::transaction::{Reliability, Schedule, Step, Transaction};
@@ -55,6 +55,7 @@ pub struct Hairpin {
     rng: StdRng,
     state: State,
     transaction: Transaction,
+    filler: Filler,
 }
 
 impl Hairpin {
@@ -69,7 +70,17 @@ impl Hairpin {
             rng,
             state: State::First,
             transaction: Transaction::new(id, now, schedule, Reliability::Unreliable),
+            filler: Filler::default(),
         }
+    }
+
+    /// Makes what the NAT is to turn around longer by so many octets (RFC 5780
+    /// §3.5): with the MTU of the interface it is sent in fragments, and some NATs
+    /// do not turn those around. At most
+    /// [`MAX_PADDING_ASKED`](crate::limits::MAX_PADDING_ASKED).
+    pub fn with_padding(mut self, octets: usize) -> Self {
+        self.filler = Filler::new(octets);
+        self
     }
 
     /// What was found, once the test is done.
@@ -163,7 +174,12 @@ impl Hairpin {
             return None;
         }
         let id = self.transaction.id();
+        let filler = match self.state {
+            State::Probe { .. } => self.filler.attribute(),
+            _ => None,
+        };
         let len = Writer::new(out, Class::Request, Method::BINDING, id)
+            .push_opt(filler.as_ref())
             .finish()
             .ok()?;
         Some(SocketTransmit {

@@ -186,6 +186,8 @@ impl Lifetime {
                 }
             }
             (State::Probe { .. }, Class::Success, Socket::First) => self.tried(now, true),
+            // The mapping was gone, and the second socket was given its port.
+            (State::Probe { .. }, Class::Success, Socket::Second) => self.tried(now, false),
             // 420: no RESPONSE-PORT.
             (State::Probe { .. }, Class::Error, _) => {
                 self.go(now, State::Done(LifetimeOutcome::Unsupported));

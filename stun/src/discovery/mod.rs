@@ -2,7 +2,8 @@
 //! addresses.
 //!
 //! Filtering is tested first: the mapping tests send to the server's other
-//! addresses and so would open the filter for them.
+//! addresses and so would open the filter for them. One test follows the other, at
+//! most five in all, which keeps within ten transactions a second (§5). UDP only.
 //!
 //! [`Hairpin`] tells whether a NAT leads its inner hosts to each other by their
 //! outer addresses, [`Lifetime`] how long it remembers a mapping. Both need two
@@ -20,7 +21,10 @@ use std::time::Instant;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::attributes::{ChangeRequest, OtherAddress, XorMappedAddress};
+use crate::attributes::{
+    ChangeRequest, ErrorCode, MappedAddress, OtherAddress, Padding, XorMappedAddress,
+};
+use crate::limits::MAX_PADDING_ASKED;
 use crate::message::{Class, Message, Method, TransactionId, Writer};
 use crate::transaction::{Reliability, Schedule, Step, Transaction};
 
@@ -41,6 +45,12 @@ pub enum Dependence {
 pub enum Outcome {
     /// No answer at all: UDP is blocked, or the server is away.
     Blocked,
+    /// The server refused a request: nothing that was not answered may be believed.
+    Refused {
+        /// The code of its ERROR-CODE; 401 where it wants credentials, which these
+        /// tests do not have.
+        code: u16,
+    },
     /// The server has no second address: only the mapped address is known.
     Unsupported {
         /// Our address as the server sees it.
@@ -50,7 +60,8 @@ pub enum Outcome {
     Found {
         /// Our address as the server sees it first.
         mapped: SocketAddr,
-        /// `None` when there is no translation.
+        /// `None` when there is no translation. What gets no answer counts as the
+        /// narrowest kind.
         mapping: Option<Dependence>,
         /// How unasked datagrams fare.
         filtering: Dependence,
@@ -87,6 +98,20 @@ pub struct SocketTransmit {
     pub len: usize,
 }
 
+/// What makes a request long enough for fragments (RFC 5780 §7.6).
+#[derive(Clone, Debug, Default)]
+struct Filler(Vec<u8>);
+
+impl Filler {
+    fn new(octets: usize) -> Filler {
+        Filler(vec![0; octets.min(MAX_PADDING_ASKED).next_multiple_of(4)])
+    }
+
+    fn attribute(&self) -> Option<Padding<'_>> {
+        (!self.0.is_empty()).then_some(Padding(&self.0))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Test {
     First,
@@ -116,6 +141,8 @@ pub struct Discovery {
     mapping: Option<Dependence>,
     mapped_at_other: Option<SocketAddr>,
     outcome: Option<Outcome>,
+    rewritten: Option<bool>,
+    filler: Filler,
 }
 
 impl Discovery {
@@ -143,7 +170,24 @@ impl Discovery {
             mapping: None,
             mapped_at_other: None,
             outcome: None,
+            rewritten: None,
+            filler: Filler::default(),
         }
+    }
+
+    /// Makes every request longer by so many octets, and the server its answers
+    /// (RFC 5780 §3.5): with the MTU of the interface the NAT sees fragments. At most
+    /// [`MAX_PADDING_ASKED`].
+    pub fn with_padding(mut self, octets: usize) -> Self {
+        self.filler = Filler::new(octets);
+        self
+    }
+
+    /// Whether something on the path rewrites addresses inside of datagrams, a
+    /// "generic ALG" (RFC 5780 §3.6): MAPPED-ADDRESS did not come as it was sent.
+    /// `None` before the first answer, and where the server does not send it.
+    pub fn rewritten(&self) -> Option<bool> {
+        self.rewritten
     }
 
     /// What was found, once all tests are done.
@@ -188,10 +232,18 @@ impl Discovery {
         if self.test == Test::Done || !ours || !matches!(m.class(), Class::Success | Class::Error) {
             return false;
         }
-        let mapped = match m.class() {
-            Class::Success => m.get::<XorMappedAddress>().map(|a| a.0),
-            _ => None,
-        };
+        if m.class() == Class::Error {
+            let code = m.get::<ErrorCode<'_>>().map_or(0, |error| error.code());
+            self.go(now, Test::Done);
+            self.outcome = Some(Outcome::Refused { code });
+            return true;
+        }
+        let mapped = m.get::<XorMappedAddress>().map(|a| a.0);
+        if let (None, Some(hidden), Some(MappedAddress(plain))) =
+            (self.rewritten, mapped, m.get::<MappedAddress>())
+        {
+            self.rewritten = Some(plain != hidden);
+        }
         self.ended(now, mapped, m.get::<OtherAddress>().map(|a| a.0));
         true
     }
@@ -285,7 +337,11 @@ impl Discovery {
         let remote = self.target();
         let id = self.transaction.id();
         let writer = Writer::new(out, Class::Request, Method::BINDING, id);
-        let len = writer.push_opt(change.as_ref()).finish().ok()?;
+        let writer = writer.push_opt(change.as_ref());
+        let len = writer
+            .push_opt(self.filler.attribute().as_ref())
+            .finish()
+            .ok()?;
         Some(Transmit { remote, len })
     }
 }

@@ -6,10 +6,10 @@ use std::time::Instant;
 use super::Server;
 use super::config::{Discovery, FiveTuple};
 use crate::attributes::{
-    ChangeRequest, ErrorCode, OtherAddress, Padding, ResponseOrigin, ResponsePort,
+    ChangeRequest, ErrorCode, MappedAddress, OtherAddress, Padding, ResponseOrigin, ResponsePort,
     UnknownAttributes, XorMappedAddress,
 };
-use crate::limits::MAX_UNKNOWN_LISTED;
+use crate::limits::{MAX_PADDING_ANSWERED, MAX_UNKNOWN_LISTED};
 use crate::message::{AttributeType, Class, Message, Method, Writer};
 use crate::turn::Transport;
 
@@ -24,9 +24,6 @@ const KNOWN: [AttributeType; 8] = [
     AttributeType::USERHASH,
     AttributeType::PASSWORD_ALGORITHM,
 ];
-
-/// RFC 5780 §6.1: no larger than a typical MTU, and never larger than asked with.
-const MAX_PADDING: usize = 1500;
 
 impl Discovery {
     /// Where an answer is sent from (table of RFC 5780 §6.1).
@@ -94,7 +91,7 @@ impl Server {
         let error = match (&ports, &change) {
             _ if !unknown.is_empty() => Some(ErrorCode::UNKNOWN_ATTRIBUTE),
             (Ok(port), Ok(_)) => {
-                // RFC 5780 §7.5: not both. A port below 1024 would let strangers
+                // RFC 5780 §6.1, §7.5: not both. A port below 1024 would let strangers
                 // knock at a third party's services.
                 let padded = message.has(AttributeType::PADDING);
                 let bad = port.is_some_and(|p| padded || p.0 < 1024);
@@ -126,7 +123,7 @@ impl Server {
         }
         let padding = message
             .get::<Padding<'_>>()
-            .filter(|p| p.0.len() <= MAX_PADDING);
+            .map(|p| Padding(p.0.get(..MAX_PADDING_ANSWERED).unwrap_or(p.0)));
         let queued = self.outbox.push_within(budget, to, |out| {
             let mut w = Writer::new(out, Class::Success, Method::BINDING, id)
                 .push(&XorMappedAddress(client.remote));
@@ -135,7 +132,10 @@ impl Server {
                     ip: true,
                     port: true,
                 };
+                // RFC 5780 §6.1: the address in both ways, so that the client sees what
+                // rewrites addresses on the path.
                 w = w
+                    .push(&MappedAddress(client.remote))
                     .push(&ResponseOrigin(to.local))
                     .push(&OtherAddress(discovery.origin(client.local, both)))
                     .push_opt(padding.as_ref());
