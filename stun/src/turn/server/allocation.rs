@@ -33,13 +33,23 @@ struct Channel {
     until: Instant,
 }
 
+impl Channel {
+    #[inline]
+    fn lives(&self, now: Instant) -> bool {
+        now < self.until
+    }
+}
+
 /// The lists of RFC 8656 §5, sorted, so that work is logarithmic.
 #[derive(Clone, Debug, Default)]
 #[repr(C)]
 pub(super) struct Peers {
+    /// The channel bound last, for most clients the only one: as it stands in
+    /// `by_number`, or run out. A packet's look-up need not follow a pointer.
+    latest: Option<Channel>,
+    permissions: Vec<Permission>,
     by_number: Vec<Channel>,
     by_peer: Vec<(SocketAddr, ChannelNumber)>,
-    permissions: Vec<Permission>,
 }
 
 impl Peers {
@@ -86,18 +96,29 @@ impl Peers {
 
     #[inline]
     pub(super) fn peer_of(&self, now: Instant, number: ChannelNumber) -> Option<SocketAddr> {
+        if let Some(latest) = &self.latest
+            && latest.number == number
+        {
+            return latest.lives(now).then_some(latest.peer);
+        }
         let at = self
             .by_number
             .binary_search_by_key(&number, |c| c.number)
             .ok()?;
         self.by_number
             .get(at)
-            .filter(|c| now < c.until)
+            .filter(|c| c.lives(now))
             .map(|c| c.peer)
     }
 
     #[inline]
     pub(super) fn channel_of(&self, now: Instant, peer: &SocketAddr) -> Option<ChannelNumber> {
+        if let Some(latest) = &self.latest
+            && latest.peer == *peer
+            && latest.lives(now)
+        {
+            return Some(latest.number);
+        }
         let at = self.by_peer.binary_search_by(|(p, _)| p.cmp(peer)).ok()?;
         let number = self.by_peer.get(at)?.1;
         self.peer_of(now, number).map(|_| number)
@@ -111,19 +132,21 @@ impl Peers {
         peer: SocketAddr,
     ) -> Result<(), ErrorCode<'static>> {
         // Whatever ran out makes room, and may be bound anew.
-        if self.by_number.iter().any(|c| now >= c.until) {
-            self.by_number.retain(|c| now < c.until);
+        if self.by_number.iter().any(|c| !c.lives(now)) {
+            self.by_number.retain(|c| c.lives(now));
             let by_number = &self.by_number;
             self.by_peer
                 .retain(|(_, n)| by_number.iter().any(|c| c.number == *n));
         }
+        let bound = Channel {
+            number,
+            peer,
+            until: now + CHANNEL_LIFETIME,
+        };
         match self.by_number.binary_search_by_key(&number, |c| c.number) {
             Ok(at) => match self.by_number.get_mut(at) {
-                Some(c) if c.peer == peer => {
-                    c.until = now + CHANNEL_LIFETIME;
-                    Ok(())
-                }
-                _ => Err(ErrorCode::BAD_REQUEST),
+                Some(c) if c.peer == peer => *c = bound,
+                _ => return Err(ErrorCode::BAD_REQUEST),
             },
             Err(at) => {
                 let Err(peer_at) = self.by_peer.binary_search_by(|(p, _)| p.cmp(&peer)) else {
@@ -133,34 +156,29 @@ impl Peers {
                     return Err(ErrorCode::INSUFFICIENT_CAPACITY);
                 }
                 self.by_peer.insert(peer_at, (peer, number));
-                let until = now + CHANNEL_LIFETIME;
-                self.by_number.insert(
-                    at,
-                    Channel {
-                        number,
-                        peer,
-                        until,
-                    },
-                );
-                Ok(())
+                self.by_number.insert(at, bound);
             }
         }
+        self.latest = Some(bound);
+        Ok(())
     }
 }
 
-/// In this order: what each relayed packet touches lies together.
+/// In this order, and on lines of the cache: what each relayed packet touches lies
+/// together, on two of them from the client and on four to it.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(super) struct Allocation {
+    pub(super) peers: Peers,
     /// The open relays for IPv4 and IPv6 peers, where a packet's look-up need
     /// not follow another pointer.
     pub(super) open: [Option<RelayId>; 2],
-    pub(super) peers: Peers,
     /// Payload octets from the client and to it.
     pub(super) bytes: (u64, u64),
-    pub(super) bucket: Option<TokenBucket>,
-    pub(super) relay_transport: Transport,
+    /// Apart, because few servers limit anybody.
+    pub(super) bucket: Option<Box<TokenBucket>>,
     pub(super) client: FiveTuple,
+    pub(super) relay_transport: Transport,
     pub(super) owner: Identity,
     /// Of the Allocate request, to know its repetitions (RFC 8656 §7.2, note).
     pub(super) id: TransactionId,
@@ -195,5 +213,51 @@ impl Allocation {
 
     pub(super) fn has_family(&self, family: Family) -> bool {
         self.relays.iter().any(|r| r.family == family && !r.failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Whatever is bound, refreshed or runs out, the short way says what the lists say.
+    #[test]
+    fn the_channel_bound_last_is_found_as_the_others_are() {
+        let mut now = Instant::now();
+        let mut peers = Peers::default();
+        let number = |n: u16| ChannelNumber::new(0x4000 + n).unwrap_or(ChannelNumber::MIN);
+        let peer = |n: u16| SocketAddr::from(([192, 0, 2, 1], 1000 + n));
+        let mut seed = 1u64;
+        for step in 0..4000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let pick = |shift: u32| (seed >> shift) as u16 % 4;
+            now += Duration::from_secs((seed >> 50) % 200);
+            let _ = peers.bind(now, number(pick(20)), peer(pick(30)));
+            let mut plain = peers.clone();
+            plain.latest = None;
+            for n in 0..4 {
+                assert_eq!(
+                    peers.peer_of(now, number(n)),
+                    plain.peer_of(now, number(n)),
+                    "step {step}"
+                );
+                assert_eq!(
+                    peers.channel_of(now, &peer(n)),
+                    plain.channel_of(now, &peer(n)),
+                    "step {step}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_packet_from_the_client_touches_lies_on_two_lines() {
+        assert_eq!(std::mem::offset_of!(Allocation, peers), 0);
+        assert!(size_of::<Option<Channel>>() <= 64);
+        let first = std::mem::offset_of!(Allocation, open);
+        let last = std::mem::offset_of!(Allocation, bucket) + 7;
+        assert_eq!(first / 64, last / 64, "{first} to {last}");
     }
 }

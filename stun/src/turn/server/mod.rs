@@ -428,7 +428,7 @@ impl Server {
 #[inline]
 fn may_pass(
     now: Instant,
-    own: &mut Option<TokenBucket>,
+    own: &mut Option<Box<TokenBucket>>,
     all: &mut Option<TokenBucket>,
     octets: usize,
 ) -> bool {

@@ -372,7 +372,7 @@ impl Server {
             bucket: self
                 .config
                 .bytes_per_second
-                .map(|rate| TokenBucket::new(rate, now)),
+                .map(|rate| Box::new(TokenBucket::new(rate, now))),
             connections: Vec::new(),
             bytes: (0, 0),
         });
