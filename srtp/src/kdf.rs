@@ -96,6 +96,25 @@ mod tests {
         );
     }
 
+    /// RFC 6904 appendix A.1, of RFC 3711's master key.
+    #[test]
+    fn rfc_6904_appendix_a_1() {
+        let master = MasterKey::new(
+            Profile::AesCm128HmacSha1_80,
+            &hex("E1F97A0D3E018BE0D64FA32C06DE4139"),
+            &hex("0EC675AD498AFEEBB6960B3AABE6"),
+        )
+        .unwrap();
+        assert_eq!(
+            derived(&master, Label::HeaderEncryption, 16),
+            hex("549752054D6FB708622C4A2E596A1B93")
+        );
+        assert_eq!(
+            derived(&master, Label::HeaderSalt, 14),
+            hex("AB01818174C40D39A3781F7C2D27")
+        );
+    }
+
     #[test]
     fn rfc_3711_appendix_b_3() {
         let master = MasterKey::new(

@@ -343,48 +343,50 @@ mod tests {
         );
     }
 
-    /// RFC 6188 §7.1: the key stream for SSRC 0 and index 0.
-    #[test]
-    fn rfc_6188_section_7_1() {
-        let key = "57f82fe3613fd170a85ec93c40b1f092 2ec4cb0dc025b58272147cc438944a98";
+    /// The key stream for SSRC 0 and index 0: its first three blocks, and those with the counters
+    /// 0xfeff to 0xff01.
+    fn check_key_stream(key: &str, first: &str, last: &str) {
         let salt = "F0F1F2F3F4F5F6F7F8F9FAFBFCFD";
         let suite = Suite::from_session_keys(None, &hex(key), &hex(salt), &[0; 20]).unwrap();
-        let mut stream = vec![0u8; 32];
-        suite.encrypt_rtp(&mut stream, 0, 0, 0).unwrap();
-        assert_eq!(
-            stream,
-            hex("92bdd28a93c3f52511c677d08b5515a4 9da71b2378a854f67050756ded165bac")
-        );
-    }
-
-    /// RFC 3711 appendix B.2: the key stream for SSRC 0 and index 0.
-    #[test]
-    fn rfc_3711_appendix_b_2() {
-        let suite = Suite::from_session_keys(
-            None,
-            &hex("2B7E151628AED2A6ABF7158809CF4F3C"),
-            &hex("F0F1F2F3F4F5F6F7F8F9FAFBFCFD"),
-            &[0; 20],
-        )
-        .unwrap();
         let Suite::Cm(cm) = suite else {
             panic!("not counter mode")
         };
         let mut stream = vec![0u8; 0xff02 * 16];
         cm.apply(&mut stream, 0, 0, 0);
-        assert_eq!(
-            stream[..48],
-            hex(
-                "E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB
-                 41E95B3BB0A2E8DD477901E4FCA894C0"
-            )
+        assert_eq!(stream[..48], hex(first));
+        assert_eq!(stream[0xfeff * 16..], hex(last));
+    }
+
+    #[test]
+    fn rfc_6188_section_7_1_aes_256() {
+        check_key_stream(
+            "57f82fe3613fd170a85ec93c40b1f092 2ec4cb0dc025b58272147cc438944a98",
+            "92bdd28a93c3f52511c677d08b5515a4 9da71b2378a854f67050756ded165bac
+             63c4868b7096d88421b563b8c94c9a31",
+            "cea518c90fd91ced9cbb18c078a54711 3dbc4814f4da5f00a08772b63c6a046d
+             6eb246913062a16891433e97dd01a57f",
         );
-        assert_eq!(
-            stream[0xfeff * 16..],
-            hex(
-                "EC8CDF7398607CB0F2D21675EA9EA1E4 362B7C3C6773516318A077D7FC5073AE
-                 6A2CC3787889374FBEB4C81B17BA6C44"
-            )
+    }
+
+    #[test]
+    fn rfc_6188_section_7_3_aes_192() {
+        check_key_stream(
+            "eab234764e517b2d3d160d587d8c8621 9740f65f99b6bcf7",
+            "35096cba4610028dc1b57503804ce37c 5de986291dcce161d5165ec4568f5c9a
+             474a40c77894bc17180202272a4c264d",
+            "d108d1a31a00bad6367ec23eb044b415 c8f57129fdeb970b59f917b257662d4c
+             a5dab625811034e8cebdfeb6dc158dd3",
+        );
+    }
+
+    #[test]
+    fn rfc_3711_appendix_b_2() {
+        check_key_stream(
+            "2B7E151628AED2A6ABF7158809CF4F3C",
+            "E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB
+             41E95B3BB0A2E8DD477901E4FCA894C0",
+            "EC8CDF7398607CB0F2D21675EA9EA1E4 362B7C3C6773516318A077D7FC5073AE
+             6A2CC3787889374FBEB4C81B17BA6C44",
         );
     }
 }

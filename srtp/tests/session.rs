@@ -137,6 +137,35 @@ fn the_roll_over_counter_follows_over_losses_of_half_a_cycle() {
     }
 }
 
+/// The packet index passes 2^32 and every power of two from 2^16 on, with packets out of
+/// order across the border and one lost there.
+#[test]
+fn indices_pass_every_power_of_two() {
+    for profile in Profile::ALL {
+        for power in 16..48 {
+            let border = 1u64 << power;
+            let (mut sender, mut receiver) = pair(profile);
+            let before = ((border - 3) >> 16) as u32;
+            sender.set_rollover(1, before).unwrap();
+            receiver.set_rollover(1, before).unwrap();
+            let mut packets: Vec<_> = (border - 3..border + 3)
+                .map(|index| protected(&mut sender, rtp(1, index as u16, b"payload")))
+                .collect();
+            packets.remove(3);
+            packets.swap(1, 4);
+            for packet in &packets {
+                let done = receiver.unprotect_rtp(&mut packet.clone());
+                assert_eq!(done, Ok(19), "{profile:?} 2^{power}");
+            }
+            assert_eq!(receiver.rollover(1), Some((border >> 16) as u32));
+            assert_eq!(
+                receiver.unprotect_rtp(&mut packets[2].clone()),
+                Err(UnprotectError::Replayed)
+            );
+        }
+    }
+}
+
 #[test]
 fn the_last_roll_over_ends_the_stream() {
     for profile in [Profile::AesCm128HmacSha1_80, Profile::AeadAes256Gcm] {
