@@ -3,21 +3,43 @@
 use core::fmt;
 
 use crate::error::ProtectError;
-use crate::limits::MAX_OVERHEAD;
 use crate::sender::{ROOM, Sender};
 use crate::wire::RTP_FIXED_LEN;
 
-/// Bytes of a packet that are written at once: the fixed header and four more.
-const WIDE: usize = 16;
+/// What a header is to say that differs from the packet's own.
+#[derive(Clone, Copy, Default)]
+struct Header {
+    payload_type: Option<u8>,
+    sequence: Option<u16>,
+    timestamp: Option<u32>,
+    ssrc: Option<u32>,
+}
+
+impl Header {
+    /// Writes it where the packet's own header lies.
+    #[inline]
+    fn rewrite(&self, head: &mut [u8; RTP_FIXED_LEN]) {
+        let [_, second, s0, s1, t0, t1, t2, t3, i0, i1, i2, i3] = head;
+        if let Some(value) = self.payload_type {
+            *second = *second & 0x80 | value;
+        }
+        if let Some(value) = self.sequence {
+            [*s0, *s1] = value.to_be_bytes();
+        }
+        if let Some(value) = self.timestamp {
+            [*t0, *t1, *t2, *t3] = value.to_be_bytes();
+        }
+        if let Some(value) = self.ssrc {
+            [*i0, *i1, *i2, *i3] = value.to_be_bytes();
+        }
+    }
+}
 
 /// Where a forwarded packet goes: another session, its buffer, and what its header says there.
 pub struct Destination<'a> {
     sender: &'a mut Sender,
     out: &'a mut Vec<u8>,
-    payload_type: Option<u8>,
-    sequence: Option<u16>,
-    timestamp: Option<u32>,
-    ssrc: Option<u32>,
+    header: Header,
     result: Option<Result<usize, ProtectError>>,
 }
 
@@ -27,35 +49,32 @@ impl<'a> Destination<'a> {
         Self {
             sender,
             out,
-            payload_type: None,
-            sequence: None,
-            timestamp: None,
-            ssrc: None,
+            header: Header::default(),
             result: None,
         }
     }
 
     /// The copy carries this payload type, 0 to 127; the marker bit stays.
     pub fn payload_type(mut self, payload_type: u8) -> Self {
-        self.payload_type = Some(payload_type & 0x7f);
+        self.header.payload_type = Some(payload_type & 0x7f);
         self
     }
 
     /// The copy carries this sequence number.
     pub fn sequence_number(mut self, sequence: u16) -> Self {
-        self.sequence = Some(sequence);
+        self.header.sequence = Some(sequence);
         self
     }
 
     /// The copy carries this timestamp.
     pub fn timestamp(mut self, timestamp: u32) -> Self {
-        self.timestamp = Some(timestamp);
+        self.header.timestamp = Some(timestamp);
         self
     }
 
     /// The copy carries this SSRC.
     pub fn ssrc(mut self, ssrc: u32) -> Self {
-        self.ssrc = Some(ssrc);
+        self.header.ssrc = Some(ssrc);
         self
     }
 
@@ -64,61 +83,26 @@ impl<'a> Destination<'a> {
         self.result
     }
 
-    /// Appends the copy, rewritten, with room behind it where asked for, and returns where it begins.
+    /// Appends the copy, rewritten, and returns where it begins.
     #[inline]
-    fn write(&mut self, packet: &[u8], room: usize) -> usize {
+    fn write(&mut self, packet: &[u8]) -> usize {
         let start = self.out.len();
-        self.out.reserve(packet.len() + MAX_OVERHEAD);
-        match packet.split_first_chunk::<WIDE>() {
-            // The header is made in a register and stored at once: the cipher reads it in wide
-            // pieces, and would wait for narrow stores to leave the store buffer.
-            Some((head, rest)) => {
-                self.out.extend_from_slice(&self.rewritten(*head));
-                self.out.extend_from_slice(rest);
-            }
-            None => {
-                let mut head = [0; WIDE];
-                for (to, from) in head.iter_mut().zip(packet) {
-                    *to = *from;
-                }
-                let head = self.rewritten(head);
-                // Too short for a header, it is left as it is and refused.
-                let head = if packet.len() < RTP_FIXED_LEN {
-                    packet
-                } else {
-                    head.get(..packet.len()).unwrap_or(packet)
-                };
-                self.out.extend_from_slice(head);
-            }
+        self.out.extend_from_slice(packet);
+        let copy = self.out.get_mut(start..).unwrap_or_default();
+        // Too short for a header, it is left as it is and refused.
+        if let Some(head) = copy.first_chunk_mut::<RTP_FIXED_LEN>() {
+            self.header.rewrite(head);
         }
-        self.out
-            .extend_from_slice(ROOM.get(..room).unwrap_or(&ROOM));
         start
     }
 
-    /// The packet's first bytes as they are to be here.
+    /// The same with room behind it for what protection adds.
     #[inline]
-    fn rewritten(&self, head: [u8; WIDE]) -> [u8; WIDE] {
-        let mut head = u128::from_be_bytes(head);
-        let mut put = |value: u128, bits: u32, at: u32| {
-            let mask = (1 << bits) - 1;
-            head = head & !(mask << at) | (value & mask) << at;
-        };
-        // RFC 3550 §5.1, from the top: flags, marker and payload type, sequence number,
-        // timestamp, SSRC, and 32 bits of whatever follows.
-        if let Some(value) = self.payload_type {
-            put(value.into(), 7, 112);
-        }
-        if let Some(value) = self.sequence {
-            put(value.into(), 16, 96);
-        }
-        if let Some(value) = self.timestamp {
-            put(value.into(), 32, 64);
-        }
-        if let Some(value) = self.ssrc {
-            put(value.into(), 32, 32);
-        }
-        head.to_be_bytes()
+    fn write_with_room(&mut self, packet: &[u8]) -> usize {
+        let start = self.write(packet);
+        let room = ROOM.get(..self.sender.rtp_overhead()).unwrap_or(&ROOM);
+        self.out.extend_from_slice(room);
+        start
     }
 
     fn end(&mut self, start: usize, result: Result<usize, ProtectError>) -> bool {
@@ -127,12 +111,13 @@ impl<'a> Destination<'a> {
         result.is_ok()
     }
 
+    /// Apart from the pairs: beside them the compiler would keep the plan in memory, and reading it
+    /// back takes longer than all the rest of the bookkeeping.
+    #[inline(never)]
     fn forward(&mut self, packet: &[u8]) -> bool {
-        let start = self.write(packet, self.sender.rtp_overhead());
-        let result = match self.out.get_mut(start..) {
-            Some(buffer) => self.sender.protect_rtp_in(buffer, packet.len()),
-            None => Err(ProtectError::NoRoom),
-        };
+        let start = self.write(packet);
+        let result = self.sender.protect_rtp(self.out, start);
+        let result = result.map(|()| self.out.len() - start);
         self.end(start, result)
     }
 
@@ -145,7 +130,7 @@ impl<'a> Destination<'a> {
 impl fmt::Debug for Destination<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Destination")
-            .field("ssrc", &self.ssrc)
+            .field("ssrc", &self.header.ssrc)
             .field("result", &self.result)
             .finish_non_exhaustive()
     }
@@ -161,10 +146,7 @@ pub fn forward_rtp(packet: &[u8], destinations: &mut [Destination<'_>]) -> usize
     for pair in destinations.chunks_mut(2) {
         match pair {
             [a, b] if a.pairs() && b.pairs() => {
-                let (start_a, start_b) = (
-                    a.write(packet, a.sender.rtp_overhead()),
-                    b.write(packet, b.sender.rtp_overhead()),
-                );
+                let (start_a, start_b) = (a.write_with_room(packet), b.write_with_room(packet));
                 let results = forward_pair(packet.len(), (a, start_a), (b, start_b));
                 let [first, second] = results;
                 done += usize::from(a.end(start_a, first)) + usize::from(b.end(start_b, second));

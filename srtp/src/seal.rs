@@ -42,7 +42,7 @@ impl Sealing<'_> {
         self.buffer.get(..self.plan.len).unwrap_or(&[])
     }
 
-    #[inline]
+    #[inline(always)]
     fn encrypt(&mut self) -> Result<Tag, ProtectError> {
         let epoch = self.keys.rtp.get(self.plan.slot);
         let Plan {
@@ -88,7 +88,7 @@ impl Sealing<'_> {
     }
 
     /// Seals one packet.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn seal(mut self) -> Result<usize, ProtectError> {
         let mut tag = self.encrypt()?;
         if let Some(mac) = self.mac() {

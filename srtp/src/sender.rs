@@ -198,7 +198,7 @@ impl Sender {
 
     /// Checks everything that could speak against protecting the packet, then takes its index and
     /// prepares its header: from here on it can only succeed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn plan(&mut self, buffer: &mut [u8], len: usize) -> Result<Plan, ProtectError> {
         let packet = buffer.get(..len).ok_or(ProtectError::NoRoom)?;
         let mut header = RtpHeader::parse(packet)?;

@@ -180,7 +180,7 @@ impl Epoch {
 
     /// Encrypts an RTP packet; what is returned is its tag, if the cipher makes one. `None` for
     /// packets beyond [`MAX_PACKET_LEN`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn encrypt_rtp(
         &self,
         packet: &mut [u8],
