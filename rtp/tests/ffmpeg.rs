@@ -31,8 +31,8 @@ fn input(codec: &Codec, path: &Path) -> Vec<String> {
     args.into_iter().map(str::to_owned).collect()
 }
 
-/// What ffmpeg sends of a file.
-fn captured(codec: &Codec, path: &Path, mtu: usize, rate: &str) -> Vec<Vec<u8>> {
+/// What ffmpeg sends of a file, and whether all of it came.
+fn captured(codec: &Codec, path: &Path, mtu: usize, rate: &str) -> (Vec<Vec<u8>>, bool) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket
         .set_read_timeout(Some(Duration::from_millis(500)))
@@ -71,7 +71,8 @@ fn captured(codec: &Codec, path: &Path, mtu: usize, rate: &str) -> Vec<Vec<u8>> 
         }
     }
     assert!(child.wait().unwrap().success());
-    packets
+    let whole = consecutive(&packets) && queue(port).is_none_or(|(_, dropped)| dropped == 0);
+    (packets, whole)
 }
 
 /// Whether no packet is missing between the first and the last.
@@ -98,8 +99,9 @@ fn their_packets(codec: &Codec) {
         // The kernel drops datagrams when this machine is busy: then once more, slower.
         let mut packets = Vec::new();
         for rate in ["16", "4", "1"] {
-            packets = captured(codec, &path, mtu, rate);
-            if consecutive(&packets) {
+            let whole;
+            (packets, whole) = captured(codec, &path, mtu, rate);
+            if whole {
                 break;
             }
         }
