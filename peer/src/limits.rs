@@ -168,3 +168,59 @@ pub const MIN_MEMORY_BUDGET: usize = 4 << 20;
 /// A memory budget is at least this many times `max_message_size`: a message is held once in SCTP and once on its way to
 /// the application, and each of both has an eighth of the budget or less.
 pub const BUDGET_PER_MESSAGE: usize = 16;
+
+// ---- the event loop ----
+
+/// Send calls of one peer before the next peer's turn, so that a busy one can't starve the others: a megabyte with GSO.
+pub const TRANSMITS_A_TURN: usize = 16;
+
+/// Datagrams that one peer is given in a round: about a millisecond of work.
+pub const INPUTS_A_TURN: usize = 512;
+
+/// Datagrams that all peers together are given in a round: about ten milliseconds of work.
+pub const DATAGRAMS_A_TURN: usize = 4_096;
+
+/// Media datagrams that wait for one peer: a second of 10 Mbit/s.
+pub const MAX_INBOX_MEDIA: usize = 1_024;
+
+/// Datagrams of any kind that wait for one peer: more than SCTP's receive window of full-size packets.
+pub const MAX_INBOX: usize = 8_192;
+
+/// Datagrams that wait for all peers when media is no longer taken: about 20 MB and 50 ms of work.
+pub const MAX_BACKLOG_MEDIA: usize = 16_384;
+
+/// Datagrams that wait for all peers when nothing more is read: about 80 MB.
+pub const MAX_BACKLOG: usize = 65_536;
+
+/// Commands of handles taken in a round: all that wait, or nearly. A round of a thousand busy peers takes a hundred
+/// milliseconds; were only a share of the commands taken, they would come faster than they go as soon as there is too
+/// little CPU, and media that is shed only when its turn comes would hold up messages for ever longer.
+pub const MAX_COMMANDS_A_TURN: usize = 1 << 18;
+
+/// Packets and frames to be sent that a round takes, the newest beyond it are shed: a key frame of 100 packets for 300
+/// subscribers, about 100 milliseconds of work and 5 MB.
+pub const MAX_MEDIA_A_TURN: usize = 32_768;
+
+/// Peers that have their turn before shared sockets are read again: one or two milliseconds, in which a socket buffer of
+/// the usual 208 KiB takes 100 000 small packets a second.
+pub const TURNS_BEFORE_READING: usize = 64;
+
+/// Bytes that wait for a full UDP socket: of each peer that did not know it one send call's worth, up to sixteen of
+/// them. What doesn't fit is lost, as in any full queue of the network.
+pub const MAX_SOCKET_QUEUE: usize = 1 << 20;
+
+/// Datagrams that wait in one loop's queue where several share a port: a hundred milliseconds of 40 000 packets a second.
+pub const MAX_HANDED_OVER: usize = 4_096;
+
+/// Datagrams that a [`Faults`](crate::driver::Faults) delay may hold at one time: a second of 65 000 a second. Those
+/// beyond it are lost, as in a router's full queue.
+pub const MAX_DELAYED: usize = 1 << 16;
+
+/// Addresses of the machine's interfaces that are looked at: what an ICE agent takes, twice.
+pub const MAX_ADDRESSES: usize = 128;
+
+/// Multicast packets taken from one socket in a round: a crowd's answers at once, half a millisecond of work.
+pub const MDNS_PACKETS_A_TURN: usize = 32;
+
+/// Whole frames of a track that wait for the application before the newest are dropped: a second of 60 a second.
+pub const MAX_QUEUED_FRAMES: usize = 64;

@@ -372,6 +372,15 @@ pub struct Transmit {
     pub ecn: Ecn,
 }
 
+impl Transmit {
+    /// How many datagrams were appended.
+    #[cfg(feature = "driver")]
+    pub(crate) fn datagrams(&self) -> u64 {
+        let segment = self.segment_size.unwrap_or(usize::MAX).max(1);
+        self.len.div_ceil(segment) as u64
+    }
+}
+
 /// A message of a data channel. Text is UTF-8 and is checked when it is made by [`Message::text`] and when it arrives.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Message {

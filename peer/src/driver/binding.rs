@@ -8,15 +8,13 @@ use rand::rngs::StdRng;
 
 use super::config::DriverConfig;
 use super::error::DriverError;
+use crate::limits::MAX_ADDRESSES;
 
 /// Addresses of the machine's interfaces that are up, the most useful first: candidates get their preference by it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Interfaces {
     addresses: Vec<IpAddr>,
 }
-
-/// Addresses kept: what an ICE agent takes, twice.
-const MAX_ADDRESSES: usize = 128;
 
 impl Interfaces {
     /// Asks the system.
@@ -100,7 +98,7 @@ pub(super) fn bind<T>(
 }
 
 /// Whether the error says that there is no IPv6 here, where all of its addresses were asked for.
-pub(super) fn has_no_ipv6(addr: SocketAddr, error: &io::Error) -> bool {
+fn has_no_ipv6(addr: SocketAddr, error: &io::Error) -> bool {
     let unsupported = error.raw_os_error() == Some(ADDRESS_FAMILY_NOT_SUPPORTED);
     let absent = unsupported || error.kind() == io::ErrorKind::AddrNotAvailable;
     absent && addr.is_ipv6() && addr.ip().is_unspecified()

@@ -13,24 +13,21 @@ use super::fault::Faulty;
 use super::handle::{Command, DriverStats};
 use super::peer::{ChannelParts, Peer};
 use super::run::Driver;
-use super::slot::{ChannelRoute, PeerId, Shared, Slot};
+use super::slot::{ChannelRoute, PeerId, Shared, Slot, TrackRoute};
 use super::socket::Socket;
 use super::timers::Timers;
 use super::track::RemoteTrack;
 use crate::demux::Routes;
-use crate::types::ChannelKey;
+use crate::frame::{Delivery, Frame};
+use crate::limits::{MAX_MEDIA_A_TURN, MAX_QUEUED_FRAMES};
+use crate::types::{ChannelKey, TransceiverId};
 use crate::{Configuration, Event, PeerConnection};
-
-/// Commands that wait when packets to be sent are no longer taken: a key frame of 100 packets for 300 subscribers, about
-/// 100 milliseconds of work and 5 MB. Without it media would wait for seconds behind media in a loop that has too little
-/// CPU, and messages behind that.
-pub(super) const MAX_COMMANDS_MEDIA: usize = 32_768;
 
 impl Driver {
     // ---- commands ----
 
     pub(super) fn obey(&mut self, now: Instant, inbox: &mut Vec<Command>) {
-        let behind = self.commands.len() > MAX_COMMANDS_MEDIA;
+        let mut media = 0;
         for command in inbox.drain(..) {
             match command {
                 Command::NewPeer { config, reply } => {
@@ -83,7 +80,8 @@ impl Driver {
                         continue;
                     };
                     slot.shared.rtp_in_flight.fetch_sub(1, Ordering::Relaxed);
-                    if behind {
+                    media += 1;
+                    if media > MAX_MEDIA_A_TURN {
                         self.stats.shed_media += 1;
                         continue;
                     }
@@ -91,6 +89,41 @@ impl Driver {
                         slot.dropped_rtp += 1;
                     }
                     self.touch(peer);
+                }
+                Command::SendFrame {
+                    peer,
+                    transceiver,
+                    frame,
+                    price,
+                } => {
+                    let Some(slot) = self.slot(peer) else {
+                        continue;
+                    };
+                    slot.shared
+                        .rtp_in_flight
+                        .fetch_sub(price, Ordering::Relaxed);
+                    media += price;
+                    if media > MAX_MEDIA_A_TURN {
+                        self.stats.shed_media += 1;
+                        continue;
+                    }
+                    if slot
+                        .connection
+                        .send_frame(now, transceiver, &frame)
+                        .is_err()
+                    {
+                        slot.dropped_rtp += 1;
+                    }
+                    self.touch(peer);
+                }
+                Command::TakeFrames {
+                    peer,
+                    transceiver,
+                    reply,
+                } => {
+                    if let Some(slot) = self.slot(peer) {
+                        let _ = reply.send(take_frames(slot, transceiver));
+                    }
                 }
                 Command::Resume(id) => self.touch(id),
                 Command::Close(id) => {
@@ -189,6 +222,8 @@ impl Driver {
             closing: false,
             again: false,
             own_sockets,
+            sent_by: None,
+            waits: false,
             held: None,
             ufrags: Vec::new(),
             dropped_rtp: 0,
@@ -221,7 +256,10 @@ impl Driver {
             self.sockets.push(None);
             self.sockets.len() - 1
         });
-        socket.enlist(self.ready.flag(place));
+        let flag = self.ready.flag(place);
+        // Something may be there already.
+        flag.raise();
+        socket.enlist(flag);
         if let Some(empty) = self.sockets.get_mut(place) {
             *empty = Some(socket);
         }
@@ -304,13 +342,16 @@ pub(super) fn wrap(
             streams,
             ..
         } => {
+            let peer = Peer::upgrade(&slot.handle)?;
             let (sender, packets) = mpsc::channel(tracks.max(1));
-            slot.tracks.insert(transceiver, sender);
+            slot.tracks.insert(transceiver, TrackRoute::Packets(sender));
             Some(PeerEvent::Track(RemoteTrack {
                 transceiver,
                 kind,
                 streams,
                 packets,
+                peer: peer.id(),
+                handle: peer.handle().clone(),
             }))
         }
         Event::ChannelOpen(key) => {
@@ -323,6 +364,22 @@ pub(super) fn wrap(
         }
         event => Some(PeerEvent::Event(event)),
     }
+}
+
+/// Has a track's receiver give whole frames from now on.
+fn take_frames(
+    slot: &mut Slot,
+    transceiver: TransceiverId,
+) -> Result<mpsc::Receiver<Frame>, crate::Error> {
+    slot.connection
+        .set_delivery(transceiver, Delivery::Frames)?;
+    let (sender, frames) = mpsc::channel(MAX_QUEUED_FRAMES);
+    let route = TrackRoute::Frames {
+        frames: sender,
+        dropped: 0,
+    };
+    slot.tracks.insert(transceiver, route);
+    Ok(frames)
 }
 
 fn new_channel(

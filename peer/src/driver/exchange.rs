@@ -5,22 +5,24 @@
 //! in a directory: username fragments, for checks from new addresses, and addresses, for everything after. A loop asks
 //! it once for each foreign address and remembers the answer, until some peer leaves; what is at home takes no part in
 //! any of this.
+//!
+//! TCP connections are spread over the loops' listeners as well. The fragment of the first check says whose one is; the
+//! task that carries it stays in the runtime that accepted it, and speaks to the loop that has the peer.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use tokio::sync::mpsc;
 
+use super::links::News;
 use super::slot::PeerId;
 use crate::demux::{Packet, Routes, classify};
+use crate::limits::MAX_HANDED_OVER;
 use crate::types::Received;
-
-/// Datagrams that wait in one loop's queue for hand-over: a hundred milliseconds of 40 000 packets a second.
-const QUEUE: usize = 4_096;
 
 /// Datagrams taken from the queue in a round.
 const HANDED_A_TURN: usize = 1_024;
@@ -34,6 +36,39 @@ struct Directory {
     owners: RwLock<Routes<Owner>>,
     /// Grows when an entry leaves or changes hands.
     version: AtomicU64,
+}
+
+/// Where connections go that one loop accepted and another has the peer of.
+#[derive(Debug, Clone)]
+pub(super) struct Homes {
+    me: usize,
+    directory: Arc<Directory>,
+    /// Each loop's queue of news, from when it has started.
+    news: Arc<[OnceLock<mpsc::Sender<News>>]>,
+    /// Names of connections, the same for all loops.
+    ids: Arc<AtomicU64>,
+}
+
+impl Homes {
+    /// This loop takes connections from now on.
+    pub(super) fn settle(&self, news: mpsc::Sender<News>) {
+        if let Some(place) = self.news.get(self.me) {
+            // Called once a loop.
+            let _ = place.set(news);
+        }
+    }
+
+    pub(super) fn ids(&self) -> Arc<AtomicU64> {
+        self.ids.clone()
+    }
+
+    /// The queue of the loop that has this fragment's peer.
+    pub(super) fn find(&self, ufrag: &str) -> Option<mpsc::Sender<News>> {
+        let owners = self.directory.owners.read();
+        let owners = owners.unwrap_or_else(PoisonError::into_inner);
+        let (owner, _) = owners.peer_of_ufrag(ufrag)?;
+        self.news.get(owner)?.get().cloned()
+    }
 }
 
 /// A datagram for another loop.
@@ -58,15 +93,20 @@ pub(super) struct Exchange {
     queue: mpsc::Receiver<Handed>,
     /// What was taken from the queue and not yet looked at.
     pub(super) taken: Vec<Handed>,
+    /// Never more than the directory has addresses.
     foreign: HashMap<(SocketAddr, SocketAddr), usize>,
     version: u64,
+    homes: Homes,
 }
 
 impl Exchange {
     /// The ends of `count` loops.
     pub(super) fn new(count: usize) -> Vec<Self> {
         let directory = Arc::new(Directory::default());
-        let (queues, ends): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(QUEUE)).unzip();
+        let news: Arc<[_]> = (0..count).map(|_| OnceLock::new()).collect();
+        let ids = Arc::new(AtomicU64::new(0));
+        let (queues, ends): (Vec<_>, Vec<_>) =
+            (0..count).map(|_| mpsc::channel(MAX_HANDED_OVER)).unzip();
         let end = |(me, queue)| Self {
             me,
             directory: directory.clone(),
@@ -75,8 +115,18 @@ impl Exchange {
             taken: Vec::new(),
             foreign: HashMap::new(),
             version: 0,
+            homes: Homes {
+                me,
+                directory: directory.clone(),
+                news: news.clone(),
+                ids: ids.clone(),
+            },
         };
         ends.into_iter().enumerate().map(end).collect()
+    }
+
+    pub(super) fn homes(&self) -> Homes {
+        self.homes.clone()
     }
 
     /// To be called once a round, before anything is handed over.
@@ -254,11 +304,15 @@ mod tests {
         let mut ends = Exchange::new(2);
         let at = received(7);
         ends[1].learn_address(at.local, at.remote, peer(4));
-        let fates: Vec<_> = (0..QUEUE + 2)
+        let fates: Vec<_> = (0..MAX_HANDED_OVER + 2)
             .map(|_| ends[0].forward(at, dtls()))
             .collect();
-        assert!(fates[..QUEUE].iter().all(|f| *f == Fate::HandedOver));
-        assert_eq!(fates[QUEUE..], [Fate::Dropped; 2]);
+        assert!(
+            fates[..MAX_HANDED_OVER]
+                .iter()
+                .all(|f| *f == Fate::HandedOver)
+        );
+        assert_eq!(fates[MAX_HANDED_OVER..], [Fate::Dropped; 2]);
     }
 
     #[test]

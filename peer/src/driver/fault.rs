@@ -7,10 +7,8 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use crate::limits::MAX_DELAYED;
 use crate::types::Transmit;
-
-/// Datagrams that a delay may hold at one time; those beyond it are lost, as in a router's full queue.
-const MAX_DELAYED: usize = 1 << 16;
 
 /// What goes wrong with the UDP datagrams of a driver ([`DriverConfig::faults`](super::DriverConfig::faults),
 /// [`DriverHandle::set_faults`](super::DriverHandle::set_faults)) or of one peer

@@ -10,6 +10,7 @@ use super::events::Events;
 use super::fault::Faults;
 use super::peer::{ChannelParts, Peer};
 use super::slot::PeerId;
+use crate::frame::Frame;
 use crate::packet::RtpPacket;
 use crate::types::{ChannelKey, DataChannelInit, Message, TransceiverId};
 use crate::{Configuration, Error, PeerConnection};
@@ -40,6 +41,18 @@ pub(super) enum Command {
         peer: PeerId,
         transceiver: TransceiverId,
         packet: RtpPacket,
+    },
+    SendFrame {
+        peer: PeerId,
+        transceiver: TransceiverId,
+        frame: Frame,
+        /// What it takes of the packets that may be on their way.
+        price: usize,
+    },
+    TakeFrames {
+        peer: PeerId,
+        transceiver: TransceiverId,
+        reply: oneshot::Sender<Result<mpsc::Receiver<Frame>, Error>>,
     },
     Resume(PeerId),
     Close(PeerId),
@@ -84,11 +97,16 @@ pub struct DriverStats {
     pub streams: usize,
     /// Messages that the queue of a TCP or TLS connection had no room for.
     pub dropped_stream: u64,
-    /// RTP packets that an application did not take in time, or that could not be sent.
+    /// Datagrams lost because their socket was full and its queue, too.
+    pub dropped_full: u64,
+    /// Datagrams longer than the system sends in one piece on their way: all leave with "don't fragment" where the
+    /// platform has it (Linux, Windows, macOS, FreeBSD).
+    pub too_long: u64,
+    /// RTP packets, and frames, that an application did not take in time, or that could not be sent.
     pub dropped_rtp: u64,
     /// Received datagrams that wait for the loop.
     pub waiting: usize,
-    /// RTP packets thrown away because the loop fell behind: received ones unread, and such to be sent.
+    /// RTP packets thrown away because the loop fell behind: received ones unread, and packets and frames to be sent.
     pub shed_media: u64,
     /// Other datagrams thrown away unread, when a peer sent thousands faster than the loop takes them.
     pub shed_other: u64,

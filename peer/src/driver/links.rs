@@ -53,7 +53,7 @@ impl Drop for Listener {
 }
 
 /// Connections that wait for the listener's task.
-const BACKLOG: u32 = 1024;
+pub(super) const BACKLOG: i32 = 1024;
 
 /// What the discard port means: RFC 6544 §4.5.
 const ACTIVE_PORT: u16 = 9;
@@ -68,10 +68,18 @@ impl Listener {
         // Connections of an earlier run that wait for their end must not keep the port.
         #[cfg(unix)]
         socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
         socket.bind(&addr.into())?;
-        socket.listen(BACKLOG as i32)?;
-        let listener = TcpListener::from_std(socket.into())?;
+        socket.listen(BACKLOG)?;
+        Self::adopt(socket.into(), workshop)
+    }
+
+    /// Takes a listener that is bound and listens.
+    pub(super) fn adopt(
+        listener: std::net::TcpListener,
+        workshop: &Workshop,
+    ) -> std::io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
         let local = listener.local_addr()?;
         let task = tokio::spawn(accept(listener, workshop.clone()));
         Ok(Self { local, task })
@@ -569,6 +577,8 @@ impl Driver {
                 });
                 if let Some(slot) = self.slot(id) {
                     slot.own_sockets.retain(|own| own != place);
+                    // Who waited for room there need not wait any more.
+                    slot.waits = false;
                 }
                 if let Some(socket) = self.sockets.get_mut(*place) {
                     *socket = None;

@@ -1,15 +1,22 @@
 //! Several loops, each on a thread of its own.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use socket2::{Domain, Socket, Type};
+
+use super::binding;
 use super::config::DriverConfig;
 use super::error::DriverError;
 use super::events::Events;
 use super::exchange::Exchange;
 use super::handle::{DriverHandle, DriverStats};
+use super::links::BACKLOG;
 use super::peer::Peer;
 use super::run::Driver;
 use crate::Configuration;
@@ -22,8 +29,8 @@ pub enum Sharding {
     #[default]
     Ports,
     /// All loops share the configured ports (`SO_REUSEPORT`). The system spreads datagrams over them by their addresses;
-    /// those that reach the wrong loop are handed over by a bounded queue. For one open port in a firewall. There is no ICE
-    /// over TCP then: [`DriverConfig::tcp`] does not count.
+    /// those that reach the wrong loop are handed over by a bounded queue. For one open port in a firewall. The same holds
+    /// for TCP connections: one that reaches the wrong loop is carried by it for the right one.
     SharedPort,
 }
 
@@ -71,15 +78,9 @@ impl Loops {
         let mut ends = Vec::new();
         // With a port for each peer there is nothing to share.
         if sharding == Sharding::SharedPort && !config.port_per_peer {
-            for (exchange, sockets) in Exchange::new(count)
-                .into_iter()
-                .zip(bind_shared(&config, count)?)
-            {
-                let config = DriverConfig {
-                    tcp: Vec::new(),
-                    ..config.clone()
-                };
-                ends.push((config, Some((exchange, sockets))));
+            let shared = bind_shared(&config, count)?;
+            for (exchange, sockets) in Exchange::new(count).into_iter().zip(shared) {
+                ends.push((config.clone(), Some((exchange, sockets))));
             }
         } else {
             for n in 0..count {
@@ -184,7 +185,7 @@ impl LoopsHandle {
 /// One thread's life.
 fn run(
     config: DriverConfig,
-    shared: Option<(Exchange, Vec<UdpSocket>)>,
+    shared: Option<(Exchange, SharedSockets)>,
     ready: impl FnOnce(DriverHandle),
 ) -> Result<(), DriverError> {
     let Some((exchange, sockets)) = shared else {
@@ -195,55 +196,97 @@ fn run(
         .build()
         .map_err(DriverError::Runtime)?;
     runtime.block_on(async {
-        let mut driver = Driver::with_sockets(config, sockets)?;
-        driver.exchange = Some(exchange);
+        let driver = Driver::with_exchange(config, exchange, sockets)?;
         ready(driver.handle());
         driver.run().await;
         Ok(())
     })
 }
 
-/// For each loop a socket for each configured address.
-fn bind_shared(config: &DriverConfig, count: usize) -> Result<Vec<Vec<UdpSocket>>, DriverError> {
-    let mut of_loops: Vec<Vec<UdpSocket>> = (0..count).map(|_| Vec::new()).collect();
-    for configured in &config.udp {
-        let mut addr = *configured;
-        for sockets in &mut of_loops {
-            let bound = bind_reusable(addr);
-            let socket = match bound {
-                Ok(socket) => socket,
-                // As a single loop does where the machine has no IPv6.
-                Err(error) if super::binding::has_no_ipv6(addr, &error) => break,
-                Err(error) => return Err(DriverError::bind("UDP", addr, error)),
-            };
-            // Port 0: the first socket finds one, the others take the same.
-            addr = socket.local_addr().map_err(DriverError::Socket)?;
-            sockets.push(socket);
+/// What is bound for one of several loops that share their ports.
+#[derive(Default)]
+pub(super) struct SharedSockets {
+    pub(super) udp: Vec<UdpSocket>,
+    pub(super) tcp: Vec<TcpListener>,
+}
+
+/// For each loop a socket and a listener for each configured address.
+fn bind_shared(config: &DriverConfig, count: usize) -> Result<Vec<SharedSockets>, DriverError> {
+    if config.udp.is_empty() && config.tcp.is_empty() {
+        return Err(DriverError::NoSocket);
+    }
+    let mut rng = StdRng::from_rng(&mut rand::rng());
+    let mut of_loops: Vec<SharedSockets> = (0..count).map(|_| SharedSockets::default()).collect();
+    for addr in &config.udp {
+        let sockets = bind_group("UDP", Type::DGRAM, config, *addr, count, &mut rng)?;
+        for (of_loop, socket) in of_loops.iter_mut().zip(sockets) {
+            of_loop.udp.push(socket.into());
+        }
+    }
+    for addr in &config.tcp {
+        let listeners = bind_group("TCP", Type::STREAM, config, *addr, count, &mut rng)?;
+        for (of_loop, listener) in of_loops.iter_mut().zip(listeners) {
+            let listening = listener.listen(BACKLOG);
+            listening.map_err(|source| DriverError::bind("TCP", *addr, source))?;
+            of_loop.tcp.push(listener.into());
         }
     }
     Ok(of_loops)
 }
 
-fn bind_reusable(addr: SocketAddr) -> std::io::Result<UdpSocket> {
-    let domain = socket2::Domain::for_address(addr);
-    let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
+/// `count` sockets on one port; none where all addresses of IPv6 are asked for and the machine has no IPv6.
+fn bind_group(
+    transport: &'static str,
+    kind: Type,
+    config: &DriverConfig,
+    addr: SocketAddr,
+    count: usize,
+    rng: &mut StdRng,
+) -> Result<Vec<Socket>, DriverError> {
+    // Sockets that share a port would join somebody else's without a word: one that does not share finds a free port.
+    let alone = |addr| {
+        let socket = open(addr, kind)?;
+        socket.bind(&SocketAddr::into(addr))?;
+        let bound = socket.local_addr()?.as_socket();
+        bound.ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))
+    };
+    let Some(addr) = binding::bind(transport, config, addr, rng, alone)? else {
+        return Ok(Vec::new());
+    };
+    let shared = |_| {
+        let socket = open(addr, kind)?;
+        share_port(&socket)?;
+        socket.bind(&addr.into())?;
+        Ok(socket)
+    };
+    (0..count)
+        .map(shared)
+        .collect::<io::Result<_>>()
+        .map_err(|source| DriverError::bind(transport, addr, source))
+}
+
+fn open(addr: SocketAddr, kind: Type) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), kind, None)?;
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    share_port(&socket)?;
-    socket.bind(&addr.into())?;
-    Ok(socket.into())
+    // Connections of an earlier run that wait for their end must not keep the port.
+    #[cfg(unix)]
+    if kind == Type::STREAM {
+        socket.set_reuse_address(true)?;
+    }
+    Ok(socket)
 }
 
 #[cfg(unix)]
-fn share_port(socket: &socket2::Socket) -> std::io::Result<()> {
+fn share_port(socket: &Socket) -> io::Result<()> {
     socket.set_reuse_port(true)
 }
 
 #[cfg(not(unix))]
-fn share_port(_: &socket2::Socket) -> std::io::Result<()> {
-    Err(std::io::Error::new(
-        std::io::ErrorKind::Unsupported,
+fn share_port(_: &Socket) -> io::Result<()> {
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
         "ports can't be shared here; Sharding::Ports works",
     ))
 }

@@ -13,12 +13,10 @@ use tincan_ice::mdns::{Destination, Event, GROUP_V4, GROUP_V6, PORT, Responder, 
 use tokio::net::UdpSocket;
 
 use super::slot::PeerId;
+use crate::limits::MDNS_PACKETS_A_TURN;
 
 /// Longest packet looked at: RFC 6762 §17 allows 9000 bytes, a candidate's answer has below 100.
 const PACKET: usize = 9000;
-
-/// Packets taken from one socket in a turn of the loop.
-const PACKETS_A_TURN: usize = 32;
 
 /// RFC 6762 §11: what comes with less has been routed.
 const TTL: u32 = 255;
@@ -155,7 +153,7 @@ impl Multicast {
             ..
         } = self;
         for socket in v4.iter().chain(v6.iter()) {
-            for _ in 0..PACKETS_A_TURN {
+            for _ in 0..MDNS_PACKETS_A_TURN {
                 let Ok((len, from)) = socket.try_recv_from(buffer) else {
                     break;
                 };

@@ -45,6 +45,9 @@
 //! [`DataChannel::send`] waits. An application that does not read [`Events`] or a [`DataChannel`] stops its own peer's
 //! receiving (SCTP's window closes), nobody else's. Media is never waited for: what does not fit is dropped and counted.
 //!
+//! A [`RemoteTrack`] gives RTP packets, or by [`RemoteTrack::into_frames`] whole encoded frames; an [`RtpSender`] takes
+//! both.
+//!
 //! A channel is also a `Stream` and a [`Sink`](ChannelSink) of messages, and by [`DataChannel::into_bytes`] a pipe of
 //! bytes ([`ByteStream`]: `AsyncRead` and `AsyncWrite`), with the same backpressure.
 //!
@@ -79,6 +82,7 @@ mod error;
 mod events;
 mod exchange;
 mod fault;
+mod full;
 mod handle;
 mod links;
 mod loops;
@@ -111,5 +115,5 @@ pub use handle::{DriverHandle, DriverStats};
 pub use loops::{Loops, LoopsHandle, Sharding};
 pub use peer::Peer;
 pub use run::Driver;
-pub use track::{RemoteTrack, RtpSender};
+pub use track::{RemoteFrames, RemoteTrack, RtpSender};
 pub use views::{ByteStream, ChannelSink};

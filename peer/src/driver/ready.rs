@@ -1,4 +1,4 @@
-//! Which sockets have something to read.
+//! Which sockets have something to read, and which have room to write.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::sync::mpsc;
 
-/// The places of sockets that became readable. A loop with a socket for each of thousands of peers looks at those that
+/// The places of sockets that became readable, or writable. A loop with a socket for each of thousands of peers looks at those that
 /// have something, not at all of them.
 #[derive(Debug)]
 pub(super) struct Ready {
@@ -28,15 +28,13 @@ impl Ready {
         Self { sender, places }
     }
 
-    /// The entry of the socket at `place`, which is in the queue to begin with.
+    /// An entry for the socket at `place`.
     pub(super) fn flag(&self, place: usize) -> Arc<Flag> {
-        let flag = Arc::new(Flag {
+        Arc::new(Flag {
             place,
             queued: AtomicBool::new(false),
             sender: self.sender.clone(),
-        });
-        flag.raise();
-        flag
+        })
     }
 
     /// Appends places that have something; pending if there are none.
@@ -70,7 +68,7 @@ impl Flag {
         }
     }
 
-    /// To be called before the socket is read.
+    /// To be called before the socket is used.
     pub(super) fn lower(&self) {
         self.queued.store(false, Ordering::Release);
     }
@@ -86,7 +84,7 @@ impl Wake for Flag {
     }
 }
 
-/// What the runtime calls when the socket of `flag` is readable.
+/// What the runtime calls when the socket of `flag` is ready.
 pub(super) fn waker(flag: &Arc<Flag>) -> Waker {
     Waker::from(flag.clone())
 }
@@ -99,6 +97,8 @@ mod tests {
     fn a_socket_is_queued_once_until_it_is_looked_at() {
         let mut ready = Ready::new();
         let (one, two) = (ready.flag(1), ready.flag(2));
+        one.raise();
+        two.raise();
         let waker = waker(&one);
         waker.wake_by_ref();
         waker.wake_by_ref();

@@ -19,6 +19,7 @@ use super::exchange::Exchange;
 use super::fault::{Delayed, Faulty};
 use super::handle::{Command, DriverHandle, DriverStats};
 use super::links::{Listener, News};
+use super::loops::SharedSockets;
 use super::ready::Ready;
 use super::resolver::Resolver;
 use super::slot::{PeerId, Slot, find};
@@ -27,14 +28,14 @@ use super::streams::Streams;
 use super::timers::Timers;
 use crate::PeerConnection;
 use crate::demux::Routes;
-use crate::limits::MAX_NEWS;
-use crate::types::{LocalAddress, Transmit};
+use crate::limits::{MAX_COMMANDS_A_TURN, MAX_NEWS};
+use crate::types::LocalAddress;
 
-/// Commands taken before sockets get their turn.
-const COMMANDS_A_TURN: usize = 1024;
+/// Commands that the loop has room for without asking for memory.
+const COMMANDS_AT_REST: usize = 1024;
 
 /// Sockets looked at before commands get their turn.
-const SOCKETS_A_TURN: usize = 4096;
+pub(super) const SOCKETS_A_TURN: usize = 4096;
 
 /// Most bytes of one send call: a UDP length field's worth.
 const MAX_BURST: usize = 65_000;
@@ -79,8 +80,9 @@ pub struct Driver {
     pub(super) commands: mpsc::UnboundedReceiver<Command>,
     pub(super) handle: DriverHandle,
     pub(super) out: Vec<u8>,
-    /// A transmit that found its socket full, with its bytes in `out`.
-    pub(super) stuck: Option<(usize, Transmit)>,
+    /// Sockets that were full and have room again, and those of them to be used in this turn.
+    pub(super) room: Ready,
+    pub(super) roomy: Vec<usize>,
     pub(super) faulty: Option<Faulty>,
     pub(super) delayed: Delayed,
     /// Where several loops share a port.
@@ -89,6 +91,24 @@ pub struct Driver {
     pub(super) calls: Calls,
     pub(super) stats: DriverStats,
     pub(super) ended: bool,
+}
+
+/// What a round of the loop is woken by and begins with.
+pub(super) struct Waiting {
+    /// Made once and moved along; tokio's own timer wheel sees one entry.
+    sleep: Pin<Box<tokio::time::Sleep>>,
+    pub(super) inbox: Vec<Command>,
+    news: Vec<News>,
+}
+
+impl Waiting {
+    pub(super) fn new() -> Self {
+        Self {
+            sleep: Box::pin(tokio::time::sleep_until(tokio::time::Instant::now())),
+            inbox: Vec::with_capacity(COMMANDS_AT_REST),
+            news: Vec::new(),
+        }
+    }
 }
 
 impl fmt::Debug for Driver {
@@ -133,17 +153,48 @@ impl Driver {
             port_per_peer: false,
             ..config
         })?;
-        for socket in sockets {
-            let addr = socket.local_addr().map_err(DriverError::Socket)?;
-            let adopted = Socket::adopt(socket, &driver.config)
-                .map_err(|source| DriverError::bind("UDP", addr, source))?;
-            driver.share(adopted);
-        }
+        driver.adopt_udp(sockets)?;
         if driver.sockets.is_empty() {
             return Err(DriverError::NoSocket);
         }
         driver.bind_rest()?;
         Ok(driver)
+    }
+
+    /// One of several loops that share their ports: what is bound for it, and its end of what they tell each other.
+    pub(super) fn with_exchange(
+        config: DriverConfig,
+        exchange: Exchange,
+        shared: SharedSockets,
+    ) -> Result<Self, DriverError> {
+        let mut driver = Self::empty(DriverConfig {
+            tcp: Vec::new(),
+            ..config
+        })?;
+        driver.streams.workshop.join(exchange.homes());
+        driver.exchange = Some(exchange);
+        driver.adopt_udp(shared.udp)?;
+        for listener in shared.tcp {
+            let addr = listener.local_addr().map_err(DriverError::Socket)?;
+            let adopted = Listener::adopt(listener, &driver.streams.workshop)
+                .map_err(|source| DriverError::bind("TCP", addr, source))?;
+            driver.listeners.push(adopted);
+        }
+        driver.bind_rest()?;
+        Ok(driver)
+    }
+
+    fn adopt_udp(
+        &mut self,
+        sockets: impl IntoIterator<Item = UdpSocket>,
+    ) -> Result<(), DriverError> {
+        for socket in sockets {
+            let addr = socket.local_addr().map_err(DriverError::Socket)?;
+            let adopted = Socket::adopt(socket, &self.config)
+                .map_err(|source| DriverError::bind("UDP", addr, source))?;
+            self.share(adopted);
+        }
+        Ok(())
     }
 
     fn empty(config: DriverConfig) -> Result<Self, DriverError> {
@@ -180,7 +231,8 @@ impl Driver {
             commands,
             handle: DriverHandle::new(sender),
             out: Vec::with_capacity(MAX_BURST + PeerConnection::MAX_DATAGRAM),
-            stuck: None,
+            room: Ready::new(),
+            roomy: Vec::new(),
             delayed: Delayed::default(),
             exchange: None,
             rng: StdRng::from_rng(&mut rand::rng()),
@@ -202,24 +254,30 @@ impl Driver {
 
     /// Runs until [`DriverHandle::shutdown`]. Dropping the future drops all peers.
     pub async fn run(mut self) {
-        // The sleep is made once and moved along; tokio's own timer wheel sees one entry.
-        let mut sleep = Box::pin(tokio::time::sleep_until(tokio::time::Instant::now()));
-        let mut inbox = Vec::with_capacity(COMMANDS_A_TURN);
-        let mut news = Vec::new();
+        let mut waiting = Waiting::new();
         while !self.ended {
-            self.wait(&mut sleep, &mut inbox, &mut news).await;
-            let now = Instant::now();
-            self.handled = 0;
-            self.obey(now, &mut inbox);
-            self.receive(now);
-            self.hear(now, &mut news);
-            self.expire(now);
-            self.flush(now);
-            #[cfg(feature = "mdns")]
-            self.turn_multicast(now);
-            // Other tasks of this thread get their turn even when there is always something to do.
-            tokio::task::yield_now().await;
+            self.round(&mut waiting).await;
         }
+    }
+
+    /// Waits until there is something to do, and does it.
+    pub(super) async fn round(&mut self, waiting: &mut Waiting) {
+        self.wait(waiting).await;
+        let now = Instant::now();
+        self.handled = 0;
+        self.obey(now, &mut waiting.inbox);
+        if waiting.inbox.capacity() > 4 * COMMANDS_AT_REST {
+            // A crowd that is over leaves no memory behind.
+            waiting.inbox.shrink_to(COMMANDS_AT_REST);
+        }
+        self.receive(now);
+        self.hear(now, &mut waiting.news);
+        self.expire(now);
+        self.flush(now);
+        #[cfg(feature = "mdns")]
+        self.turn_multicast(now);
+        // Other tasks of this thread get their turn even when there is always something to do.
+        tokio::task::yield_now().await;
     }
 
     /// Runs on this thread with a small runtime of its own until [`DriverHandle::shutdown`]: for programs that have no
@@ -244,16 +302,12 @@ impl Driver {
     }
 
     /// Waits for a datagram, a command, a timer, or room in a full socket.
-    pub(super) async fn wait(
-        &mut self,
-        sleep: &mut Pin<Box<tokio::time::Sleep>>,
-        inbox: &mut Vec<Command>,
-        news: &mut Vec<News>,
-    ) {
+    pub(super) async fn wait(&mut self, waiting: &mut Waiting) {
+        let Waiting { sleep, inbox, news } = waiting;
         let busy = !self.readable.is_empty() || !self.dirty.is_empty();
-        if self.stuck.is_none() && busy {
+        if busy {
             // There is work; take what is there and go on.
-            while inbox.len() < COMMANDS_A_TURN {
+            while inbox.len() < MAX_COMMANDS_A_TURN {
                 match self.commands.try_recv() {
                     Ok(command) => inbox.push(command),
                     Err(_) => break,
@@ -298,11 +352,10 @@ impl Driver {
         news: &mut Vec<News>,
     ) -> Poll<()> {
         let mut ready = !self.readable.is_empty();
-        if let Some((socket, _)) = self.stuck {
-            ready |= self
-                .socket(socket)
-                .is_none_or(|s| s.poll_writable(cx).is_ready());
-        }
+        ready |= self
+            .room
+            .poll(cx, &mut self.roomy, SOCKETS_A_TURN)
+            .is_ready();
         ready |= self
             .ready
             .poll(cx, &mut self.readable, SOCKETS_A_TURN)
@@ -310,7 +363,7 @@ impl Driver {
         if let Some(exchange) = &mut self.exchange {
             ready |= exchange.poll(cx).is_ready();
         }
-        match self.commands.poll_recv_many(cx, inbox, COMMANDS_A_TURN) {
+        match self.commands.poll_recv_many(cx, inbox, MAX_COMMANDS_A_TURN) {
             Poll::Ready(0) => self.ended = true,
             Poll::Ready(_) => ready = true,
             Poll::Pending => {}

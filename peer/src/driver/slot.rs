@@ -12,8 +12,9 @@ use super::events::PeerEvent;
 use super::fault::Faulty;
 use super::handle::DriverStats;
 use super::peer::Inner;
-use super::turns::{MAX_BACKLOG_MEDIA, MAX_INBOX, MAX_INBOX_MEDIA};
 use crate::demux::{Packet, classify};
+use crate::frame::Frame;
+use crate::limits::{MAX_BACKLOG_MEDIA, MAX_INBOX, MAX_INBOX_MEDIA};
 use crate::packet::RtpPacket;
 use crate::types::{ChannelKey, DataChannelState, Message, Received, TransceiverId};
 use crate::{Event, PeerConnection};
@@ -47,6 +48,38 @@ pub(super) struct ChannelRoute {
     pub(super) waiting: VecDeque<(Message, usize)>,
 }
 
+/// Where what a track receives goes.
+#[derive(Debug)]
+pub(super) enum TrackRoute {
+    Packets(mpsc::Sender<RtpPacket>),
+    Frames {
+        frames: mpsc::Sender<Frame>,
+        /// Frames dropped since the last that was taken.
+        dropped: u64,
+    },
+}
+
+impl TrackRoute {
+    /// Whether there was room.
+    fn packet(&self, packet: RtpPacket) -> bool {
+        match self {
+            Self::Packets(packets) => packets.try_send(packet).is_ok(),
+            Self::Frames { .. } => false,
+        }
+    }
+
+    /// The same. The next frame that is taken tells of those before it that were not.
+    fn frame(&mut self, mut frame: Frame) -> bool {
+        let Self::Frames { frames, dropped } = self else {
+            return false;
+        };
+        frame.lost_before += *dropped;
+        let taken = frames.try_send(frame).is_ok();
+        *dropped = if taken { 0 } else { *dropped + 1 };
+        taken
+    }
+}
+
 /// What a turn of handing over events came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Delivered {
@@ -65,7 +98,7 @@ pub(super) struct Slot {
     pub(super) handle: Weak<Inner>,
     pub(super) events: mpsc::Sender<PeerEvent>,
     pub(super) channels: HashMap<ChannelKey, ChannelRoute>,
-    pub(super) tracks: HashMap<TransceiverId, mpsc::Sender<RtpPacket>>,
+    pub(super) tracks: HashMap<TransceiverId, TrackRoute>,
     pub(super) armed: Option<Instant>,
     pub(super) dirty: bool,
     pub(super) closing: bool,
@@ -73,6 +106,10 @@ pub(super) struct Slot {
     pub(super) again: bool,
     /// Places of the sockets that serve this peer alone.
     pub(super) own_sockets: Vec<usize>,
+    /// The socket that the last transmit went out by.
+    pub(super) sent_by: Option<usize>,
+    /// It is full, and calls this peer when there is room.
+    pub(super) waits: bool,
     /// Events that were polled but found their queue full.
     pub(super) held: Option<Held>,
     /// The ufrags that the demultiplexer knows of this peer.
@@ -143,7 +180,14 @@ impl Slot {
                         packet,
                     }) => {
                         let track = self.tracks.get(&transceiver);
-                        if track.is_none_or(|track| track.try_send(packet).is_err()) {
+                        if !track.is_some_and(|track| track.packet(packet)) {
+                            self.dropped_rtp += 1;
+                        }
+                        continue;
+                    }
+                    Some(Event::Frame { transceiver, frame }) => {
+                        let track = self.tracks.get_mut(&transceiver);
+                        if !track.is_some_and(|track| track.frame(frame)) {
                             self.dropped_rtp += 1;
                         }
                         continue;

@@ -11,6 +11,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::config::DriverConfig;
+use super::full::Jam;
 use super::ready::{Flag, waker};
 use super::slot::PeerId;
 use crate::types::{Ecn, Protocol, Received, Transmit};
@@ -49,6 +50,20 @@ pub(super) struct Socket {
     pub(super) owner: Option<PeerId>,
     /// Its entry in the loop's list of sockets to be read.
     flag: Option<(Arc<Flag>, Waker)>,
+    /// What waits for room.
+    pub(super) jam: Jam,
+    /// A network that takes nothing, as tests want it.
+    #[cfg(test)]
+    pub(super) clogged: bool,
+}
+
+/// Whether to ask the runtime first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Reads if the runtime knows of something, and has it look again when there is no more.
+    WhenReady,
+    /// Reads whatever the runtime knows: it learns of arrivals only between the loop's rounds.
+    AtOnce,
 }
 
 /// Figures of a socket's calls into the system.
@@ -83,6 +98,9 @@ impl Socket {
             offload: config.offload,
             owner: None,
             flag: None,
+            jam: Jam::default(),
+            #[cfg(test)]
+            clogged: false,
         })
     }
 
@@ -130,8 +148,13 @@ impl Socket {
         }
     }
 
-    pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.io.poll_send_ready(cx).map(|_| ())
+    pub(super) fn poll_writable(&self, waker: &Waker) -> Poll<()> {
+        #[cfg(test)]
+        if self.clogged {
+            return Poll::Pending;
+        }
+        let mut cx = Context::from_waker(waker);
+        self.io.poll_send_ready(&mut cx).map(|_| ())
     }
 
     /// Receives one batch and hands each datagram over. `Ok(false)` when there was none.
@@ -139,6 +162,7 @@ impl Socket {
         &self,
         intake: &mut Intake,
         calls: &mut Calls,
+        reading: Reading,
         mut take: impl FnMut(Received, BytesMut),
     ) -> io::Result<bool> {
         calls.receive += 1;
@@ -158,9 +182,11 @@ impl Socket {
                 })
             };
             let socket = io;
-            let result = socket.try_io(Interest::READABLE, || {
-                state.recv(socket.into(), &mut slices, metas)
-            });
+            let mut read = || state.recv(socket.into(), &mut slices, metas);
+            let result = match reading {
+                Reading::WhenReady => socket.try_io(Interest::READABLE, read),
+                Reading::AtOnce => read(),
+            };
             match result {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -195,6 +221,10 @@ impl Socket {
     /// Sends one transmit. What the system says about a single datagram is dropped, but for what it knows of the path.
     pub(super) fn send(&self, transmit: &Transmit, bytes: &[u8], calls: &mut Calls) -> Sent {
         calls.send += 1;
+        #[cfg(test)]
+        if self.clogged {
+            return Sent::Full;
+        }
         let wildcard = self.local.ip().is_unspecified();
         let transmit = quinn_udp::Transmit {
             destination: transmit.remote,
@@ -209,6 +239,7 @@ impl Socket {
         match result {
             Ok(()) => Sent::Done,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Full,
+            Err(error) if error.raw_os_error() == Some(MESSAGE_TOO_LONG) => Sent::TooLong,
             Err(error) => {
                 tracing::debug!(%error, remote = %transmit.destination, "datagram not sent");
                 use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable};
@@ -229,9 +260,19 @@ pub(super) enum Sent {
     Done,
     /// The socket is full: again later.
     Full,
+    /// Datagrams of this length don't leave here in one piece, and they may not be cut.
+    TooLong,
     /// No way leads there from here, in the system's words.
     Unreachable(String),
 }
+
+/// `EMSGSIZE`.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const MESSAGE_TOO_LONG: i32 = 90;
+#[cfg(windows)]
+const MESSAGE_TOO_LONG: i32 = 10040;
+#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
+const MESSAGE_TOO_LONG: i32 = 40;
 
 fn from_codepoint(ecn: Option<EcnCodepoint>) -> Ecn {
     match ecn {

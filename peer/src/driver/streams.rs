@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::exchange::Homes;
 use super::links::News;
 use super::slot::PeerId;
 use crate::demux::local_ufrag;
@@ -138,6 +139,8 @@ pub(super) struct Workshop {
     ids: Arc<AtomicU64>,
     places: Arc<Semaphore>,
     unproven: Arc<Semaphore>,
+    /// Where several loops share a port.
+    homes: Option<Homes>,
 }
 
 impl Workshop {
@@ -147,7 +150,21 @@ impl Workshop {
             ids: Arc::default(),
             places: Arc::new(Semaphore::new(MAX_STREAMS)),
             unproven: Arc::new(Semaphore::new(MAX_UNPROVEN_STREAMS)),
+            homes: None,
         }
+    }
+
+    /// From now on connections may belong to other loops, and theirs to this one.
+    pub(super) fn join(&mut self, homes: Homes) {
+        homes.settle(self.news.clone());
+        self.ids = homes.ids();
+        self.homes = Some(homes);
+    }
+
+    /// The loop that a connection belongs to by its first check; this one where nobody's.
+    fn home(&self, ufrag: &str) -> mpsc::Sender<News> {
+        let elsewhere = self.homes.as_ref().and_then(|homes| homes.find(ufrag));
+        elsewhere.unwrap_or_else(|| self.news.clone())
     }
 
     fn id(&self) -> StreamId {
@@ -173,7 +190,7 @@ pub(super) struct Streams {
     pub(super) workshop: Workshop,
     table: HashMap<StreamId, Stream>,
     by_path: HashMap<(PeerId, Path), StreamId>,
-    counts: HashMap<PeerId, usize>,
+    of_peer: HashMap<PeerId, Vec<StreamId>>,
 }
 
 /// What a new connection needs to know.
@@ -192,7 +209,7 @@ impl Streams {
             workshop: Workshop::new(news),
             table: HashMap::new(),
             by_path: HashMap::new(),
-            counts: HashMap::new(),
+            of_peer: HashMap::new(),
         }
     }
 
@@ -211,7 +228,7 @@ impl Streams {
     }
 
     fn has_room(&self, peer: PeerId) -> bool {
-        self.counts.get(&peer).copied().unwrap_or_default() < MAX_STREAMS_A_PEER
+        self.of_peer.get(&peer).map_or(0, Vec::len) < MAX_STREAMS_A_PEER
     }
 
     /// Connects. `None`: too many connections.
@@ -251,7 +268,7 @@ impl Streams {
             outbox,
             connecting,
         };
-        *self.counts.entry(peer).or_default() += 1;
+        self.of_peer.entry(peer).or_default().push(id);
         self.table.insert(id, stream);
         // A second connection on one path takes the place of the first, which its far end has given up.
         if let Some(old) = self.by_path.insert((peer, path), id) {
@@ -273,27 +290,19 @@ impl Streams {
         if self.by_path.get(&(peer, path)) == Some(&id) {
             self.by_path.remove(&(peer, path));
         }
-        if let Some(count) = self.counts.get_mut(&peer) {
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(&peer);
+        if let Some(ids) = self.of_peer.get_mut(&peer) {
+            // At most MAX_STREAMS_A_PEER.
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.of_peer.remove(&peer);
             }
         }
         Some((peer, path))
     }
 
-    /// Gives all connections of a peer up.
+    /// Gives all connections of a peer up. Costs as much as it has, however many others there are.
     pub(super) fn remove_peer(&mut self, peer: PeerId) {
-        if !self.counts.contains_key(&peer) {
-            return;
-        }
-        let ids: Vec<StreamId> = self
-            .table
-            .iter()
-            .filter(|(_, stream)| stream.peer == peer)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in ids {
+        for id in self.of_peer.get(&peer).cloned().unwrap_or_default() {
             self.remove(id);
         }
     }
@@ -365,9 +374,9 @@ async fn greet(
     let Ok(Some(packet)) = first.await else {
         return;
     };
-    if local_ufrag(&packet).is_none() {
+    let Some(news) = local_ufrag(&packet).map(|ufrag| workshop.home(ufrag)) else {
         return;
-    }
+    };
     drop(unproven);
     let id = workshop.id();
     let (outbox, inbox) = Outbox::new();
@@ -382,7 +391,6 @@ async fn greet(
         outbox,
         packet,
     };
-    let news = workshop.news;
     if news.send(arrived).await.is_err() {
         return;
     }

@@ -135,3 +135,62 @@ fn without_offload_everything_works_the_same() {
         assert_eq!(stats.send_calls, stats.datagrams_sent);
     });
 }
+
+#[test]
+fn tcp_connections_reach_the_loop_that_has_their_peer() {
+    common::run(async {
+        let tcp_only = || DriverConfig {
+            udp: vec![],
+            tcp: vec!["127.0.0.1:0".parse().unwrap()],
+            ..common::one_port()
+        };
+        let loops = Loops::spawn(tcp_only(), 2, Sharding::SharedPort).unwrap();
+        let clients = common::driver(tcp_only());
+        let mut links = Vec::new();
+        // As many as above: by chance none of them reaches a wrong loop once in 2^16 runs.
+        for _ in 0..16 {
+            let from = clients.peer(Configuration::default()).await.unwrap();
+            let to = loops.handle().peer(Configuration::default()).await.unwrap();
+            links.push(common::pair(from, to, DataChannelInit::default()).await);
+        }
+        for link in &mut links {
+            for n in 0..20u8 {
+                let message = Message::binary(vec![n; 2000]);
+                link.channels[0].send(message.clone()).await.unwrap();
+                assert_eq!(link.channels[1].recv().await, Some(message.clone()));
+                link.channels[1].send(message.clone()).await.unwrap();
+                assert_eq!(link.channels[0].recv().await, Some(message));
+            }
+        }
+        for stats in loops.handle().stats().await.unwrap() {
+            println!("{} peers, {} connections", stats.peers, stats.streams);
+            assert!(stats.peers == 8 && stats.streams >= 8, "{stats:?}");
+            assert_eq!(stats.dropped_stream, 0);
+        }
+        drop(links);
+        tokio::task::spawn_blocking(move || loops.join())
+            .await
+            .unwrap();
+    });
+}
+
+#[test]
+fn shared_ports_come_from_the_range_and_join_nobody_elses() {
+    let config = |port: u16| DriverConfig {
+        tcp: vec!["127.0.0.1:0".parse().unwrap()],
+        ports: Some(port..=port),
+        ..common::one_port()
+    };
+    let port = (20_000..60_000)
+        .step_by(11)
+        .find(|port| UdpSocket::bind(("127.0.0.1", *port)).is_ok())
+        .unwrap();
+    let first = Loops::spawn(config(port), 2, Sharding::SharedPort).unwrap();
+    // Sockets that share ports could be bound beside: they would get half of the others' datagrams.
+    let error = Loops::spawn(config(port), 2, Sharding::SharedPort).unwrap_err();
+    assert!(error.to_string().contains(&port.to_string()), "{error}");
+    first.join();
+    Loops::spawn(config(port), 2, Sharding::SharedPort)
+        .unwrap()
+        .join();
+}

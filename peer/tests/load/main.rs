@@ -10,5 +10,6 @@
 mod common;
 mod faults;
 mod loops;
+mod media;
 mod overload;
 mod views;
