@@ -19,7 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep, tim
 
 use crate::report::Tally;
 use crate::server::Call;
-use crate::{Failure, Plan};
+use crate::{CONNECT_TIME, Failure, Plan};
 
 /// Bytes of a media packet's payload: 20 ms of speech.
 const PAYLOAD: usize = 160;
@@ -29,9 +29,6 @@ const MESSAGE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Parts of a media interval: in each, a part of the clients send.
 const SLICES: usize = 10;
-
-/// How long a connection may take, losses included.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How a client dies.
 #[derive(Debug, Clone, Copy)]
@@ -123,10 +120,10 @@ async fn live(clients: Arc<Clients>, n: usize, mut death: mpsc::Receiver<Death>)
     let mut stop = clients.stop.clone();
     while !*stop.borrow() {
         let begun = Instant::now();
-        let connection = match timeout(PATIENCE, connect(&clients, n)).await {
+        let connection = match timeout(CONNECT_TIME, connect(&clients, n)).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return tally.fail(&format!("client {n} can't connect: {error}")),
-            Err(_) => return tally.fail(&format!("client {n} can't connect in {PATIENCE:?}")),
+            Err(_) => return tally.fail(&format!("client {n} can't connect in {CONNECT_TIME:?}")),
         };
         tally.connects.record(begun.elapsed());
         tally.connected.fetch_add(1, Ordering::Relaxed);

@@ -7,7 +7,7 @@ use tincan_peer::driver::{DriverHandle, DriverStats};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::{CONNECT_TIME, DRAIN_TIME, Failure, Plan};
+use crate::{CONNECT_TIME, DRAIN_TIME, Failure, LONG, Plan, REST};
 
 /// Buckets of a histogram: 16 for each doubling, from a microsecond.
 const BUCKETS: usize = 16 * 32;
@@ -134,13 +134,14 @@ fn cpu() -> f64 {
 pub(crate) async fn watch(
     plan: Plan,
     tally: &Tally,
-    server: &DriverHandle,
-    client: &DriverHandle,
+    [server, client]: [&DriverHandle; 2],
     stop: watch::Sender<bool>,
+    close: watch::Sender<bool>,
 ) -> Result<(), Failure> {
     let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let failures = || load(&tally.failures);
     let begun = Instant::now();
+    let empty = memory(tally);
     while tally.connected.load(Ordering::Relaxed) < plan.peers && failures() == 0 {
         if begun.elapsed() > CONNECT_TIME {
             return Err(format!("not everybody connected in {CONNECT_TIME:?}").into());
@@ -186,9 +187,10 @@ pub(crate) async fn watch(
             settled = Some(memory);
         }
     }
-    let took = start.elapsed().as_secs_f64();
     let last = memory(tally);
     let after = (server.stats().await?, client.stats().await?, cpu());
+    // Asking may take its time where a loop is behind.
+    let took = start.elapsed().as_secs_f64();
     let media = load(&tally.media_received) - media_before;
     let sent = load(&tally.media_sent) - sent_before;
     // Everybody waits for what is on its way.
@@ -198,6 +200,16 @@ pub(crate) async fn watch(
         sleep(Duration::from_millis(20)).await;
     }
     let missing = tally.connected.load(Ordering::Relaxed);
+    // And then until nobody is left.
+    close.send_replace(true);
+    let mut left = server.stats().await?.peers + client.stats().await?.peers;
+    while left > 0 && drained.elapsed() < DRAIN_TIME {
+        sleep(Duration::from_millis(100)).await;
+        left = server.stats().await?.peers + client.stats().await?.peers;
+    }
+    // The heap is counted once a second.
+    sleep(Duration::from_millis(2_500)).await;
+    let rest = memory(tally).heap - empty.heap;
 
     println!("connecting:      {}", tally.connects.line());
     println!("message, both ways: {}", tally.messages.line());
@@ -214,6 +226,27 @@ pub(crate) async fn watch(
     ] {
         println!("{name}: {}", traffic(&before, &after, took));
     }
+    let [before_server, before_client] = [before.0, before.1];
+    let [after_server, after_client] = [after.0, after.1];
+    for (name, sent, received) in [
+        (
+            "clients to servers",
+            after_client.datagrams_sent - before_client.datagrams_sent,
+            after_server.datagrams_received - before_server.datagrams_received,
+        ),
+        (
+            "servers to clients",
+            after_server.datagrams_sent - before_server.datagrams_sent,
+            after_client.datagrams_received - before_client.datagrams_received,
+        ),
+    ] {
+        // What the harness loses is counted as received, or was never sent.
+        let lost = sent.saturating_sub(received);
+        println!(
+            "{name}: {lost} datagrams ({:.2} %) lost between the sockets: in the system's buffers, or sent to who was gone",
+            lost as f64 / sent.max(1) as f64 * 100.0
+        );
+    }
     println!(
         "CPU: {:.1} s in {took:.0} s ({:.0} % of a core)",
         after.2 - before.2,
@@ -229,11 +262,19 @@ pub(crate) async fn watch(
     if missing > 0 {
         faults.push(format!("{missing} clients still wait for their messages"));
     }
+    println!("heap when all are gone: {rest} bytes more than at the beginning");
+    if left > 0 {
+        faults.push(format!("{left} peers are still there"));
+    }
+    if rest > REST {
+        faults.push("the heap is not as it was".into());
+    }
+    let long = plan.time >= LONG;
     // Peers that died without a word stay for 30 seconds; how many there are at a moment varies.
-    if last.heap - settled.heap > settled.heap / 10 + (2 << 20) {
+    if long && last.heap - settled.heap > settled.heap / 10 + (2 << 20) {
         faults.push("the heap grew".into());
     }
-    if last.resident - settled.resident > settled.resident / 10 + (8 << 20) {
+    if long && last.resident - settled.resident > settled.resident / 10 + (8 << 20) {
         faults.push("the resident set grew".into());
     }
     if !faults.is_empty() {

@@ -12,7 +12,7 @@ use tincan_peer::driver::{
 use tincan_peer::{
     Certificate, Configuration, DtlsTransportState, Event, PeerConnectionState, SessionDescription,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Failure;
 use crate::report::Tally;
@@ -26,6 +26,7 @@ pub(crate) struct Call {
 pub(crate) async fn run(
     mut calls: mpsc::Receiver<Call>,
     ready: SyncSender<DriverHandle>,
+    closing: watch::Receiver<bool>,
     tally: Arc<Tally>,
 ) -> Result<(), Failure> {
     let config = DriverConfig {
@@ -41,7 +42,7 @@ pub(crate) async fn run(
         ..Configuration::default()
     };
     while let Some(call) = calls.recv().await {
-        let accepted = accept(&handle, configuration.clone(), call, &tally);
+        let accepted = accept(&handle, configuration.clone(), call, &closing, &tally);
         if let Err(error) = accepted.await {
             tally.fail(&format!("a call was not accepted: {error}"));
         }
@@ -54,6 +55,7 @@ async fn accept(
     handle: &DriverHandle,
     configuration: Configuration,
     call: Call,
+    closing: &watch::Receiver<bool>,
     tally: &Arc<Tally>,
 ) -> Result<(), Failure> {
     let (peer, mut events) = handle.peer(configuration).await?;
@@ -65,16 +67,32 @@ async fn accept(
         .await?;
     // A client that has gone meanwhile will call again.
     let _ = call.answer.send(answer);
-    tokio::spawn(attend(peer, events, early, tally.clone()));
+    let attended = attend(peer, events, early, closing.clone(), tally.clone());
+    tokio::spawn(attended);
     Ok(())
 }
 
-async fn attend(peer: Peer, mut events: Events, early: Vec<PeerEvent>, tally: Arc<Tally>) {
+async fn attend(
+    peer: Peer,
+    mut events: Events,
+    early: Vec<PeerEvent>,
+    mut closing: watch::Receiver<bool>,
+    tally: Arc<Tally>,
+) {
     let mut early = early.into_iter();
+    let mut open = true;
     loop {
         let event = match early.next() {
             Some(event) => Some(event),
-            None => events.next().await,
+            None => tokio::select! {
+                event = events.next() => event,
+                // It is over: those who are not known to be dead are not waited for.
+                _ = closing.changed(), if open => {
+                    open = false;
+                    peer.close();
+                    continue;
+                }
+            },
         };
         match event {
             Some(PeerEvent::DataChannel(channel)) => {
