@@ -36,6 +36,8 @@ pub struct TurnServer {
     decoders: BTreeMap<(SocketAddr, SocketAddr), StreamDecoder>,
     next_port: u16,
     pub refuse_all: bool,
+    /// Peers are not to its liking.
+    pub refuse_permissions: bool,
     /// Hears nothing.
     pub deaf: bool,
     pub relayed: usize,
@@ -54,6 +56,7 @@ impl TurnServer {
             decoders: BTreeMap::new(),
             next_port: 20_000,
             refuse_all: false,
+            refuse_permissions: false,
             deaf: false,
             relayed: 0,
             released: 0,
@@ -192,13 +195,16 @@ impl TurnServer {
         let mut class = Class::Success;
         let allowed =
             self.allocations.contains_key(&client) || message.method() == Method::ALLOCATE;
-        if self.refuse_all || !allowed {
+        let forbidden = self.refuse_permissions && !peers.is_empty();
+        if self.refuse_all || !allowed || forbidden {
             class = Class::Error;
         }
         let mut writer = Writer::new(&mut out, class, message.method(), id);
         if class == Class::Error {
             let code = if self.refuse_all {
                 ErrorCode::ALLOCATION_QUOTA_REACHED
+            } else if forbidden {
+                ErrorCode::FORBIDDEN
             } else {
                 ErrorCode::ALLOCATION_MISMATCH
             };
