@@ -122,16 +122,18 @@ impl Jsep {
         stored: Option<Box<Stored>>,
         changes: &mut Vec<Change>,
     ) {
-        match side {
-            Side::Local => self.pending_local = stored,
-            Side::Remote => self.pending_remote = stored,
-        }
+        let replaced = match side {
+            Side::Local => core::mem::replace(&mut self.pending_local, stored),
+            Side::Remote => core::mem::replace(&mut self.pending_remote, stored),
+        };
         if type_ != SdpType::Offer {
             self.apply_answer(side, type_, changes);
         }
+        let mut past = vec![(replaced, side == Side::Remote)];
         if type_ == SdpType::Answer {
-            self.current_local = self.pending_local.take();
-            self.current_remote = self.pending_remote.take();
+            let local = core::mem::replace(&mut self.current_local, self.pending_local.take());
+            let remote = core::mem::replace(&mut self.current_remote, self.pending_remote.take());
+            past.extend([(local, true), (remote, true)]);
             self.last_offer = None;
             self.last_answer = None;
             for t in &mut self.transceivers {
@@ -140,9 +142,30 @@ impl Jsep {
             }
             self.drop_stopped(changes);
         }
+        self.retire(past);
         if self.state != next {
             self.state = next;
             changes.insert(0, Change::State(next));
+        }
+    }
+
+    /// Remembers the numbers of descriptions that are past, as far as those in force don't have them.
+    fn retire(&mut self, past: impl IntoIterator<Item = (Option<Box<Stored>>, bool)>) {
+        let mut any = false;
+        for (stored, heard) in past {
+            if let Some(stored) = stored {
+                self.retired.note(stored.description(), heard);
+                any = true;
+            }
+        }
+        if !any {
+            return;
+        }
+        for stored in [&self.current_local, &self.current_remote]
+            .into_iter()
+            .flatten()
+        {
+            self.retired.forget(stored.description());
         }
     }
 
@@ -353,8 +376,8 @@ impl Jsep {
     pub(super) fn rollback(&mut self) -> Vec<Change> {
         let remote = self.state == SignalingState::HaveRemoteOffer;
         let mut changes = vec![Change::State(SignalingState::Stable), Change::Media];
-        self.pending_local = None;
-        self.pending_remote = None;
+        let (ours, theirs) = (self.pending_local.take(), self.pending_remote.take());
+        self.retire([(ours, false), (theirs, true)]);
         self.last_answer = None;
         self.state = SignalingState::Stable;
         let mut gone = Vec::new();

@@ -326,10 +326,10 @@ impl Jsep {
         .any(|s| s.description().section_of(mid).is_some())
     }
 
-    /// Payload types and extension ids of all sections that exist.
+    /// Payload types and extension ids of all sections that exist or did.
     fn numbers_in_use(&self) -> (PayloadTypes, ExtensionIds) {
-        let mut types = PayloadTypes::default();
-        let mut ids = ExtensionIds::default();
+        let mut types = PayloadTypes::remembering(&self.retired);
+        let mut ids = ExtensionIds::remembering(&self.retired);
         for stored in [
             &self.current_remote,
             &self.current_local,
@@ -338,13 +338,8 @@ impl Jsep {
         .into_iter()
         .flatten()
         {
-            // What a refused section said binds nobody: browsers leave its old lines standing.
-            for section in stored.description().sections.iter().filter(|s| !s.rejected) {
-                types.learn(&section.codecs);
-                for extension in &section.extensions {
-                    ids.learn(extension.id, &extension.uri);
-                }
-            }
+            types.learn_all(stored.description());
+            ids.learn_all(stored.description());
         }
         (types, ids)
     }

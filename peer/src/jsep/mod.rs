@@ -47,6 +47,7 @@ use crate::types::{
     Direction, DtlsRole, Encoding, Kind, SdpType, SessionDescription, SignalingState,
     TransceiverId, TransceiverInit,
 };
+use numbering::Retired;
 use stored::Stored;
 use transceiver::Stop;
 
@@ -117,6 +118,7 @@ pub struct Jsep {
     pending_remote: Option<Box<Stored>>,
     last_offer: Option<Box<Created>>,
     last_answer: Option<Box<Created>>,
+    retired: Retired,
 }
 
 impl Jsep {
@@ -141,6 +143,7 @@ impl Jsep {
             pending_remote: None,
             last_offer: None,
             last_answer: None,
+            retired: Retired::default(),
         }
     }
 
@@ -408,6 +411,7 @@ impl Jsep {
             stored.rest();
         }
         self.transceivers.shrink_to_fit();
+        self.retired.shrink();
     }
 
     /// `close`.

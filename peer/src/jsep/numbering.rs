@@ -1,14 +1,101 @@
-//! Payload types and extension ids: one meaning each in a bundle (RFC 9143 §9.1, §15; RFC 8285 §5).
+//! Payload types and extension ids: one meaning each in a bundle (RFC 9143 §9.1, §15; RFC 8285 §5), for as long as the
+//! transport lives.
+//!
+//! A section that is refused, or an offer that is rolled back, takes its lines out of the descriptions but not out of the
+//! far side's tables: those go when it has dealt with the description that says so, which may be after it has looked at what
+//! else stands in it. RFC 3264 §8.3.2 forbids to give a payload type another meaning within a stream, and RFC 8285 §5
+//! wants ids to stay. So numbers that meant something are kept for that as long as there are others.
 
+use super::model::{Description, Section};
 use crate::codec::Codec;
+
+/// What numbers meant that stand in no description any more.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Retired {
+    types: Vec<Codec>,
+    ids: Vec<RetiredId>,
+}
+
+#[derive(Debug, Clone)]
+struct RetiredId {
+    id: u8,
+    uri: String,
+    /// The far side said or took it; otherwise it stood in an offer of ours that came to nothing, perhaps unheard.
+    heard: bool,
+}
+
+/// What a refused section says binds nobody: browsers leave its old lines standing.
+fn live(description: &Description) -> impl Iterator<Item = &Section> {
+    description.sections.iter().filter(|s| !s.rejected)
+}
+
+impl Retired {
+    /// Notes what a description says that is about to be replaced; `heard` as in [`RetiredId`]. What is noted later counts.
+    pub(super) fn note(&mut self, description: &Description, heard: bool) {
+        for section in live(description) {
+            for codec in &section.codecs {
+                self.types.retain(|c| c.payload_type != codec.payload_type);
+                self.types.push(Codec {
+                    feedback: Vec::new(),
+                    ..codec.clone()
+                });
+            }
+            for extension in &section.extensions {
+                let kept = self.ids.iter().position(|e| e.id == extension.id);
+                if let Some(at) = kept {
+                    if !heard && self.ids.get(at).is_some_and(|e| e.heard) {
+                        continue;
+                    }
+                    self.ids.remove(at);
+                }
+                self.ids.push(RetiredId {
+                    id: extension.id,
+                    uri: extension.uri.clone(),
+                    heard,
+                });
+            }
+        }
+    }
+
+    /// Leaves away what this description has a number for, in whatever meaning.
+    pub(super) fn forget(&mut self, description: &Description) {
+        for section in live(description) {
+            let used = |pt: u8| section.codecs.iter().any(|c| c.payload_type == pt);
+            self.types.retain(|c| !used(c.payload_type));
+            let used = |id: u8| section.extensions.iter().any(|e| e.id == id);
+            self.ids.retain(|e| !used(e.id));
+        }
+    }
+
+    pub(super) fn shrink(&mut self) {
+        self.types.shrink_to_fit();
+        self.ids.shrink_to_fit();
+    }
+}
 
 /// Payload types in use across the sections of one bundle.
 #[derive(Debug, Default, Clone)]
 pub(super) struct PayloadTypes {
     known: Vec<Codec>,
+    retired: Vec<Codec>,
 }
 
 impl PayloadTypes {
+    /// Numbers that had a meaning before.
+    pub(super) fn remembering(retired: &Retired) -> Self {
+        PayloadTypes {
+            known: Vec::new(),
+            retired: retired.types.clone(),
+        }
+    }
+
+    /// Notes the codecs of all sections.
+    pub(super) fn learn_all(&mut self, description: &Description) {
+        for section in live(description) {
+            self.learn(&section.codecs);
+        }
+    }
+
     /// Notes the codecs of a section that exists.
     pub(super) fn learn(&mut self, codecs: &[Codec]) {
         for codec in codecs {
@@ -36,12 +123,16 @@ impl PayloadTypes {
     }
 
     /// A free number: the preferred one, else in the dynamic ranges (RFC 3551 §6; 35–63 as browsers do). 64–95 would
-    /// look like RTCP (RFC 5761 §4).
+    /// look like RTCP (RFC 5761 §4). One that had another meaning only if there is no other.
     fn allocate(&self, preferred: u8) -> Option<u8> {
-        core::iter::once(preferred)
-            .chain((96..=127).rev())
-            .chain((35..=63).rev())
-            .find(|pt| self.is_free(*pt))
+        let free = || {
+            core::iter::once(preferred)
+                .chain((96..=127).rev())
+                .chain((35..=63).rev())
+                .filter(|pt| self.is_free(*pt))
+        };
+        let fresh = |pt: &u8| !self.retired.iter().any(|k| k.payload_type == *pt);
+        free().find(fresh).or_else(|| free().next())
     }
 
     /// Numbers `wanted` (capabilities, whose references `apt=` and `111/111` are to each other): as in `fixed` where
@@ -66,6 +157,12 @@ impl PayloadTypes {
                     .iter()
                     .filter(same)
                     .chain(self.known.iter().filter(same))
+                    .chain(
+                        self.retired
+                            .iter()
+                            .filter(same)
+                            .filter(|k| self.is_free(k.payload_type)),
+                    )
                     .map(|k| k.payload_type);
                 let Some(number) = found.find(|pt| !taken(*pt)).or_else(|| self.allocate(from))
                 else {
@@ -134,9 +231,25 @@ fn rewrite_references(codec: &mut Codec, numbers: &[(u8, u8)]) -> bool {
 #[derive(Debug, Default, Clone)]
 pub(super) struct ExtensionIds {
     known: Vec<(u8, String)>,
+    retired: Vec<RetiredId>,
 }
 
 impl ExtensionIds {
+    /// Ids that had a meaning before.
+    pub(super) fn remembering(retired: &Retired) -> Self {
+        ExtensionIds {
+            known: Vec::new(),
+            retired: retired.ids.clone(),
+        }
+    }
+
+    /// Notes the mappings of all sections.
+    pub(super) fn learn_all(&mut self, description: &Description) {
+        for extension in live(description).flat_map(|s| &s.extensions) {
+            self.learn(extension.id, &extension.uri);
+        }
+    }
+
     /// Notes a mapping; `false` if the id or the URI has another partner already.
     pub(super) fn learn(&mut self, id: u8, uri: &str) -> bool {
         match self.known.iter().find(|(i, _)| *i == id) {
@@ -148,14 +261,24 @@ impl ExtensionIds {
         }
     }
 
-    /// The id of a URI: known, preferred, or free; 1–14 so that the one-byte form can carry it.
+    /// The id of a URI: known, as it was before, preferred, or free; 1–14 so that the one-byte form can carry it. `None`
+    /// when all of these meant something else to the far side once.
     pub(super) fn number(&mut self, uri: &str, preferred: u8) -> Option<u8> {
         if let Some((id, _)) = self.known.iter().find(|(_, known)| known == uri) {
             return Some(*id);
         }
-        let id = core::iter::once(preferred)
-            .chain(1..=14)
-            .find(|id| !self.known.iter().any(|(i, _)| i == id))?;
+        let is_free = |id: u8| !self.known.iter().any(|(i, _)| *i == id);
+        let retired = |id: u8| self.retired.iter().find(|e| e.id == id);
+        let before = self.retired.iter().rev().find(|e| e.uri == uri);
+        let before = before.map(|e| e.id).filter(|id| is_free(*id));
+        let free = || {
+            core::iter::once(preferred)
+                .chain(1..=14)
+                .filter(|id| is_free(*id))
+        };
+        let id = before
+            .or_else(|| free().find(|id| retired(*id).is_none()))
+            .or_else(|| free().find(|id| retired(*id).is_some_and(|e| !e.heard)))?;
         self.known.push((id, uri.to_owned()));
         Some(id)
     }
