@@ -80,6 +80,9 @@ pub const KEY_FRAME_RETRY: Duration = Duration::from_millis(300);
 /// Missing packets of one received stream that are asked for: more at once is an outage, which a key frame heals.
 pub const MAX_MISSING: usize = 256;
 
+/// Packets that a retransmission brought which are remembered, for the original may come yet: as many as are asked for.
+pub const MAX_RECOVERED: usize = MAX_MISSING;
+
 /// Contributing sources remembered of one received stream: a packet names fifteen at most, and a mixer's speakers change.
 pub const MAX_CONTRIBUTORS: usize = 64;
 

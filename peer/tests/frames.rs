@@ -294,3 +294,69 @@ fn media_beyond_the_waiting_events_is_dropped_and_counted() {
     assert!(got <= 8_192 && got > 8_000, "{got}");
     assert_eq!(dropped, Some(9_000 - got));
 }
+
+/// Sends twenty packets of video, the tenth of them as the network wants it, and gives the numbers that came.
+fn packets(latency: Duration, held: impl Fn(&mut Pair, usize)) -> Vec<u16> {
+    let mut pair = Pair::new();
+    let (from, to, payload_type) = sending(&mut pair, Kind::Video, "VP8");
+    pair.b().pc.set_delivery(to, Delivery::Packets).unwrap();
+    pair.run(SECOND);
+    pair.latency = latency;
+    pair.b().take();
+    for n in 0..20u16 {
+        let now = pair.now;
+        let packet = RtpPacket::new(
+            payload_type,
+            n,
+            u32::from(n) * 3000,
+            true,
+            vec![n as u8; 80],
+        );
+        pair.a().pc.send_rtp(now, from, packet).unwrap();
+        pair.run(Duration::ZERO);
+        held(&mut pair, usize::from(n));
+        pair.run(Duration::from_millis(20));
+    }
+    pair.run(SECOND);
+    let events = pair.b().take();
+    let got = events.iter().filter_map(|e| match e {
+        Event::Rtp { packet, .. } => Some(packet.sequence_number),
+        _ => None,
+    });
+    let mut got: Vec<u16> = got.collect();
+    got.sort_unstable();
+    // Numbers on the wire begin anywhere.
+    let first = got[0];
+    got.iter().map(|n| n.wrapping_sub(first)).collect()
+}
+
+/// What a retransmission brings is given once, though the original comes as well.
+#[test]
+fn an_original_that_comes_after_its_retransmission_is_a_duplicate() {
+    let late = std::cell::RefCell::new(None);
+    let got = packets(Duration::from_millis(5), |pair, n| match n {
+        10 => {
+            let now = pair.now;
+            let inbox = &mut pair.b().inbox;
+            let at = inbox.iter().rposition(|d| d.bytes.len() > 80 && d.at > now);
+            *late.borrow_mut() = inbox.remove(at.unwrap());
+        }
+        18 => pair.b().inbox.extend(late.borrow_mut().take()),
+        _ => {}
+    });
+    assert_eq!(got, (0..20).collect::<Vec<_>>());
+}
+
+/// A round trip that is longer than thought makes us ask twice and get two answers (RFC 4588): the second one is none of
+/// the application's business, as little as what is sent again only to measure the path.
+#[test]
+fn the_second_retransmission_of_a_packet_is_a_duplicate() {
+    let got = packets(Duration::from_millis(150), |pair, n| {
+        if n == 10 {
+            let inbox = &mut pair.b().inbox;
+            let at = inbox.iter().rposition(|d| d.bytes.len() > 80);
+            inbox.remove(at.unwrap()).unwrap();
+        }
+    });
+    assert_eq!(got, (0..20).collect::<Vec<_>>());
+}

@@ -465,7 +465,11 @@ impl Media {
             return;
         }
         let mut recovered = false;
-        if receiver.repairs.is_some() {
+        if receiver.repairs.is_none() {
+            if number.is_some_and(|number| receiver.came_before(number)) {
+                return;
+            }
+        } else {
             // RFC 4588: what is inside belongs to the stream that it repairs.
             let Some(primary) = self.router.repaired(at, &self.receivers) else {
                 return;

@@ -1,5 +1,6 @@
 //! One received stream: statistics, and what it asks the far side for.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use tincan_rtp::{NtpTime, Packet, SequenceNumber, SequenceUnwrapper, Ssrc};
 
 use super::frames::{Assembly, MIN_ROUND_TRIP};
 use crate::jsep::MediaParameters;
-use crate::limits::{KEY_FRAME_INTERVAL, MAX_CONTRIBUTORS, MAX_MISSING};
+use crate::limits::{KEY_FRAME_INTERVAL, MAX_CONTRIBUTORS, MAX_MISSING, MAX_RECOVERED};
 use crate::queue::Events;
 use crate::types::TransceiverId;
 
@@ -34,6 +35,8 @@ pub(crate) struct ReceiveStream {
     unwrapper: SequenceUnwrapper,
     /// Asks for what is missing, where the far side answers that.
     pub(crate) nack: Option<Box<NackGenerator>>,
+    /// What retransmissions brought, the latest last: an original that was only late is a duplicate.
+    recovered: VecDeque<u64>,
     /// Where the application wants frames.
     pub(crate) assembly: Option<Box<Assembly>>,
     pub(crate) last_packet: Option<Instant>,
@@ -94,6 +97,7 @@ impl ReceiveStream {
             nacks: 0,
             unwrapper: SequenceUnwrapper::new(),
             nack: None,
+            recovered: VecDeque::new(),
             assembly: None,
             last_packet: None,
             last_timestamp: 0,
@@ -148,6 +152,7 @@ impl ReceiveStream {
                 if let Some(nack) = &mut self.nack {
                     nack.reset();
                 }
+                self.recovered.clear();
                 self.want_key_frame();
                 if let Some(assembly) = &mut self.assembly {
                     assembly.restart();
@@ -193,8 +198,18 @@ impl ReceiveStream {
             if nack.missing() == missing {
                 return None;
             }
+            if self.recovered.len() >= MAX_RECOVERED {
+                self.recovered.pop_front();
+            }
+            self.recovered.push_back(number);
         }
         Some(number)
+    }
+
+    /// Whether a retransmission brought this packet before it came by itself.
+    pub(crate) fn came_before(&mut self, number: u64) -> bool {
+        let at = self.recovered.iter().position(|n| *n == number);
+        at.is_some_and(|at| self.recovered.remove(at).is_some())
     }
 
     /// Takes a packet for the frames that it is part of, and gives those that are whole.
@@ -229,6 +244,7 @@ impl ReceiveStream {
         let missing = self.nack.as_ref().map_or(0, |n| n.missing());
         size_of::<Self>()
             + missing * MISSING_OCTETS
+            + self.recovered.capacity() * size_of::<u64>()
             + self.assembly.as_ref().map_or(0, |a| a.memory_usage())
     }
 
