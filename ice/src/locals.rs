@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use crate::candidate::{
     Candidate, CandidateAddress, CandidateKind, CandidateTransport, Foundation, TcpType,
 };
+use crate::config::Policy;
 use crate::limits::{MAX_BASES, MAX_LOCAL_CANDIDATES};
 use crate::pair::{BaseId, LocalId};
 use crate::priority::{Priority, TCP_STEP_DOWN, tcp_local_preference, udp_local_preference};
@@ -82,6 +83,26 @@ impl Locals {
         Self {
             hide_bases,
             ..Self::default()
+        }
+    }
+
+    /// Decides anew which candidates are told, and what of bases they betray.
+    pub(crate) fn set_policy(&mut self, policy: Policy) {
+        self.hide_bases = policy != Policy::All;
+        for local in &mut self.candidates {
+            let base = self.bases.get(usize::from(local.base.0));
+            local.signalled = match local.candidate.kind {
+                CandidateKind::Host => {
+                    policy == Policy::All && base.is_some_and(|b| b.used_for != SocketUse::Relay)
+                }
+                CandidateKind::ServerReflexive => policy != Policy::Relay,
+                CandidateKind::PeerReflexive => false,
+                CandidateKind::Relayed => true,
+            };
+            let related = local.candidate.related.as_mut();
+            if let Some(related) = related.filter(|_| self.hide_bases) {
+                *related = hidden(*related);
+            }
         }
     }
 

@@ -87,6 +87,8 @@ pub enum AddHostError {
 /// See the [crate's first page](crate) for a program.
 pub struct Agent {
     config: Config,
+    /// What counts from the next gathering phase on.
+    next_policy: Policy,
     rng: StdRng,
     role: Role,
     tie_breaker: u64,
@@ -174,6 +176,7 @@ impl Agent {
             counters: Counters::default(),
             selected_pair_changes: 0,
             server_errors: Vec::new(),
+            next_policy: config.policy,
             config,
             rng,
         }
@@ -436,6 +439,43 @@ impl Agent {
             .set(servers, |id| gatherer.uses(id) || relays.uses(id));
     }
 
+    /// Takes another policy with the next gathering phase, that is with the next
+    /// restart (RFC 9429 §4.1.18, W3C's `setConfiguration`), or at once if
+    /// there is no address yet; what was gathered and the pair in use stand
+    /// until then.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.next_policy = policy;
+        if self.locals.bases().next().is_none() {
+            self.adopt_policy();
+        }
+    }
+
+    /// The gathering phase begins only now; candidates were gathered ahead of
+    /// it and the peer was told of none. If
+    /// [`set_policy`](Self::set_policy) was called meanwhile, its policy
+    /// counts for them, and they are reported again: returns whether.
+    pub fn open_pool(&mut self, now: Instant) -> bool {
+        if self.is_closed() || !self.adopt_policy() {
+            return false;
+        }
+        self.events.retain(|e| !matches!(e, Event::Candidate(_)));
+        self.gather_again(now);
+        self.announce_again();
+        self.settle(now);
+        true
+    }
+
+    /// Whether the policy that was set last is another.
+    fn adopt_policy(&mut self) -> bool {
+        let policy = self.next_policy;
+        if policy == self.config.policy {
+            return false;
+        }
+        self.config.policy = policy;
+        self.locals.set_policy(policy);
+        true
+    }
+
     /// Asks all servers again, from all bases: their answers may be others now.
     /// Allocations that stand are kept, but for those of servers that are none
     /// any more and that no data go by.
@@ -563,6 +603,7 @@ impl Agent {
         self.pacer.restart();
         self.gathering = GatheringState::New;
         self.tidy_at = None;
+        self.adopt_policy();
         self.gather_again(now);
         self.announce_again();
         self.settle(now);
