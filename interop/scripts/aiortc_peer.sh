@@ -6,5 +6,9 @@ if ! python3 -c 'import aiortc' 2>/dev/null; then
   echo "skipped: aiortc is not installed (pip install aiortc)"
   exit 0
 fi
-cargo build --quiet -p tincan-peer --example puppet
-python3 interop/scripts/aiortc_peer.py "${CARGO_TARGET_DIR:-target}/debug/examples/puppet"
+# TINCAN_EXAMPLES: a folder with the puppet, built before.
+if [ -z "${TINCAN_EXAMPLES:-}" ]; then
+  cargo build --quiet -p tincan-peer --example puppet
+  TINCAN_EXAMPLES="${CARGO_TARGET_DIR:-target}/debug/examples"
+fi
+python3 interop/scripts/aiortc_peer.py "$TINCAN_EXAMPLES/puppet"

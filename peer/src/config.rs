@@ -88,6 +88,11 @@ pub struct Configuration {
     /// More than 0: candidates are gathered as soon as addresses are given, before the local description that tells them
     /// (RFC 9429 §3.5.4). All sections share one transport, so that a pool of one is all there can be.
     pub ice_candidate_pool_size: u8,
+    /// `peerIdentity` (W3C Identity §9): whom this connection is for, as `user@domain`. A remote description counts only after an
+    /// identity provider has said that it is theirs, see [`identity`](crate::identity).
+    pub peer_identity: Option<String>,
+    /// Providers that are believed for domains that are not their own (RFC 8827 §7.5.1).
+    pub third_party_identity: Vec<crate::ThirdPartyIdentity>,
 
     /// Be an ICE-lite agent (RFC 8445 §2.5): for servers with public addresses.
     pub ice_lite: bool,
@@ -124,6 +129,8 @@ impl Default for Configuration {
             rtcp_mux_policy: RtcpMuxPolicy::Require,
             certificates: Vec::new(),
             ice_candidate_pool_size: 0,
+            peer_identity: None,
+            third_party_identity: Vec::new(),
             ice_lite: false,
             dtls_versions: DtlsVersions::Both,
             post_quantum: true,

@@ -22,6 +22,8 @@ pub enum ErrorKind {
     Range,
     /// The operation is not supported.
     NotSupported,
+    /// What is asked for can't be had, as an assertion of an identity provider.
+    NotReadable,
 }
 
 /// What a call on a peer connection can fail with. The state of the connection is then the same as before the call.
@@ -185,6 +187,20 @@ pub enum Error {
     /// A character that is no DTMF tone.
     #[error("{0:?} is not a DTMF tone")]
     DtmfTone(char),
+    /// An identity provider was not asked yet, or has not answered: nothing has changed, and the call can be made again after
+    /// [`Event::IdentityAssertion`](crate::Event::IdentityAssertion) or
+    /// [`Event::PeerIdentity`](crate::Event::PeerIdentity).
+    #[error("an identity provider has not answered yet")]
+    IdentityPending,
+    /// There is no assertion for the description, or the description's is not to be believed (W3C Identity §9).
+    #[error("identity: {0}")]
+    Identity(crate::identity::IdentityFault),
+    /// `/` or `\\` in the protocol of an identity provider (W3C Identity §8, setIdentityProvider).
+    #[error("the protocol of an identity provider has a slash in it")]
+    IdentityProtocol,
+    /// An answer of an identity provider to a question that nobody has.
+    #[error("no such request to an identity provider is open")]
+    IdentityNotAsked,
     /// A lower layer refused for a reason of its own.
     #[error("{layer}: {reason}")]
     Layer {
@@ -300,6 +316,8 @@ impl Error {
             | Error::NotSending(_)
             | Error::EncodingInactive { .. }
             | Error::ChannelNotOpen(_)
+            | Error::IdentityPending
+            | Error::IdentityNotAsked
             | Error::CannotSendDtmf(_) => ErrorKind::InvalidState,
             Error::IceServerCredentials
             | Error::InvalidDescription(_)
@@ -312,7 +330,10 @@ impl Error {
             | Error::ConfigurationFixed
             | Error::CodecPreferences
             | Error::StaleParameters => ErrorKind::InvalidModification,
-            Error::SdpSyntax { .. } | Error::IceServerUrl => ErrorKind::Syntax,
+            Error::SdpSyntax { .. } | Error::IceServerUrl | Error::IdentityProtocol => {
+                ErrorKind::Syntax
+            }
+            Error::Identity(_) => ErrorKind::NotReadable,
             Error::DtmfTone(_) => ErrorKind::InvalidAccess,
             Error::CandidateWithoutSection | Error::ChannelOptions(_) | Error::Encodings(_) => {
                 ErrorKind::Type

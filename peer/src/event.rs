@@ -1,6 +1,7 @@
 //! What a connection tells its application.
 
 use crate::frame::Frame;
+use crate::identity::{IdentityAssertion, IdentityFault};
 use crate::packet::RtpPacket;
 use crate::types::{
     ChannelKey, DtlsTransportState, IceCandidate, IceConnectionState, IceGatheringState, Kind,
@@ -34,6 +35,8 @@ pub enum Event {
     ConnectionState(PeerConnectionState),
     /// `statechange` of the DTLS transport.
     DtlsState(DtlsTransportState),
+    /// `error` of the DTLS transport: why it fails; [`Event::DtlsState`] follows.
+    DtlsError(DtlsError),
     /// `statechange` of the SCTP transport.
     SctpState(SctpTransportState),
     /// `datachannel`: the far side opened a channel in band. It is open: [`Event::ChannelOpen`] follows.
@@ -102,6 +105,17 @@ pub enum Event {
         /// The stream's SSRC.
         ssrc: u32,
     },
+    /// An identity provider is to be asked: [`poll_identity`](crate::PeerConnection::poll_identity) says what.
+    IdentityRequest,
+    /// Our identity is asserted: descriptions can be made.
+    IdentityAssertion,
+    /// Our identity can't be asserted: no description can be made until
+    /// [`set_identity_provider`](crate::PeerConnection::set_identity_provider) names another provider.
+    IdentityFailed(IdentityFault),
+    /// The far side is who it says (`peerIdentity` resolves).
+    PeerIdentity(IdentityAssertion),
+    /// What the far side says of who it is is not to be believed (`peerIdentity` rejects).
+    PeerIdentityFailed(IdentityFault),
     /// `tonechange` of a DTMF sender: the tone that begins now; `None` when the buffer is played out.
     ToneChange {
         /// The transceiver.
@@ -109,6 +123,37 @@ pub enum Event {
         /// The tone.
         tone: Option<char>,
     },
+}
+
+/// Why DTLS failed (W3C §5.5; `RTCError` with `dtls-failure` or `fingerprint-failure`, §11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{failure}")]
+pub struct DtlsError {
+    failure: tincan_dtls::Failure,
+}
+
+impl DtlsError {
+    pub(crate) fn new(failure: tincan_dtls::Failure) -> Self {
+        DtlsError { failure }
+    }
+
+    /// `fingerprint-failure`: the far side's certificate is none of those that its description names.
+    pub fn is_fingerprint_failure(&self) -> bool {
+        self.failure == tincan_dtls::Failure::FingerprintMismatch
+    }
+
+    /// `receivedAlert`: the number of the fatal alert that came (RFC 8446 §6).
+    pub fn received_alert(&self) -> Option<u8> {
+        match self.failure {
+            tincan_dtls::Failure::AlertReceived(alert) => Some(alert.into()),
+            _ => None,
+        }
+    }
+
+    /// `sentAlert`: the number of the fatal alert that was sent.
+    pub fn sent_alert(&self) -> Option<u8> {
+        self.failure.alert().map(u8::from)
+    }
 }
 
 /// `RTCPeerConnectionIceErrorEvent` (W3C §4.8.3).

@@ -66,6 +66,7 @@ pub mod driver;
 mod error;
 mod event;
 mod frame;
+pub mod identity;
 pub mod jsep;
 pub mod limits;
 mod media;
@@ -85,12 +86,19 @@ pub use connection::{
     SynchronizationSource, Transceiver,
 };
 pub use error::{DescriptionFault, Error, ErrorKind, Side};
-pub use event::{Event, IceCandidateError};
+pub use event::{DtlsError, Event, IceCandidateError};
 pub use frame::{Delivery, Frame};
+pub use identity::{
+    GeneratedAssertion, IdentityAssertion, IdentityFault, IdentityProvider,
+    IdentityProviderOptions, IdentityRequest, ThirdPartyIdentity, ValidatedAssertion,
+};
 pub use packet::RtpPacket;
 pub use stats::StatsReport;
 #[cfg(feature = "capture")]
 pub use tincan_capture as capture;
-pub use tincan_ice::MdnsName;
+pub use tincan_ice::{
+    Candidate as ParsedCandidate, CandidateAddress, CandidateKind, CandidateTransport, MdnsName,
+    TcpType,
+};
 pub use tincan_rtp::extension::ExtensionKind;
 pub use types::*;

@@ -488,6 +488,18 @@ pub struct IceCandidateInit {
     pub username_fragment: Option<String>,
 }
 
+impl IceCandidateInit {
+    /// The attributes of `RTCIceCandidate` (W3C §4.8.1): foundation, component, priority, address, protocol, port, type,
+    /// related address and TCP type.
+    ///
+    /// # Errors
+    /// [`Error::CandidateMalformed`](crate::Error::CandidateMalformed), also for the empty text that ends candidates.
+    pub fn parsed(&self) -> Result<tincan_ice::Candidate, crate::Error> {
+        let text = self.candidate.trim_start_matches("a=");
+        text.parse().map_err(|_| crate::Error::CandidateMalformed)
+    }
+}
+
 /// A gathered candidate as the application sends it over: [`IceCandidateInit`] with every field filled.
 pub type IceCandidate = IceCandidateInit;
 

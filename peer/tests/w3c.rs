@@ -282,3 +282,152 @@ fn contributing_sources_are_those_of_the_last_ten_seconds() {
     let later = now + 11 * SECOND;
     assert_eq!(pair.b().pc.contributing_sources(later, to), []);
 }
+
+/// W3C §4.4.1.6 with RFC 9429 §4.1.18: another transport policy counts from the next gathering phase on.
+#[test]
+fn another_transport_policy_counts_from_the_next_gathering_on() {
+    let policy = |ice_transport_policy| Configuration {
+        ice_transport_policy,
+        ..Default::default()
+    };
+    let tells_host = |pair: &mut Pair| {
+        let sdp = pair.a().pc.local_description().unwrap().sdp;
+        sdp.contains("typ host")
+    };
+    let mut pair = Pair::new();
+    let now = pair.now;
+    pair.a()
+        .pc
+        .create_data_channel(now, "x", DataChannelInit::default())
+        .unwrap();
+    pair.negotiate(0);
+    pair.run_until(5 * SECOND, Pair::connected);
+    assert!(tells_host(&mut pair));
+    let relay = policy(IceTransportPolicy::Relay);
+    pair.a().pc.set_configuration(relay).unwrap();
+    pair.run(SECOND);
+    assert!(tells_host(&mut pair) && pair.connected(), "nothing yet");
+    pair.a().pc.restart_ice();
+    let now = pair.now;
+    pair.a().pc.set_local_description(now, None).unwrap();
+    assert!(!tells_host(&mut pair), "no relay, no candidate");
+    assert_eq!(
+        pair.a().pc.ice_gathering_state(),
+        IceGatheringState::Complete
+    );
+    // And back.
+    pair.a()
+        .pc
+        .set_local_description(now, Some(SessionDescription::rollback()))
+        .unwrap();
+    let all = policy(IceTransportPolicy::All);
+    pair.a().pc.set_configuration(all).unwrap();
+    pair.negotiate(0);
+    assert!(tells_host(&mut pair));
+    pair.run_until(5 * SECOND, Pair::connected);
+}
+
+#[test]
+fn a_pool_tells_what_the_policy_allows_when_it_is_told() {
+    for (first, then) in [
+        (IceTransportPolicy::All, IceTransportPolicy::Relay),
+        (IceTransportPolicy::Relay, IceTransportPolicy::All),
+    ] {
+        let config = Configuration {
+            ice_candidate_pool_size: 1,
+            ice_transport_policy: first,
+            ..Default::default()
+        };
+        let mut pair = Pair::with(config.clone(), Configuration::default(), 1);
+        let now = pair.now;
+        let config = Configuration {
+            ice_transport_policy: then,
+            ..config
+        };
+        let pc = &mut pair.a().pc;
+        pc.set_configuration(config).unwrap();
+        pc.create_data_channel(now, "x", DataChannelInit::default())
+            .unwrap();
+        pc.set_local_description(now, None).unwrap();
+        let mut told = Vec::new();
+        while let Some(event) = pc.poll_event() {
+            if let Event::IceCandidate(Some(candidate)) = event {
+                told.push(candidate.candidate);
+            }
+        }
+        assert_eq!(
+            told.len(),
+            usize::from(then == IceTransportPolicy::All),
+            "{told:?}"
+        );
+        let sdp = pc.local_description().unwrap().sdp;
+        assert_eq!(sdp.matches("typ host").count(), told.len());
+    }
+}
+
+/// W3C §5.5: `error` of the DTLS transport, with what went over the wire.
+#[test]
+fn a_certificate_that_nobody_named_is_an_error_with_its_reason() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    pair.a()
+        .pc
+        .create_data_channel(now, "x", DataChannelInit::default())
+        .unwrap();
+    pair.a().pc.set_local_description(now, None).unwrap();
+    let mut offer = pair.a().pc.local_description().unwrap();
+    let at = offer.sdp.find("a=fingerprint:sha-256 ").unwrap() + 22;
+    let other = if offer.sdp[at..].starts_with("00") {
+        "01"
+    } else {
+        "00"
+    };
+    offer.sdp.replace_range(at..at + 2, other);
+    pair.b().pc.set_remote_description(now, offer).unwrap();
+    pair.b().pc.set_local_description(now, None).unwrap();
+    let answer = pair.b().pc.local_description().unwrap();
+    pair.a().pc.set_remote_description(now, answer).unwrap();
+    pair.run_until(10 * SECOND, |p| {
+        let failed = |e: &support::End| e.pc.dtls_state() == Some(DtlsTransportState::Failed);
+        p.ends.iter().all(failed)
+    });
+    let told = |events: Vec<Event>| {
+        let at = events.iter().position(|e| matches!(e, Event::DtlsError(_)));
+        let state = Event::DtlsState(DtlsTransportState::Failed);
+        assert!(at < events.iter().position(|e| *e == state), "{events:?}");
+        match events[at.unwrap()] {
+            Event::DtlsError(error) => error,
+            _ => unreachable!(),
+        }
+    };
+    let theirs = told(pair.a().take());
+    let ours = told(pair.b().take());
+    assert!(ours.is_fingerprint_failure() && !theirs.is_fingerprint_failure());
+    // bad_certificate (RFC 8446 §6).
+    assert_eq!((ours.sent_alert(), ours.received_alert()), (Some(42), None));
+    assert_eq!(
+        (theirs.sent_alert(), theirs.received_alert()),
+        (None, Some(42))
+    );
+}
+
+/// W3C §4.8.1: a candidate's attributes can be asked for.
+#[test]
+fn a_candidate_has_attributes() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    let pc = &mut pair.a().pc;
+    pc.create_data_channel(now, "x", DataChannelInit::default())
+        .unwrap();
+    pc.set_local_description(now, None).unwrap();
+    let candidate = std::iter::from_fn(|| pc.poll_event()).find_map(|e| match e {
+        Event::IceCandidate(candidate) => candidate,
+        _ => None,
+    });
+    let parsed = candidate.unwrap().parsed().unwrap();
+    assert_eq!(parsed.kind, CandidateKind::Host);
+    assert_eq!(parsed.transport, CandidateTransport::Udp);
+    assert_eq!(parsed.socket_addr(), Some(address(0)));
+    let end = IceCandidateInit::default().parsed();
+    assert_eq!(end, Err(Error::CandidateMalformed));
+}

@@ -135,6 +135,10 @@ impl PeerConnection {
     /// DTLS may have news and data.
     fn after_dtls(&mut self, now: Instant) {
         self.transport.poll_dtls_events();
+        if let Some(failure) = self.transport.take_failure() {
+            self.events
+                .push_back(crate::Event::DtlsError(crate::DtlsError::new(failure)));
+        }
         if self.media.is_some() {
             self.transport.ensure_srtp();
         }

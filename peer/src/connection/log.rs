@@ -105,6 +105,7 @@ fn describe(event: &Event, transport: &Transport) -> Option<(&'static str, Value
                     "srtp_profile": debug(dtls.and_then(|d| d.srtp_profile()).map(|v| format!("{v:?}"))) }),
             )
         }
+        Event::DtlsError(e) => ("webrtc:dtls_error", json!({ "reason": e.to_string() })),
         Event::SctpState(s) => ("webrtc:sctp_state", json!({ "new": s.to_string() })),
         Event::DataChannel(key) => ("webrtc:datachannel", json!({ "channel": key.to_string() })),
         Event::ChannelOpen(key) => ("webrtc:channel_open", json!({ "channel": key.to_string() })),
@@ -164,6 +165,14 @@ fn describe(event: &Event, transport: &Transport) -> Option<(&'static str, Value
         } => (
             "webrtc:stream_ended",
             json!({ "transceiver": transceiver(t), "ssrc": ssrc }),
+        ),
+        Event::PeerIdentity(peer) => (
+            "webrtc:peer_identity",
+            json!({ "idp": peer.idp, "name": peer.name }),
+        ),
+        Event::PeerIdentityFailed(fault) => (
+            "webrtc:peer_identity_failed",
+            json!({ "reason": fault.to_string() }),
         ),
         Event::ToneChange {
             transceiver: t,

@@ -4,6 +4,7 @@
 //! - `negotiation`: descriptions and candidates, by way of [`jsep`](crate::jsep);
 //! - `transport`: ICE, DTLS and SRTP, the one path of the connection;
 //! - `channels`: data channels over SCTP;
+//! - `identity`: who the far side is;
 //! - `io`: datagrams and time, in and out;
 //! - `memory`: what it takes, and the budget;
 //! - `rest`: what is given back when nothing happens;
@@ -12,6 +13,7 @@
 //! - `tracks`: transceivers, RTP in and out.
 
 mod channels;
+mod identity;
 mod io;
 #[cfg(feature = "qlog")]
 mod log;
@@ -80,6 +82,7 @@ pub struct PeerConnection {
     started: Instant,
     addresses: Vec<LocalAddress>,
     names: Names,
+    identity: Option<Box<identity::Identity>>,
 }
 
 impl PeerConnection {
@@ -144,6 +147,7 @@ impl PeerConnection {
             started: now,
             addresses: Vec::new(),
             names,
+            identity: None,
             config,
         })
     }
@@ -153,8 +157,9 @@ impl PeerConnection {
         &self.config
     }
 
-    /// `setConfiguration`. New ICE servers count from the next gathering phase: the first local description, or the next
-    /// ICE restart. The transport policy stays that of the beginning; a new connection takes another.
+    /// `setConfiguration` (W3C §4.4.1.6). New ICE servers and another transport policy count from the next gathering phase:
+    /// the first local description, or the next ICE restart ([`restart_ice`](Self::restart_ice) asks for one). Of
+    /// candidates that a pool holds only those are told that the policy allows then.
     ///
     /// # Errors
     /// What is wrong with it, or what can't change any more.
@@ -166,10 +171,14 @@ impl PeerConnection {
         }
         self.config
             .allows_change_to(&config, self.jsep.local().is_some())?;
+        self.keep_identity_target(&mut config)?;
         if self.config.ice_servers != config.ice_servers {
             let (names, servers) = Names::sort(&config);
             self.names = names;
             self.transport.agent.set_servers(servers);
+        }
+        if self.config.ice_transport_policy != config.ice_transport_policy {
+            self.transport.agent.set_policy(ice_policy(&config));
         }
         self.config = config;
         Ok(())

@@ -98,8 +98,10 @@ impl PeerConnection {
     /// `createOffer`.
     ///
     /// # Errors
-    /// [`Error::CannotCreate`] in `have-remote-offer` and `have-local-pranswer`, [`Error::Closed`].
+    /// [`Error::CannotCreate`] in `have-remote-offer` and `have-local-pranswer`, [`Error::IdentityPending`] and
+    /// [`Error::Identity`] without the assertion of a provider that was set, [`Error::Closed`].
     pub fn create_offer(&mut self, options: OfferOptions) -> Result<SessionDescription, Error> {
+        self.own_identity()?;
         let described = self.jsep.local().is_some();
         let restart = described && (options.ice_restart || self.jsep.restart_wanted());
         let transport = self.local_transport(restart);
@@ -110,8 +112,10 @@ impl PeerConnection {
     /// `createAnswer`.
     ///
     /// # Errors
-    /// [`Error::CannotCreate`] but in `have-remote-offer` and `have-local-pranswer`, [`Error::Closed`].
+    /// [`Error::CannotCreate`] but in `have-remote-offer` and `have-local-pranswer`, [`Error::IdentityPending`] and
+    /// [`Error::Identity`] without the assertion of a provider that was set, [`Error::Closed`].
     pub fn create_answer(&mut self, _options: AnswerOptions) -> Result<SessionDescription, Error> {
+        self.own_identity()?;
         let restart =
             self.jsep.remote_restarts() && self.signalling.applied != self.remote_parameters();
         let transport = self.local_transport(restart);
@@ -157,7 +161,8 @@ impl PeerConnection {
     /// `setRemoteDescription`. In `have-local-offer` an offer rolls ours back first, as the W3C has it.
     ///
     /// # Errors
-    /// Wrong state, SDP syntax, or a rule broken; nothing has changed then.
+    /// Wrong state, SDP syntax, or a rule broken; nothing has changed then. [`Error::IdentityPending`] and
+    /// [`Error::Identity`] where it has to be known who the far side is.
     pub fn set_remote_description(
         &mut self,
         now: Instant,
@@ -165,12 +170,14 @@ impl PeerConnection {
     ) -> Result<(), Error> {
         self.check_open()?;
         self.check_description(&description.sdp)?;
+        self.admit_identity(&description)?;
         let changes = self.jsep.set_remote(&description, &mut self.rng)?;
         self.rest.disturb(now);
         self.undo_restart(now);
         if description.type_ == SdpType::Offer {
             self.decide_role(ice::Role::Controlled);
         }
+        self.note_identity(&description.sdp);
         self.apply(now, changes)
     }
 
@@ -210,6 +217,9 @@ impl PeerConnection {
             self.ask_names();
         }
         if !core::mem::replace(&mut self.signalling.gathering_begun, true) {
+            if self.transport.agent.open_pool(now) {
+                self.signalling.candidates.clear();
+            }
             self.tell_pooled();
             for address in self.addresses.clone() {
                 self.gather(now, address);

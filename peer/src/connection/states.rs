@@ -131,6 +131,10 @@ impl PeerConnection {
             // The flag is looked at again when the state is stable.
             return;
         }
+        if self.own_identity() == Err(crate::Error::IdentityPending) {
+            // No offer can be made yet; looked at again when it can.
+            return;
+        }
         if needed && !self.states.negotiation_needed {
             self.events.push_back(Event::NegotiationNeeded);
         }

@@ -132,6 +132,7 @@ fn trace(span: &tracing::Span, event: &Event, transport: &Transport) {
             let suite = dtls.and_then(|d| d.cipher_suite());
             tracing::debug!(%state, ?version, ?suite, "peer.dtls_state");
         }
+        Event::DtlsError(error) => tracing::warn!(%error, "peer.dtls_error"),
         Event::SctpState(state) => tracing::debug!(%state, "peer.sctp_state"),
         Event::ChannelOpen(key) => tracing::debug!(%key, "peer.channel_open"),
         Event::ChannelClosed(key) => tracing::debug!(%key, "peer.channel_closed"),
@@ -141,6 +142,10 @@ fn trace(span: &tracing::Span, event: &Event, transport: &Transport) {
         Event::KeyFrameRequest { transceiver, .. } => {
             tracing::debug!(%transceiver, "peer.key_frame_request");
         }
+        Event::PeerIdentity(peer) => {
+            tracing::debug!(idp = peer.idp, name = peer.name, "peer.peer_identity");
+        }
+        Event::PeerIdentityFailed(fault) => tracing::warn!(%fault, "peer.peer_identity_failed"),
         Event::StreamEnded { transceiver, ssrc } => {
             tracing::debug!(%transceiver, ssrc, "peer.stream_ended");
         }

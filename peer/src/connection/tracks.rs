@@ -341,12 +341,13 @@ impl PeerConnection {
     }
 
     /// `a=identity` of ours in descriptions from now on (RFC 8827 §5): an assertion that an identity provider made over
-    /// the fingerprints of [`certificates`](Self::certificates). Made and checked outside: this stack carries it.
+    /// the fingerprints of [`certificates`](Self::certificates), made outside. It is carried, whatever it says;
+    /// [`set_identity_provider`](Self::set_identity_provider) has one made.
     pub fn set_identity_assertion(&mut self, assertion: Option<String>) {
         self.jsep.set_identity(assertion);
     }
 
-    /// The far side's `a=identity`, for an identity provider to validate against the fingerprints of its description.
+    /// The far side's `a=identity` as it was said; [`peer_identity`](Self::peer_identity) is who it proved to be.
     pub fn peer_identity_assertion(&self) -> Option<&str> {
         self.jsep.remote()?.identity.as_deref()
     }

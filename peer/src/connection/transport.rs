@@ -29,6 +29,8 @@ pub(super) struct Transport {
     /// Streams in an SRTP context, where a budget bounds them.
     srtp_streams: Option<usize>,
     pub(super) counters: Counters,
+    /// Not told yet.
+    failure: Option<dtls::Failure>,
 }
 
 /// Role and fingerprints for a DTLS connection.
@@ -92,8 +94,14 @@ impl Transport {
             plan: None,
             early: Vec::new(),
             srtp_streams,
+            failure: None,
             counters: Counters::default(),
         }
+    }
+
+    /// Why DTLS failed, once.
+    pub(super) fn take_failure(&mut self) -> Option<dtls::Failure> {
+        self.failure.take()
     }
 
     /// Negotiation decided on role and fingerprints; a change of fingerprints begins a new association.
@@ -310,7 +318,10 @@ impl Transport {
                 dtls::Event::Connected { .. } => connected = true,
                 dtls::Event::Closed(reason) => {
                     self.state = Some(match reason {
-                        dtls::CloseReason::Failed(_) => DtlsTransportState::Failed,
+                        dtls::CloseReason::Failed(failure) => {
+                            self.failure = Some(failure);
+                            DtlsTransportState::Failed
+                        }
                         _ => DtlsTransportState::Closed,
                     });
                 }

@@ -401,6 +401,11 @@ impl Jsep {
         self.identity = identity;
     }
 
+    /// `a=identity` of ours.
+    pub fn identity(&self) -> Option<&str> {
+        self.identity.as_deref()
+    }
+
     /// Keeps the descriptions agreed on as text alone; they are read again when something asks for them. For a time
     /// in which nothing is negotiated: a model takes several times the room of its text.
     pub fn rest(&mut self) {
@@ -535,6 +540,14 @@ impl Jsep {
         }
         None
     }
+}
+
+/// The `a=identity` value of a description.
+///
+/// # Errors
+/// No SDP.
+pub(crate) fn identity_of(sdp: &str) -> Result<Option<String>, Error> {
+    Ok(read::parse(sdp)?.identity)
 }
 
 /// Characters for cnames and ids: all that RFC 8866's `token` and ICE's `ice-char` share.

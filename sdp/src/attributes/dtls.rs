@@ -143,6 +143,27 @@ pub struct Identity {
     pub extensions: Vec<String>,
 }
 
+impl Identity {
+    /// An assertion in base64, without extensions.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        struct Encoded<'a>(&'a [u8]);
+        impl Display for Encoded<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                crate::base64::encode(self.0, f)
+            }
+        }
+        Self {
+            assertion: Encoded(bytes).to_string(),
+            extensions: Vec::new(),
+        }
+    }
+
+    /// The bytes of the assertion: JSON in UTF-8 (RFC 8827 §5). `None` if it is not base64.
+    pub fn decode(&self) -> Option<Vec<u8>> {
+        crate::base64::decode(&self.assertion)
+    }
+}
+
 impl Grammar for Identity {
     const CALLED: &'static str = "identity";
 
