@@ -54,9 +54,9 @@ const DRAIN_TIME: Duration = Duration::from_secs(300);
 /// dead of a half-minute, who are not forgotten yet, are few beside all.
 const LONG: Duration = Duration::from_secs(300);
 
-/// Bytes on the heap that may stay when everybody is gone: receive buffers of two loops, 2.3 MiB each, and their tables.
-/// A hundred connected peers have three times that.
-const REST: i64 = 6 << 20;
+/// Bytes on the heap that may stay when everybody is gone: receive buffers of two loops, 2.3 MiB each, and their queues'
+/// room. A hundred connected peers have twice that.
+const REST: i64 = 8 << 20;
 
 fn plan() -> Result<Plan, lexopt::Error> {
     use lexopt::prelude::{Long, ValueExt};
