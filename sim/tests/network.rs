@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tincan_sim::{
-    Action, Behaviour, Datagram, Delivery, Direction, DropReason, Ecn, Firewall, HostId,
+    Action, Behaviour, Datagram, Delivery, Direction, DropReason, Ecn, Firewall, GatewayId, HostId,
     LinkConfig, Loss, NatConfig, Network, Protocols, Queue, TcpCommand, TcpEvent, UnsolicitedSyn,
 };
 
@@ -39,6 +39,7 @@ fn send(
 /// One host behind a NAT and two outside, the second with two ports.
 struct Home {
     network: Network,
+    gateway: GatewayId,
     inside: HostId,
     outside: [HostId; 2],
 }
@@ -52,7 +53,7 @@ fn home(config: NatConfig) -> Home {
     let mut network = Network::new(7);
     let core = network.internet();
     let perfect = LinkConfig::new;
-    let (_, lan) = network.add_nat(core, ip("9.9.9.9"), config, perfect(), perfect());
+    let (gateway, lan) = network.add_nat(core, ip("9.9.9.9"), config, perfect(), perfect());
     let inside = network.add_host();
     network.attach(inside, lan, &[ip("192.168.1.2")], perfect(), perfect());
     let outside = [network.add_host(), network.add_host()];
@@ -60,6 +61,7 @@ fn home(config: NatConfig) -> Home {
     network.attach(outside[1], core, &[ip("2.2.2.2")], perfect(), perfect());
     Home {
         network,
+        gateway,
         inside,
         outside,
     }
@@ -109,6 +111,14 @@ fn an_idle_mapping_expires_and_a_reboot_forgets() {
     let later = home.network.now() + Duration::from_secs(121);
     assert_eq!(home.network.step(later), None);
     assert!(send(&mut home.network, home.outside[0], at(OUT1), mapped).is_none());
+
+    let before = send(&mut home.network, home.inside, at(INNER), at(OUT1)).unwrap();
+    let moved = Action::RebootNat(home.gateway, Some(ip("9.9.9.10")));
+    home.network.act(moved);
+    assert!(send(&mut home.network, home.outside[0], at(OUT1), before).is_none());
+    let after = send(&mut home.network, home.inside, at(INNER), at(OUT1)).unwrap();
+    assert_eq!(after.ip(), ip("9.9.9.10"));
+    assert!(send(&mut home.network, home.outside[0], at(OUT1), after).is_some());
 }
 
 #[test]
