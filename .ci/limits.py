@@ -9,28 +9,49 @@ import sys
 from pathlib import Path
 
 CRATES = ["sdp", "stun", "ice", "dtls", "srtp", "rtp", "sctp", "peer", "capture"]
-CONSTANT = re.compile(r"pub(?:\(crate\))? const (\w+): [^=]+ = (.*);$")
+# Bounds that stand where they are used, because nothing else needs them.
+ELSEWHERE = {
+    "ice": {"mdns/message.rs": ["MAX_PACKET"], "agent/outbound.rs": ["MAX_PROBED_RESERVES"]},
+    "dtls": {"record/mod.rs": ["MAX_READ_EPOCHS"]},
+    "rtp": {"rtcp/congestion.rs": ["MAX_REPORTS"]},
+    "peer": {
+        "driver/turns.rs": ["MAX_INBOX_MEDIA", "MAX_INBOX", "MAX_BACKLOG_MEDIA", "MAX_BACKLOG", "MAX_SEGMENTS"],
+        "driver/commands.rs": ["MAX_COMMANDS_MEDIA"],
+        "driver/binding.rs": ["MAX_ADDRESSES"],
+        "driver/fault.rs": ["MAX_DELAYED"],
+    },
+}
+CONSTANT = re.compile(r"(?:pub(?:\(\w+\))? )?const (\w+): [^=]+ = (.*);$")
 # Fewer words than this say what a bound is, not why.
 LEAST_WORDS = 9
 BEGIN = "<!-- limits: made by .ci/limits.py -->\n"
 END = "<!-- end of limits -->\n"
 
 
-def rows(root):
-    for crate in CRATES:
-        doc = []
-        for line in (root / crate / "src" / "limits.rs").read_text().splitlines():
-            line = line.strip()
-            if line.startswith("///"):
-                doc.append(line[3:].strip())
-            elif match := CONSTANT.match(line):
-                if len(" ".join(doc).split()) < LEAST_WORDS and not " ".join(doc).startswith("See "):
+def constants(crate, file, names=None):
+    """Rows of the table for the constants of a file, or those of these names."""
+    doc = []
+    for line in file.read_text().splitlines():
+        line = line.strip()
+        if line.startswith("///"):
+            doc.append(line[3:].strip())
+        elif match := CONSTANT.match(line):
+            if names is None or match[1] in names:
+                if names is None and len(" ".join(doc).split()) < LEAST_WORDS and not " ".join(doc).startswith("See "):
                     print(f"{crate}: {match[1]} says what it is, but not why that number", file=sys.stderr)
                 why = re.sub(r"\[`([^`]*)`\](\([^)]*\))?", r"`\1`", " ".join(doc)).replace("|", "\\|")
                 yield f"| {crate} | `{match[1]}` | `{match[2]}` | {why} |"
-                doc = []
-            elif line and not line.startswith("#"):
-                doc = []
+            doc = []
+        elif line and not line.startswith("#"):
+            doc = []
+
+
+def rows(root):
+    for crate in CRATES:
+        source = root / crate / "src"
+        yield from constants(crate, source / "limits.rs")
+        for file, names in ELSEWHERE.get(crate, {}).items():
+            yield from constants(crate, source / file, names)
 
 
 def main():
