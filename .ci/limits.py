@@ -63,7 +63,10 @@ def main():
     table = "| crate | constant | value | what and why |\n|---|---|---|---|\n" + "\n".join(rows(root)) + "\n"
     new = head + BEGIN + table + END + tail
     if "--check" in sys.argv:
-        if new != text:
+        # Of what stands elsewhere the value is not held to the page: who changes it may not know of it.
+        elsewhere = [f"| {crate} | `{name}` |" for crate, files in ELSEWHERE.items() for names in files.values() for name in names]
+        kept = lambda page: [line for line in page.splitlines() if not line.startswith(tuple(elsewhere))]
+        if kept(new) != kept(text):
             sys.exit("ARCHITECTURE.md: the table of limits is out of date; run .ci/limits.py")
     else:
         page.write_text(new)
