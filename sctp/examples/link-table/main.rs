@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release -p tincan-sctp --example link-table            # a table of 32 links
 //! cargo run --release -p tincan-sctp --example link-table -- all     # all 128
-//! cargo run --release -p tincan-sctp --example link-table -- 100 100 0.01 1   # one link (add: bbr, detail, trace)
+//! cargo run --release -p tincan-sctp --example link-table -- 100 100 0.01 1   # one link (add: bbr-like, detail, trace)
 //! ```
 //!
 //! Every column of a line runs on the same link with the same seed: ours with each congestion
@@ -15,7 +15,7 @@ mod node;
 #[allow(dead_code, unreachable_pub, clippy::expect_used)]
 mod proto;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use node::{Kind, Node, Work};
 use tincan_sctp::congestion::Algorithm;
@@ -23,8 +23,10 @@ use tincan_sim::{LinkConfig, Loss, Network, Queue, Simulation};
 
 const SEED: u64 = 7;
 
-/// Octets of IP and UDP headers, which the link carries too.
-const HEADERS: f64 = 28.0;
+/// Octets of user data in a full packet: 1 472 less SCTP's header and I-DATA's. With IP and UDP
+/// the link carries 1 500.
+const USER_DATA: f64 = 1_440.0;
+const ON_THE_LINK: f64 = 1_500.0;
 
 #[derive(Clone, Copy)]
 struct Link {
@@ -65,14 +67,9 @@ impl Link {
     fn times(&self) -> (Duration, Duration) {
         let rtt = Duration::from_secs_f64(self.rtt_ms / 1e3);
         let start = (rtt * 25).max(Duration::from_secs(3));
-        let measured = if self.mbit >= 1000.0 {
-            8
-        } else if self.mbit >= 100.0 {
-            20
-        } else {
-            40
-        };
-        (start, Duration::from_secs(measured).max(rtt * 20))
+        // CUBIC's cycle on the longest and fattest of these links takes 30 s.
+        let fast = self.mbit >= 1000.0 && self.rtt_ms <= 20.0;
+        (start, Duration::from_secs(if fast { 20 } else { 60 }))
     }
 
     /// The share of the link's octets, headers included, that were user data.
@@ -103,36 +100,49 @@ impl Link {
             return 0.0;
         }
         simulation.run_for(start);
-        let before = simulation.peers()[1].received();
-        simulation.run_for(measured);
-        let octets = (simulation.peers()[1].received() - before) as f64;
+        let (from, before) = next_message(&mut simulation, measured);
+        let spent = simulation.now().duration_since(from);
+        simulation.run_for(measured.saturating_sub(spent));
+        let (to, after) = next_message(&mut simulation, measured);
+        let (octets, time) = ((after - before) as f64, to.duration_since(from));
         if std::env::args().any(|a| a == "detail") {
             for peer in simulation.peers() {
                 peer.print_stats();
             }
         }
-        octets * 8.0 / measured.as_secs_f64() / (self.mbit * 1e6)
+        octets * 8.0 / time.as_secs_f64() / (self.mbit * 1e6)
     }
 }
 
+/// Runs until the receiver has been given another message, or for `limit`: when that was, and the
+/// octets it has. Between two such moments is what is measured: between any others, half a message
+/// or all that waits behind a lost packet would count at one end and not at the other.
+fn next_message(simulation: &mut Simulation<Node>, limit: Duration) -> (Instant, u64) {
+    let before = simulation.peers()[1].received();
+    // At the limit there is nothing to tell but that nothing came.
+    let _ = simulation.run_until(limit, |peers| peers[1].received() > before);
+    (simulation.now(), simulation.peers()[1].received())
+}
+
 const COLUMNS: [(&str, Kind); 4] = [
-    ("cubic", Kind::Ours(Algorithm::Cubic)),
-    ("bbr", Kind::Ours(Algorithm::Bbr)),
-    ("newreno", Kind::Ours(Algorithm::NewReno)),
+    ("CUBIC", Kind::Ours(Algorithm::Cubic)),
+    ("BBR-like", Kind::Ours(Algorithm::Bbr)),
+    ("NewReno", Kind::Ours(Algorithm::NewReno)),
     ("sctp-proto", Kind::Proto),
 ];
 
-/// What TCP CUBIC reaches at this loss in the fluid model (RFC 9438 §5.1 with C = 0.4,
-/// β = 0.7), or Reno's where that is more (RFC 9438 §4.3): a share of the link, at most 1.
+/// What TCP CUBIC reaches with packets of this size at this loss in the fluid model (RFC 9438 §5.1
+/// with C = 0.4, β = 0.7), or Reno's where that is more (RFC 9438 §4.3): user data as a share of the
+/// link, at most what headers and loss leave.
 fn fluid(link: &Link) -> f64 {
+    let most = USER_DATA / ON_THE_LINK * (1.0 - link.loss);
     if link.loss == 0.0 {
-        return 1.0;
+        return most;
     }
     let rtt = link.rtt_ms / 1e3;
-    let packet = 1_200.0 + HEADERS;
     let cubic = 1.054 * (rtt / link.loss).powf(0.75) / rtt;
     let reno = (1.5 / link.loss).sqrt() / rtt;
-    (cubic.max(reno) * packet * 8.0 / (link.mbit * 1e6)).min(1.0)
+    (cubic.max(reno) * USER_DATA * 8.0 / (link.mbit * 1e6)).min(most)
 }
 
 fn main() {
@@ -141,8 +151,8 @@ fn main() {
     let only = |name: &str| {
         arguments
             .iter()
-            .all(|a| !COLUMNS.iter().any(|(n, _)| n == a))
-            || arguments.iter().any(|a| a == name)
+            .all(|a| !COLUMNS.iter().any(|(n, _)| n.eq_ignore_ascii_case(a)))
+            || arguments.iter().any(|a| name.eq_ignore_ascii_case(a))
     };
     let links: Vec<Link> = if let [mbit, rtt_ms, loss, queue] = numbers[..] {
         vec![Link {
@@ -175,28 +185,26 @@ fn main() {
         }
         links
     };
-    println!("user data as % of the link's octets, IP and UDP headers included; seed {SEED}");
-    print!(
-        "{:>6} {:>6} {:>6} {:>5}",
-        "Mbit/s", "RTT ms", "loss %", "queue"
-    );
-    for (name, _) in COLUMNS.iter().filter(|(n, _)| only(n)) {
-        print!(" {name:>10}");
+    println!("User data as % of the link's octets, IP and UDP headers included; seed {SEED}.\n");
+    let columns: Vec<_> = COLUMNS.iter().filter(|(name, _)| only(name)).collect();
+    print!("| Mbit/s | RTT ms | loss % | queue |");
+    for (name, _) in &columns {
+        print!(" {name} |");
     }
-    println!(" {:>11}", "fluid cubic");
+    println!(" fluid |\n|{}", "---|".repeat(columns.len() + 5));
     for link in links {
         print!(
-            "{:>6} {:>6} {:>6} {:>5}",
+            "| {} | {} | {} | {} |",
             link.mbit,
             link.rtt_ms,
             link.loss * 100.0,
             link.queue
         );
-        for (_, kind) in COLUMNS.iter().filter(|(n, _)| only(n)) {
-            print!(" {:>10.1}", link.run(*kind) * 100.0);
+        for (_, kind) in &columns {
+            print!(" {:.1} |", link.run(*kind) * 100.0);
             use std::io::Write;
             let _ = std::io::stdout().flush();
         }
-        println!(" {:>11.1}", fluid(&link) * 100.0);
+        println!(" {:.1} |", fluid(&link) * 100.0);
     }
 }
