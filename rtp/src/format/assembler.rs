@@ -77,8 +77,9 @@ pub(crate) struct Assembler<I> {
     lost_before: u64,
     /// The frame that the packet before belongs to was dropped already.
     dropping: bool,
+    /// Whole frames. The first one was given already when `given` says so.
     done: VecDeque<Done<I>>,
-    given: Option<Done<I>>,
+    given: bool,
     spare: Vec<Vec<u8>>,
     pub(crate) stats: AssemblerStats,
 }
@@ -93,7 +94,7 @@ impl<I: Clone> Assembler<I> {
             lost_before: 0,
             dropping: false,
             done: VecDeque::new(),
-            given: None,
+            given: false,
             spare: Vec::new(),
             stats: AssemblerStats::default(),
         }
@@ -130,22 +131,30 @@ impl<I: Clone> Assembler<I> {
                 return false;
             }
             let missing = packet.sequence - last - 1;
-            if missing > 0 {
-                self.stats.lost_packets += missing;
-                self.lost_before += missing;
-                self.drop_open();
-                self.boundary = false;
-            } else if timestamp != packet.timestamp && !self.boundary {
-                // No marker, but nothing missing either: the frame is whole (AV1 RTP §4.2).
-                self.finish(last);
-                self.boundary = true;
-            }
-            if timestamp != packet.timestamp {
-                self.dropping = false;
+            if missing > 0 || timestamp != packet.timestamp {
+                self.turn(packet, missing, last, timestamp);
             }
         }
         self.last = Some((packet.sequence, packet.timestamp));
         true
+    }
+
+    /// Packets are missing before this one, or it is of another time than the one before.
+    #[inline(never)]
+    fn turn(&mut self, packet: &Input<'_>, missing: u64, last: u64, timestamp: u32) {
+        if missing > 0 {
+            self.stats.lost_packets += missing;
+            self.lost_before += missing;
+            self.drop_open();
+            self.boundary = false;
+        } else if !self.boundary {
+            // No marker, but nothing missing either: the frame is whole (AV1 RTP §4.2).
+            self.finish(last);
+            self.boundary = true;
+        }
+        if timestamp != packet.timestamp {
+            self.dropping = false;
+        }
     }
 
     /// As [`enter_with`](Self::enter_with) with an info that is there already.
@@ -196,16 +205,23 @@ impl<I: Clone> Assembler<I> {
     /// Makes the buffer empty; takes one that was used before when it went away with a frame. The
     /// one given last comes first, as it is the one in the processor's cache.
     fn renew(&mut self) {
-        if self.data.capacity() == 0
-            && let Some(used) = self
-                .given
-                .take()
-                .map(|g| g.data)
-                .or_else(|| self.spare.pop())
-        {
-            self.data = used;
+        if self.data.capacity() == 0 {
+            self.recycle_given();
+            if let Some(used) = self.spare.pop() {
+                self.data = used;
+            }
         }
         self.data.clear();
+    }
+
+    /// Nobody looks any more at the frame given last.
+    #[inline]
+    fn recycle_given(&mut self) {
+        if std::mem::take(&mut self.given)
+            && let Some(given) = self.done.pop_front()
+        {
+            self.spare.push(given.data);
+        }
     }
 
     /// Ends a packet's part: with `ends` the frame is whole.
@@ -234,6 +250,7 @@ impl<I: Clone> Assembler<I> {
     }
 
     /// Drops the open frame.
+    #[cold]
     pub(crate) fn drop_open(&mut self) {
         if self.open.take().is_some() {
             self.dropping = true;
@@ -247,6 +264,7 @@ impl<I: Clone> Assembler<I> {
         let Some(open) = self.open.take() else { return };
         let data = std::mem::take(&mut self.data);
         self.stats.frames += 1;
+        self.recycle_given();
         // At most two frames can end in one packet; a caller who does not poll loses the oldest.
         if self.done.len() >= 2
             && let Some(lost) = self.done.pop_front()
@@ -274,15 +292,13 @@ impl<I: Clone> Assembler<I> {
     }
 
     pub(crate) fn has_frame(&self) -> bool {
-        !self.done.is_empty()
+        self.done.len() > usize::from(self.given)
     }
 
     pub(crate) fn poll(&mut self) -> Option<Frame<'_, I>> {
-        if let Some(given) = self.given.take() {
-            self.spare.push(given.data);
-        }
-        let done = self.done.pop_front()?;
-        let done = self.given.insert(done);
+        self.recycle_given();
+        let done = self.done.front()?;
+        self.given = true;
         Some(Frame {
             data: &done.data,
             timestamp: done.timestamp,

@@ -66,7 +66,7 @@ pub struct Depacketizer {
     fragment: bool,
     /// Decoding order numbers are present (`sprop-max-don-diff` above 0).
     with_don: bool,
-    /// A packet without its content information (PACI).
+    /// Room for a packet without its content information (PACI).
     inner: Vec<u8>,
 }
 
@@ -104,7 +104,7 @@ impl Depacketizer {
         let header = u16_at(payload, 0);
         let don = if self.with_don { 2 } else { 0 };
         let kind = kind(u8_at(payload, 0));
-        if self.fragment && kind != nal_type::FU && kind != nal_type::PACI {
+        if self.fragment && kind != nal_type::FU {
             return Err(ParseError::Field("FU"));
         }
         match kind {
@@ -132,7 +132,6 @@ impl Depacketizer {
                 self.fragment = fu & 0x40 == 0;
                 Ok(())
             }
-            nal_type::PACI => self.take_paci(payload, header),
             0..=47 => {
                 require(payload.len(), 2 + don)?;
                 if don == 0 {
@@ -178,25 +177,69 @@ impl Depacketizer {
         Ok(())
     }
 
-    /// RFC 7798 §4.4.4: the header extension is skipped, the packet behind it taken.
-    fn take_paci(&mut self, payload: &[u8], header: u16) -> Result<(), ParseError> {
-        require(payload.len(), 4)?;
-        let fields = u16_at(payload, 2);
-        let inner_kind = (fields >> 9) & 0x3f;
-        let extension = usize::from((fields >> 4) & 0x1f);
-        if inner_kind == u16::from(nal_type::PACI) {
-            return Err(ParseError::Field("PACI"));
+    /// As [`push`](Depacketize::push), of a packet that arrived with this payload.
+    fn push_payload(
+        &mut self,
+        packet: &Input<'_>,
+        payload: Result<&[u8], ParseError>,
+    ) -> Result<(), ParseError> {
+        if !self.frames.is_open() {
+            self.fragment = false;
         }
-        require(payload.len(), 4 + extension + 1)?;
-        let inner_header = (fields & 0x8000) | (inner_kind << 9) | (header & 0x01ff);
-        let mut inner = std::mem::take(&mut self.inner);
-        inner.clear();
-        inner.extend_from_slice(&inner_header.to_be_bytes());
-        inner.extend_from_slice(tail(payload, 4 + extension));
-        let taken = self.take(&inner);
-        self.inner = inner;
-        taken
+        let first = payload
+            .as_ref()
+            .ok()
+            .and_then(|payload| first_kind(payload, self.with_don));
+        let begins = matches!(first, Some(nal_type::AUD | nal_type::VPS));
+        let start = if begins && !self.frames.is_open() {
+            Start::Yes
+        } else {
+            Start::Unknown
+        };
+        if self.frames.enter(packet, start, Info::default()) {
+            let mut taken = payload.and_then(|payload| self.take(payload));
+            if packet.marker && self.fragment && taken.is_ok() {
+                taken = Err(ParseError::Field("FU"));
+            }
+            if let Err(error) = taken {
+                self.fragment = false;
+                self.frames.malformed();
+                if packet.marker {
+                    self.frames.leave(packet, true);
+                }
+                return Err(error);
+            }
+        }
+        self.frames.leave(packet, packet.marker);
+        Ok(())
     }
+}
+
+/// A packet with content information (RFC 7798 §4.4.4) as it is without: its header extension is
+/// skipped, the header of what is inside put together in `room`. Other packets as they are.
+///
+/// # Errors
+/// [`ParseError`] for one that ends within its header extension, or has another of its kind inside.
+pub(super) fn without_content_information<'a>(
+    payload: &'a [u8],
+    room: &'a mut Vec<u8>,
+) -> Result<&'a [u8], ParseError> {
+    if kind(u8_at(payload, 0)) != nal_type::PACI {
+        return Ok(payload);
+    }
+    require(payload.len(), 4)?;
+    let (header, fields) = (u16_at(payload, 0), u16_at(payload, 2));
+    let inner_kind = (fields >> 9) & 0x3f;
+    let extension = usize::from((fields >> 4) & 0x1f);
+    if inner_kind == u16::from(nal_type::PACI) {
+        return Err(ParseError::Field("PACI"));
+    }
+    require(payload.len(), 4 + extension + 1)?;
+    let inner_header = (fields & 0x8000) | (inner_kind << 9) | (header & 0x01ff);
+    room.clear();
+    room.extend_from_slice(&inner_header.to_be_bytes());
+    room.extend_from_slice(tail(payload, 4 + extension));
+    Ok(room)
 }
 
 /// The NAL unit type a payload begins with, looked for behind an aggregation's or fragment's
@@ -220,34 +263,11 @@ impl Depacketize for Depacketizer {
         if !self.frames.arrive(packet) || packet.payload.is_empty() {
             return Ok(());
         }
-        if !self.frames.is_open() {
-            self.fragment = false;
-        }
-        let begins = matches!(
-            first_kind(packet.payload, self.with_don),
-            Some(nal_type::AUD | nal_type::VPS)
-        );
-        let start = if begins && !self.frames.is_open() {
-            Start::Yes
-        } else {
-            Start::Unknown
-        };
-        if self.frames.enter(packet, start, Info::default()) {
-            let mut taken = self.take(packet.payload);
-            if packet.marker && self.fragment && taken.is_ok() {
-                taken = Err(ParseError::Field("FU"));
-            }
-            if let Err(error) = taken {
-                self.fragment = false;
-                self.frames.malformed();
-                if packet.marker {
-                    self.frames.leave(packet, true);
-                }
-                return Err(error);
-            }
-        }
-        self.frames.leave(packet, packet.marker);
-        Ok(())
+        let mut room = std::mem::take(&mut self.inner);
+        let payload = without_content_information(packet.payload, &mut room);
+        let taken = self.push_payload(packet, payload);
+        self.inner = room;
+        taken
     }
 
     fn has_frame(&self) -> bool {
@@ -370,7 +390,7 @@ impl Packetize for Packetizer<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn push(d: &mut Depacketizer, sequence: u64, marker: bool, payload: &[u8]) -> bool {
@@ -398,17 +418,63 @@ mod tests {
         assert_eq!(units, [&vps[..], &vps, &vps, &[0x40, 1, 0xaa, 0xbb]]);
     }
 
+    /// What would be this payload, behind content information with an extension of so many octets.
+    pub(crate) fn with_content_information(payload: &[u8], extension: u16) -> Vec<u8> {
+        let header = u16_at(payload, 0);
+        let outer = (header & 0x01ff) | (u16::from(nal_type::PACI) << 9);
+        let fields = (header & 0xfe00) | (extension << 4);
+        let mut out = [outer.to_be_bytes(), fields.to_be_bytes()].concat();
+        out.resize(out.len() + usize::from(extension), 0xee);
+        out.extend_from_slice(tail(payload, 2));
+        out
+    }
+
+    /// RFC 7798 §4.4.4: single units, aggregation packets and fragments may be inside; with the
+    /// three octets of temporal scalability control (§4.5) and with the most there can be.
     #[test]
     fn content_information_is_skipped() {
+        for extension in [0, 3, 31] {
+            let mut d = Depacketizer::new(false);
+            let vps = [0x40, 1, 0xaa];
+            let ap = [0x60, 1, 0, 3, 0x40, 1, 0xaa, 0, 3, 0x40, 1, 0xaa];
+            let fragments = [[0x62, 1, 0x80 | 19, 0xbb], [0x62, 1, 0x40 | 19, 0xcc]];
+            let packets = [&vps[..], &ap, &fragments[0], &fragments[1]];
+            for (n, packet) in packets.into_iter().enumerate() {
+                let packet = with_content_information(packet, extension);
+                assert!(push(&mut d, n as u64 + 1, n == 3, &packet));
+            }
+            let frame = d.poll_frame().unwrap();
+            let units: Vec<_> = NalUnits::new(frame.data).collect();
+            assert_eq!(units, [&vps[..], &vps, &vps, &[19 << 1, 1, 0xbb, 0xcc]]);
+            assert!(frame.info.key_frame);
+        }
+    }
+
+    #[test]
+    fn content_information_that_lies_is_refused() {
+        let inside = with_content_information(&[0x40, 1, 0xaa], 3);
+        let mut nested = inside.clone();
+        nested[2] = nal_type::PACI << 1;
+        let mut reaching = inside.clone();
+        reaching[3] = 4 << 4;
+        for packet in [&nested[..], &reaching, &inside[..3], &[0x64]] {
+            let mut d = Depacketizer::new(false);
+            assert!(push(&mut d, 1, true, &[0x40, 1, 0xaa]));
+            assert!(d.poll_frame().is_some());
+            assert!(!push(&mut d, 2, true, packet), "{packet:?}");
+            assert!(d.poll_frame().is_none());
+            assert_eq!(d.stats().malformed_packets, 1);
+        }
+    }
+
+    /// After a loss a parameter set tells where a picture begins, also behind content information.
+    #[test]
+    fn content_information_does_not_hide_a_beginning() {
         let mut d = Depacketizer::new(false);
         assert!(push(&mut d, 1, true, &[0x40, 1, 0xaa]));
-        // PACI around an IDR slice (type 19), two octets of extension.
-        let fields: u16 = (19 << 9) | (2 << 4);
-        let [a, b] = fields.to_be_bytes();
-        assert!(push(&mut d, 2, true, &[0x64, 1, a, b, 9, 9, 0xcc]));
         assert!(d.poll_frame().is_some());
-        let frame = d.poll_frame().unwrap();
-        assert_eq!(frame.data, [0, 0, 0, 1, 19 << 1, 1, 0xcc]);
-        assert!(frame.info.key_frame);
+        let vps = with_content_information(&[0x40, 1, 0xaa], 3);
+        assert!(push(&mut d, 3, true, &vps));
+        assert_eq!(d.poll_frame().unwrap().lost_before, 1);
     }
 }

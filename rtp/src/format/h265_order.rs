@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::bytes_ext::{tail, u8_at, u16_at};
 use crate::error::{ParseError, require};
 use crate::format::Input;
-use crate::format::h265::nal_type;
+use crate::format::h265::{nal_type, without_content_information};
 use crate::limits::{MAX_FRAME, MAX_INTERLEAVED_UNITS};
 
 /// What the far side's description says of its order (RFC 7798 §7.1).
@@ -51,6 +51,8 @@ pub struct DecodingOrder {
     last_sequence: Option<u64>,
     lost: u64,
     fragment: Option<OrderedUnit>,
+    /// Room for a packet without its content information (PACI).
+    inner: Vec<u8>,
 }
 
 impl DecodingOrder {
@@ -66,6 +68,7 @@ impl DecodingOrder {
             last_sequence: None,
             lost: 0,
             fragment: None,
+            inner: Vec::new(),
         }
     }
 
@@ -88,7 +91,10 @@ impl DecodingOrder {
         if packet.payload.is_empty() {
             return Ok(());
         }
-        let taken = self.take(packet.timestamp, packet.payload);
+        let mut room = std::mem::take(&mut self.inner);
+        let taken = without_content_information(packet.payload, &mut room)
+            .and_then(|payload| self.take(packet.timestamp, payload));
+        self.inner = room;
         if taken.is_err() {
             self.drop_fragment();
             self.lost += 1;
@@ -269,6 +275,7 @@ impl DecodingOrder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::h265::tests::with_content_information;
     use rand::rngs::StdRng;
     use rand::seq::SliceRandom;
     use rand::{RngExt, SeedableRng};
@@ -281,7 +288,8 @@ mod tests {
         unit
     }
 
-    /// Payloads with the numbers `base + n` for each `n`: single, in fragments, or aggregated.
+    /// Payloads with the numbers `base + n` for each `n`: single, in fragments, or aggregated, some
+    /// with content information.
     fn payloads(order: &[u16], base: u16, rng: &mut StdRng) -> Vec<Vec<u8>> {
         let mut all = Vec::new();
         let mut at = 0;
@@ -312,6 +320,11 @@ mod tests {
                     at += 1;
                 }
                 _ => all.push([&body[..2], &don, &body[2..]].concat()),
+            }
+        }
+        for payload in &mut all {
+            if rng.random_bool(0.2) {
+                *payload = with_content_information(payload, rng.random_range(0..32));
             }
         }
         all

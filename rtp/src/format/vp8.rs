@@ -132,8 +132,11 @@ impl Descriptor {
 /// What a forwarding server needs of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DescriptorView<'a> {
-    /// The first eight octets of the payload, zeros beyond its end. A descriptor has at most six.
+    /// The first eight octets of the payload, the first one lowest, zeros beyond its end; all but
+    /// the first are zeros where there are no flags in the second (X).
     word: u64,
+    /// From TL0PICIDX on, or from where it would be.
+    after_picture: u64,
     frame: &'a [u8],
 }
 
@@ -144,14 +147,26 @@ impl<'a> DescriptorView<'a> {
     /// [`ParseError::Truncated`] when the payload ends within the descriptor, or right after it.
     #[inline]
     pub fn parse(payload: &'a [u8]) -> Result<Self, ParseError> {
-        let word = match payload.first_chunk::<8>() {
-            Some(octets) => u64::from_be_bytes(*octets),
+        let octets = match payload.first_chunk::<8>() {
+            Some(octets) => u64::from_le_bytes(*octets),
             None => short_word(payload),
         };
-        let view = Self { word, frame: &[] };
-        let len = view.layers_at() + usize::from(view.extension() & 0x30 != 0);
+        // X, I, L, T, K, and M in the third octet. A descriptor has at most six octets.
+        let (word, before, len) = if octets & 0x80 != 0 {
+            let picture = octets >> 15 & 1;
+            let before = 2 + picture + (octets >> 23 & picture);
+            let layers = u64::from(octets & 0x3000 != 0);
+            (octets, before, before + (octets >> 14 & 1) + layers)
+        } else {
+            (octets & 0xff, 1, 1)
+        };
+        let len = len as usize;
         match payload.get(len..) {
-            Some(frame) if !frame.is_empty() => Ok(Self { word, frame }),
+            Some(frame) if !frame.is_empty() => Ok(Self {
+                word,
+                after_picture: word >> (8 * before),
+                frame,
+            }),
             _ => Err(ParseError::Truncated {
                 needed: len + 1,
                 available: payload.len(),
@@ -161,32 +176,19 @@ impl<'a> DescriptorView<'a> {
 
     #[inline]
     const fn octet(&self, at: usize) -> u8 {
-        (self.word >> (56 - 8 * at)) as u8
+        (self.word >> (8 * at)) as u8
     }
 
-    /// The flags of the second octet, none set where there is no such octet (X).
+    /// The flags of the second octet, none set where there is no such octet.
     #[inline]
     const fn extension(&self) -> u8 {
-        if self.word >> 63 == 1 {
-            self.octet(1)
-        } else {
-            0
-        }
+        self.octet(1)
     }
 
-    /// Where TL0PICIDX is, if it is there.
+    /// The octet of TID, Y and KEYIDX, if it is there.
     #[inline]
-    const fn tl0_at(&self) -> usize {
-        let picture = (self.extension() >> 7) as usize;
-        // M is the highest bit of the third octet.
-        let long = (self.word >> 47) as usize & picture & 1;
-        1 + (self.word >> 63) as usize + picture + long
-    }
-
-    /// Where the octet of TID, Y and KEYIDX is, if it is there.
-    #[inline]
-    const fn layers_at(&self) -> usize {
-        self.tl0_at() + (self.extension() >> 6 & 1) as usize
+    const fn layers(&self) -> u8 {
+        (self.after_picture >> (8 * (self.word >> 14 & 1))) as u8
     }
 
     /// The octets of VP8 behind the descriptor, at least one.
@@ -210,7 +212,9 @@ impl<'a> DescriptorView<'a> {
         } else if self.octet(2) & 0x80 == 0 {
             Some(PictureId::Short(self.octet(2)))
         } else {
-            Some(PictureId::Long((self.word >> 32) as u16 & 0x7fff))
+            Some(PictureId::Long(
+                u16::from_be_bytes([self.octet(2), self.octet(3)]) & 0x7fff,
+            ))
         }
     }
 
@@ -220,7 +224,7 @@ impl<'a> DescriptorView<'a> {
         if self.extension() & 0x40 == 0 {
             return None;
         }
-        Some(self.octet(self.tl0_at()))
+        Some(self.after_picture as u8)
     }
 
     /// Temporal layer (TID) 0 to 3, and whether it depends on layer 0 only (Y).
@@ -229,7 +233,7 @@ impl<'a> DescriptorView<'a> {
         if self.extension() & 0x20 == 0 {
             return None;
         }
-        let layers = self.octet(self.layers_at());
+        let layers = self.layers();
         Some((layers >> 6, layers & 0x20 != 0))
     }
 
@@ -239,7 +243,7 @@ impl<'a> DescriptorView<'a> {
         if self.extension() & 0x10 == 0 {
             return None;
         }
-        Some(self.octet(self.layers_at()) & 0x1f)
+        Some(self.layers() & 0x1f)
     }
 
     /// All fields.
@@ -247,7 +251,7 @@ impl<'a> DescriptorView<'a> {
     pub fn to_descriptor(&self) -> Descriptor {
         let first = self.octet(0);
         let extension = self.extension();
-        let layers = self.octet(self.layers_at());
+        let layers = self.layers();
         Descriptor {
             non_reference: first & 0x20 != 0,
             start_of_partition: first & 0x10 != 0,
@@ -260,12 +264,12 @@ impl<'a> DescriptorView<'a> {
     }
 }
 
-/// Up to eight octets from the highest on, zeros after them.
+/// Up to eight octets from the lowest on, zeros after them.
 #[cold]
 fn short_word(octets: &[u8]) -> u64 {
     let mut word = [0; 8];
     put(&mut word, 0, octets);
-    u64::from_be_bytes(word)
+    u64::from_le_bytes(word)
 }
 
 /// What the first octets of a VP8 frame tell (RFC 6386 §9.1).
@@ -327,6 +331,7 @@ impl Depacketizer {
 impl Depacketize for Depacketizer {
     type Info = Info;
 
+    #[inline]
     fn push(&mut self, packet: &Input<'_>) -> Result<(), ParseError> {
         if !self.frames.arrive(packet) || packet.payload.is_empty() {
             return Ok(());
