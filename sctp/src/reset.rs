@@ -25,6 +25,9 @@ enum RequestKind {
     AddOutgoing {
         count: u16,
     },
+    AddIncoming {
+        count: u16,
+    },
 }
 
 /// A TSN reset's answer (§4.4): the TSN with which its sender goes on, and its receiver.
@@ -82,6 +85,8 @@ pub(crate) struct Reset {
     /// The peer's request that the next outgoing reset answers.
     answers: Option<u32>,
     add: u16,
+    /// How many more streams the peer is to ask for.
+    add_incoming: u16,
     expected: u32,
     last: VecDeque<Answer>,
     deferred: Option<Deferred>,
@@ -100,6 +105,7 @@ impl Reset {
             incoming: Vec::new(),
             answers: None,
             add: 0,
+            add_incoming: 0,
             expected: peer_initial_tsn,
             last: VecDeque::new(),
             deferred: None,
@@ -125,8 +131,16 @@ impl Reset {
         self.add = self.add.saturating_add(count);
     }
 
+    /// Asks the peer to add outgoing streams of its own.
+    pub(crate) fn want_incoming_streams(&mut self, count: u16) {
+        self.add_incoming = self.add_incoming.saturating_add(count);
+    }
+
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty() || !self.incoming.is_empty() || self.add > 0
+        !self.waiting.is_empty()
+            || !self.incoming.is_empty()
+            || self.add > 0
+            || self.add_incoming > 0
     }
 
     /// Makes a request of what can be asked now. `is_drained` says whether a stream has nothing
@@ -170,6 +184,10 @@ impl Reset {
             RequestKind::AddOutgoing {
                 count: std::mem::take(&mut self.add),
             }
+        } else if self.add_incoming > 0 {
+            RequestKind::AddIncoming {
+                count: std::mem::take(&mut self.add_incoming),
+            }
         } else {
             return;
         };
@@ -195,7 +213,7 @@ impl Reset {
             return match &request.kind {
                 RequestKind::Outgoing { streams, .. } => padded(4 + 16 + streams.len() * 2),
                 RequestKind::Incoming { streams } => padded(4 + 8 + streams.len() * 2),
-                RequestKind::AddOutgoing { .. } => 16,
+                RequestKind::AddOutgoing { .. } | RequestKind::AddIncoming { .. } => 16,
             };
         }
         match self.responses.front() {
@@ -231,6 +249,11 @@ impl Reset {
                     value.extend_from_slice(&count.to_be_bytes());
                     value.extend_from_slice(&[0, 0]);
                     parameter_type::ADD_OUTGOING
+                }
+                RequestKind::AddIncoming { count } => {
+                    value.extend_from_slice(&count.to_be_bytes());
+                    value.extend_from_slice(&[0, 0]);
+                    parameter_type::ADD_INCOMING
                 }
             };
             ChunkWriter::new(out, chunk_type::RE_CONFIG, 0)
@@ -416,7 +439,9 @@ impl Reset {
                 ReconfigResult::Performed => Action::OutgoingAdded(count),
                 _ => Action::RequestSettled,
             }),
-            RequestKind::Incoming { .. } => Some(Action::RequestSettled),
+            RequestKind::Incoming { .. } | RequestKind::AddIncoming { .. } => {
+                Some(Action::RequestSettled)
+            }
         }
     }
 

@@ -583,6 +583,18 @@ impl Association {
         Ok(())
     }
 
+    /// Asks the peer to ask for `count` more outgoing streams of its own (RFC 6525 §5.1.6): it may
+    /// refuse. [`Event::StreamsAdded`] tells that it did it.
+    pub fn request_peer_streams(&mut self, now: Instant, count: u16) -> Result<(), SendError> {
+        if self.state != State::Established || !self.features.reconfig {
+            return Err(SendError::Closed);
+        }
+        let room = u16::MAX - self.inbound_streams;
+        self.reset.want_incoming_streams(count.min(room));
+        self.request_reset(now);
+        Ok(())
+    }
+
     fn request_reset(&mut self, _now: Instant) {
         if self.state != State::Established || !self.reset.is_waiting() {
             return;
