@@ -284,7 +284,7 @@ impl<I: Clone> Assembler<I> {
 
     /// Octets on the heap.
     pub(crate) fn memory_usage(&self) -> usize {
-        let frames = self.done.iter().chain(&self.given).map(|d| &d.data);
+        let frames = self.done.iter().map(|d| &d.data);
         let buffers = frames.chain(&self.spare).chain([&self.data]);
         buffers.map(Vec::capacity).sum::<usize>()
             + self.done.capacity() * size_of::<Done<I>>()

@@ -120,7 +120,8 @@ impl DecodingOrder {
     pub fn memory_usage(&self) -> usize {
         let fragment = self.fragment.as_ref().map_or(0, |f| f.data.capacity());
         let units = self.waiting.len() + self.ready.capacity();
-        size_of::<Self>() + self.bytes + fragment + units * size_of::<OrderedUnit>()
+        let held = self.bytes + fragment + self.inner.capacity();
+        size_of::<Self>() + held + units * size_of::<OrderedUnit>()
     }
 
     fn take(&mut self, timestamp: u32, payload: &[u8]) -> Result<(), ParseError> {
