@@ -126,7 +126,12 @@ impl ReceiveStream {
                 .find(|c| c.payload_type == payload_type);
             if let Some(codec) = codec {
                 self.statistics.set_clock_rate(codec.clock_rate);
-                if codec.has_feedback("nack") && !codec.is_rtx() {
+                // Browsers wrap video in RED, for which they name no feedback: it is that of what is inside.
+                let inside = || {
+                    let all = &parameters.receive_codecs;
+                    codec.is("red") && all.iter().any(|c| c.is_media() && c.has_feedback("nack"))
+                };
+                if !codec.is_rtx() && (codec.has_feedback("nack") || inside()) {
                     self.nack = Some(Box::new(NackGenerator::new(NackConfig {
                         max_missing: MAX_MISSING,
                         ..Default::default()
