@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use super::addresses;
 use super::config::DriverConfig;
 use super::error::DriverError;
 use crate::limits::MAX_ADDRESSES;
@@ -19,15 +20,7 @@ pub(super) struct Interfaces {
 impl Interfaces {
     /// Asks the system.
     pub(super) fn list() -> io::Result<Self> {
-        let mut addresses: Vec<IpAddr> = if_addrs::get_if_addrs()?
-            .iter()
-            // Some systems don't know: only a clear "down" counts.
-            .filter(|interface| interface.oper_status != if_addrs::IfOperStatus::Down)
-            .map(if_addrs::Interface::ip)
-            .filter(|ip| !is_link_local(*ip))
-            .collect();
-        addresses.sort_by_key(IpAddr::is_loopback);
-        addresses.dedup();
+        let mut addresses = addresses::list()?;
         addresses.truncate(MAX_ADDRESSES);
         Ok(Self { addresses })
     }
@@ -48,14 +41,6 @@ impl Interfaces {
             .filter(|ip| ip.is_ipv4() == bound.is_ipv4() && (loopback || !ip.is_loopback()))
             .map(|ip| SocketAddr::new(*ip, bound.port()))
             .collect()
-    }
-}
-
-/// Link-local addresses need a scope that candidates can't carry.
-fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
     }
 }
 

@@ -74,6 +74,7 @@
 //! [`Faults`] lose, delay or cut off the datagrams of a driver or of one peer, seeded, for tests of programs that use
 //! this one: [`DriverHandle::set_faults`], [`Peer::set_faults`].
 
+mod addresses;
 mod binding;
 mod channel;
 mod commands;
