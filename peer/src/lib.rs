@@ -74,6 +74,7 @@ mod packet;
 mod queue;
 pub mod stats;
 mod types;
+mod work;
 
 pub use certificate::Certificate;
 pub use codec::{Capabilities, Codec, HeaderExtension};

@@ -12,6 +12,22 @@ pub const MAX_TRANSCEIVERS: usize = 512;
 /// Bytes of SDP we look at: 256 sections of 4 kB.
 pub const MAX_SDP_BYTES: usize = 1 << 20;
 
+/// Header extensions of one media section: their ids have eight bits (RFC 8285 §4.3), and each is compared with each
+/// of ours.
+pub const MAX_EXTENSIONS: usize = 255;
+
+/// Bytes of a header extension's name; a longer one is not taken. Those in use have less than 100, and each is kept once a
+/// media section where the session's lines speak for all.
+pub const MAX_EXTENSION_URI: usize = 256;
+
+/// Fingerprints of one media section, or of the session: one a hash function and certificate (RFC 8122 §5), and browsers
+/// send one.
+pub const MAX_FINGERPRINTS: usize = 16;
+
+/// Restriction identifiers (`a=rid`) of one media section, both directions: browsers offer three, and each name of a
+/// simulcast list is looked for among them.
+pub const MAX_RIDS: usize = 64;
+
 /// Remote candidates taken for one generation by trickling; the ICE agent has bounds of its own for pairs.
 pub const MAX_REMOTE_CANDIDATES: usize = 256;
 
@@ -68,7 +84,8 @@ pub const TRANSPORT_FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
 /// to answer the first.
 pub const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Events that wait for the application. Beyond it received media is dropped and counted; nothing else is.
+/// Events that wait for the application. Beyond it received media is dropped and counted, and requests for key frames and
+/// goodbyes are dropped, which the far side can make without end; nothing else is.
 pub const MAX_QUEUED_EVENTS: usize = 8_192;
 
 /// Longest wait of a frame of audio for packets that are missing before it: more delay than that is heard.

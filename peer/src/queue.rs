@@ -50,6 +50,13 @@ impl Events {
         self.queue.push_back(event);
     }
 
+    /// What the far side may say as often as it likes, and will say again: dropped where the application does not keep up.
+    pub(crate) fn push_request(&mut self, event: Event) {
+        if self.queue.len() < MAX_QUEUED_EVENTS {
+            self.push_back(event);
+        }
+    }
+
     pub(crate) fn pop_front(&mut self) -> Option<Event> {
         let event = self.queue.pop_front()?;
         self.payload = self.payload.saturating_sub(payload(&event));

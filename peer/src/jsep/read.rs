@@ -9,8 +9,12 @@ use super::model::{
 };
 use crate::codec::Codec;
 use crate::error::{DescriptionFault, Error};
-use crate::limits::MAX_SDP_BYTES;
+use crate::limits::{
+    MAX_EXTENSION_URI, MAX_EXTENSIONS, MAX_FINGERPRINTS, MAX_MEDIA_SECTIONS, MAX_REMOTE_SSRCS,
+    MAX_RIDS, MAX_SDP_BYTES,
+};
 use crate::types::{Direction, Kind};
+use crate::work;
 
 /// Reads a description.
 ///
@@ -50,12 +54,16 @@ pub(super) fn parse(text: &str) -> Result<Description, Error> {
             Attribute::IceLite => d.ice_lite = true,
             Attribute::ExtMapAllowMixed => d.extmap_allow_mixed = true,
             Attribute::Identity(identity) => d.identity = Some(identity.to_string()),
-            Attribute::ExtMap(map) => extensions.push(extension(&map)?),
+            Attribute::ExtMap(map) => take_extension(&mut extensions, &map)?,
             Attribute::Direction(value) => direction = direction_of(value),
             other => transport_attribute(&mut inherited, &mut ice, other),
         }
         Ok(())
     })?;
+    // Each is given what the session's lines say.
+    if parsed.media.len() > MAX_MEDIA_SECTIONS {
+        return Err(DescriptionFault::TooManySections.into());
+    }
     d.sections.reserve_exact(parsed.media.len());
     for media in &parsed.media {
         let mut section = read_section(media, &inherited, &ice, direction, &mut line)?;
@@ -158,6 +166,7 @@ fn transport_attribute(transport: &mut TransportAttributes, ice: &mut Ice, attri
         Attribute::IceUfrag(ufrag) => ice.ufrag = Some(ufrag.as_str().to_owned()),
         Attribute::IcePwd(pwd) => ice.pwd = Some(pwd.as_str().to_owned()),
         Attribute::IceOptions(options) => transport.ice_options = options.tags,
+        Attribute::Fingerprint(_) if transport.fingerprints.len() >= MAX_FINGERPRINTS => {}
         Attribute::Fingerprint(fingerprint) => transport.fingerprints.push(fingerprint.to_string()),
         Attribute::TlsId(id) => transport.tls_id = Some(id.as_str().to_owned()),
         Attribute::EndOfCandidates => transport.end_of_candidates = true,
@@ -208,16 +217,18 @@ fn read_section(
             Attribute::RtpMap(map) => formats.maps.push(map),
             Attribute::Fmtp(fmtp) => formats.parameters.push(fmtp),
             Attribute::RtcpFb(feedback) => formats.feedback.push(feedback),
-            Attribute::ExtMap(map) => s.extensions.push(extension(&map)?),
+            Attribute::ExtMap(map) => take_extension(&mut s.extensions, &map)?,
             Attribute::Msid(msid) => s.msids.push(Msid {
                 stream: msid.stream,
                 track: msid.track,
             }),
             Attribute::Source(source) => note_source(&mut s, &source),
+            Attribute::SourceGroup(_) if s.ssrc_groups.len() >= MAX_REMOTE_SSRCS => {}
             Attribute::SourceGroup(group) => s.ssrc_groups.push(SsrcGroup {
                 semantics: group.semantics.to_string(),
                 ssrcs: group.ssrcs.iter().map(|s| s.0).collect(),
             }),
+            Attribute::Rid(_) if s.rids.len() >= MAX_RIDS => {}
             Attribute::Rid(rid) => s.rids.push(Rid {
                 id: rid.name.as_str().to_owned(),
                 send: rid.direction == RidDirection::Send,
@@ -300,6 +311,7 @@ impl Formats {
                 .feedback
                 .iter()
                 .filter(|f| f.target.includes(payload_type))
+                .take(sdp::limits::MAX_FEEDBACK)
             {
                 codec.feedback.push(feedback.kind.to_string());
             }
@@ -311,8 +323,15 @@ impl Formats {
 
 fn note_source(s: &mut Section, source: &sdp::SourceAttribute) {
     let ssrc = source.ssrc.0;
-    let at = match s.ssrcs.iter().position(|known| known.ssrc == ssrc) {
+    // A source's lines follow each other mostly: from the last one back.
+    let known = s.ssrcs.iter().rposition(|known| {
+        work::steps(1);
+        known.ssrc == ssrc
+    });
+    let at = match known {
         Some(at) => at,
+        // More than that are never received.
+        None if s.ssrcs.len() >= MAX_REMOTE_SSRCS => return,
         None => {
             s.ssrcs.push(SsrcAttribute { ssrc, cname: None });
             s.ssrcs.len() - 1
@@ -336,6 +355,15 @@ fn note_source(s: &mut Section, source: &sdp::SourceAttribute) {
             track,
         });
     }
+}
+
+fn take_extension(taken: &mut Vec<ExtensionMapping>, map: &sdp::ExtMap) -> Result<(), Error> {
+    let mapping = extension(map)?;
+    // Nobody knows one with a name as long as that.
+    if taken.len() < MAX_EXTENSIONS && map.uri.len() <= MAX_EXTENSION_URI {
+        taken.push(mapping);
+    }
+    Ok(())
 }
 
 fn extension(map: &sdp::ExtMap) -> Result<ExtensionMapping, Error> {

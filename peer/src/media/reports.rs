@@ -10,6 +10,7 @@ use super::{Media, Queued, What};
 use crate::event::Event;
 use crate::limits::{KEY_FRAME_INTERVAL, MAX_SEND_QUEUE, RTCP_INTERVAL};
 use crate::queue::Events;
+use crate::work;
 
 /// From the first packet to the first report: half an interval, as RFC 3550 §6.2 has it.
 pub(super) fn first_interval() -> Duration {
@@ -26,10 +27,18 @@ impl Media {
             self.counters.malformed += 1;
             return;
         };
+        let round_trip = self.round_trip;
         for packet in compound.packets() {
             match packet {
                 Ok(packet) => self.handle_packet(now, &packet, events),
                 Err(_) => self.counters.malformed += 1,
+            }
+        }
+        // Once a datagram: it has room for fifty reports, and there may be a thousand streams.
+        if self.round_trip != round_trip {
+            work::steps(self.receivers.len());
+            for receiver in &mut self.receivers {
+                receiver.set_round_trip(self.round_trip);
             }
         }
     }
@@ -77,7 +86,7 @@ impl Media {
                         .by_ssrc(ssrc.0)
                         .and_then(|at| self.receivers.get(at));
                     if let Some(receiver) = receiver.filter(|r| r.repairs.is_none()) {
-                        events.push_back(Event::StreamEnded {
+                        events.push_request(Event::StreamEnded {
                             transceiver: receiver.transceiver,
                             ssrc: ssrc.0,
                         });
@@ -99,9 +108,6 @@ impl Media {
         let Some(sender) = sender else { return };
         if let Some(round_trip) = sender.on_report(now, ntp, block) {
             self.round_trip = Some(round_trip);
-            for receiver in &mut self.receivers {
-                receiver.set_round_trip(self.round_trip);
-            }
         }
     }
 
@@ -149,7 +155,7 @@ impl Media {
                 }
             };
             if new {
-                events.push_back(Event::KeyFrameRequest {
+                events.push_request(Event::KeyFrameRequest {
                     transceiver: track.id,
                     encoding,
                 });

@@ -9,6 +9,7 @@ use tincan_rtp::extension::ExtensionKind;
 use super::receiver::Repairs;
 use super::{Media, ReceiveStream, Track};
 use crate::types::TransceiverId;
+use crate::work;
 
 /// Tables made from what was agreed, and SSRCs as they are learned.
 #[derive(Debug, Default)]
@@ -45,20 +46,20 @@ impl Router {
             self.repaired_id = self
                 .repaired_id
                 .or(track.extensions.id(ExtensionKind::RepairedRtpStreamId));
-            let repairs = |ssrc: u32| {
-                track
-                    .parameters
-                    .remote_groups
-                    .iter()
-                    .find_map(|g| match g.ssrcs[..] {
-                        [primary, rtx] if g.semantics == "FID" && rtx == ssrc => {
-                            Some(Repairs::Ssrc(primary))
-                        }
-                        _ => None,
-                    })
-            };
+            // The far side makes both lists as long as it likes.
+            let mut repairs = HashMap::new();
+            for group in &track.parameters.remote_groups {
+                work::steps(1);
+                if let [primary, rtx] = group.ssrcs[..]
+                    && group.semantics == "FID"
+                {
+                    repairs.entry(rtx).or_insert(Repairs::Ssrc(primary));
+                }
+            }
             for ssrc in &track.parameters.remote_ssrcs {
-                self.announced.insert(*ssrc, (track.id, repairs(*ssrc)));
+                work::steps(1);
+                let repairs = repairs.get(ssrc).copied();
+                self.announced.insert(*ssrc, (track.id, repairs));
             }
             for codec in &track.parameters.receive_codecs {
                 self.payload_types
