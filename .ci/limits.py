@@ -14,12 +14,6 @@ ELSEWHERE = {
     "ice": {"mdns/message.rs": ["MAX_PACKET"], "agent/outbound.rs": ["MAX_PROBED_RESERVES"]},
     "dtls": {"record/mod.rs": ["MAX_READ_EPOCHS"]},
     "rtp": {"rtcp/congestion.rs": ["MAX_REPORTS"]},
-    "peer": {
-        "driver/turns.rs": ["MAX_INBOX_MEDIA", "MAX_INBOX", "MAX_BACKLOG_MEDIA", "MAX_BACKLOG", "MAX_SEGMENTS"],
-        "driver/commands.rs": ["MAX_COMMANDS_MEDIA"],
-        "driver/binding.rs": ["MAX_ADDRESSES"],
-        "driver/fault.rs": ["MAX_DELAYED"],
-    },
 }
 CONSTANT = re.compile(r"(?:pub(?:\(\w+\))? )?const (\w+): [^=]+ = (.*);$")
 # Fewer words than this say what a bound is, not why.
