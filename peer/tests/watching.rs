@@ -6,7 +6,7 @@ mod support;
 
 use std::io::{self, Write};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, UNIX_EPOCH};
 
 use support::Pair;
@@ -58,6 +58,10 @@ fn configuration(versions: DtlsVersions) -> Configuration {
 
 /// A call with ten messages each way. `watch` is called before the negotiation.
 fn call(versions: DtlsVersions, watch: impl FnOnce(&mut PeerConnection)) -> Pair {
+    // Whoever comes first to a place that tells something decides whether anybody hears it, for all threads: in each of
+    // these tests somebody does.
+    static HEARD: Once = Once::new();
+    HEARD.call_once(|| tracing::subscriber::set_global_default(Listener::default()).unwrap());
     let mut pair = Pair::with(configuration(versions), configuration(versions), 7);
     let now = pair.now;
     watch(&mut pair.a().pc);
