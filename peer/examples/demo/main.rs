@@ -35,8 +35,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderValue, header};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, patch, post};
 use tincan_peer::Configuration;
@@ -45,6 +46,9 @@ use tokio::sync::Semaphore;
 
 /// Largest request body. An offer with 256 m-lines has about 1 MB.
 const MAX_BODY: usize = 1 << 20;
+
+/// How much of a longer one is read and thrown away, so that its sender hears that it is too long.
+const MAX_UNWANTED: usize = 8 * MAX_BODY;
 
 /// Connections at once.
 const MAX_SESSIONS: usize = 1024;
@@ -122,12 +126,28 @@ fn router(app: App) -> Router {
         .route("/stats", get(stats))
         .route("/ice", get(turn::ice))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(axum::middleware::from_fn(hear_out))
         .layer(axum::middleware::map_response(allow_other_origins))
         .with_state(app)
 }
 
+/// Reads a body that is too long before refusing it: a connection that is closed with unread data is reset, and who still
+/// writes never sees the answer.
+async fn hear_out(request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    match length {
+        Some(length) if length > MAX_BODY => {
+            let _ = axum::body::to_bytes(request.into_body(), MAX_UNWANTED).await;
+            let reason = format!("The body can't be taken: {length} bytes, more than {MAX_BODY}.");
+            reply::Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, reason).into_response()
+        }
+        _ => next.run(request).await,
+    }
+}
+
 async fn preflight() -> impl IntoResponse {
-    axum::http::StatusCode::NO_CONTENT
+    StatusCode::NO_CONTENT
 }
 
 /// Pages from elsewhere may use the signalling: it gives nothing that a program could not have.
