@@ -302,7 +302,8 @@ impl FromStr for Candidate {
         if line.len() > MAX_CANDIDATE_LINE {
             return Err(CandidateError::TooLong(line.len()));
         }
-        let line = line.trim();
+        // As words are split below: a vertical tab, or blanks outside ASCII, belong to a word.
+        let line = line.trim_ascii();
         let line = line.strip_prefix("a=").unwrap_or(line);
         let line = line.strip_prefix("candidate:").unwrap_or(line);
         let mut words = line.split_ascii_whitespace();
@@ -442,6 +443,8 @@ mod tests {
     fn prefixes_are_optional() {
         let plain = LINES[0].parse::<Candidate>();
         assert_eq!(format!("a={}\r\n", LINES[0]).parse(), plain);
+        let tab: Candidate = format!("{} x \u{b}", LINES[0]).parse().unwrap();
+        assert_eq!(tab.to_string().parse(), Ok(tab));
         assert_eq!(LINES[0].trim_start_matches("candidate:").parse(), plain);
     }
 
