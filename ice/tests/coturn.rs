@@ -1,61 +1,13 @@
 //! Two agents over real sockets with coturn between them, where it is installed.
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::net::{SocketAddr, UdpSocket};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tincan_ice::{
     Agent, CandidateKind, Config, Event, Input, LocalBase, Policy, Role, Server, Source, Transport,
 };
-
-struct Coturn {
-    child: Child,
-    addr: SocketAddr,
-}
-
-impl Drop for Coturn {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Starts it on loopback; `None` where it is not installed.
-fn coturn() -> Option<Coturn> {
-    // A port that was free a moment ago.
-    let addr = UdpSocket::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let child = Command::new("turnserver")
-        .args([
-            "-n",
-            "--listening-ip=127.0.0.1",
-            "--relay-ip=127.0.0.1",
-            "--allow-loopback-peers",
-        ])
-        .args([
-            "--no-tls",
-            "--no-dtls",
-            "--no-cli",
-            "--lt-cred-mech",
-            "--realm=tincan",
-        ])
-        .args([
-            "--user=someone:secret",
-            "--log-file=/dev/null",
-            "--pidfile=/dev/null",
-        ])
-        .args(["--min-port=40000", "--max-port=49999"])
-        .arg(format!("--listening-port={}", addr.port()))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    Some(Coturn { child, addr })
-}
+use tincan_interop::coturn::{Coturn, PASSWORD, USER};
 
 struct End {
     agent: Agent,
@@ -70,7 +22,7 @@ impl End {
         let config = Config::new()
             .with_role(role)
             .with_policy(Policy::Relay)
-            .with_server(Server::turn(server, Transport::Udp, "someone", "secret"));
+            .with_server(Server::turn(server, Transport::Udp, USER, PASSWORD));
         let mut agent = Agent::new(config, Instant::now(), &mut rand::rng());
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
@@ -132,8 +84,7 @@ impl End {
 
 #[test]
 fn relayed_agents_connect_and_talk_through_coturn() {
-    let Some(server) = coturn() else {
-        eprintln!("skipped: turnserver is not installed");
+    let Some(server) = Coturn::start(&[]).unwrap() else {
         return;
     };
     let mut a = End::new(Role::Controlling, server.addr);

@@ -17,6 +17,7 @@ use tincan_ice::{
     Agent, Candidate, CandidateKind, Config, Credentials, Event, GatheringState, Input, LocalBase,
     Policy, RemoteOptions, Role, Server, Source, Transport,
 };
+use tincan_interop::coturn::{Coturn, PASSWORD, USER};
 
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -148,8 +149,8 @@ impl Scene {
             Some(server) => config.with_policy(Policy::Relay).with_server(Server::turn(
                 server,
                 Transport::Udp,
-                "someone",
-                "secret",
+                USER,
+                PASSWORD,
             )),
             None => config,
         }
@@ -164,7 +165,7 @@ impl Scene {
             flags.push("--remote-lite".to_owned());
         }
         if let Some(server) = self.turn {
-            flags.push(format!("--turn={server}:someone:secret"));
+            flags.push(format!("--turn={server}:{USER}:{PASSWORD}"));
         }
         flags
     }
@@ -340,8 +341,7 @@ fn lite(program: Program) {
 
 /// Both ends by allocations on coturn only.
 fn relayed(program: Program) {
-    let Some(coturn) = Coturn::start() else {
-        println!("skipped: turnserver is not installed");
+    let Some(coturn) = Coturn::start(&[]).unwrap() else {
         return;
     };
     for role in ROLES {
@@ -402,57 +402,5 @@ fn libnice_restarted_in_mid_transfer() {
             ..Scene::new(Program::Libnice, role)
         }
         .run();
-    }
-}
-
-struct Coturn {
-    child: Child,
-    addr: SocketAddr,
-}
-
-impl Drop for Coturn {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Coturn {
-    fn start() -> Option<Coturn> {
-        let addr = UdpSocket::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        let child = Command::new("turnserver")
-            .args(["-n", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1"])
-            .args([
-                "--allow-loopback-peers",
-                "--no-tls",
-                "--no-dtls",
-                "--no-cli",
-            ])
-            .args(["--lt-cred-mech", "--realm=tincan", "--user=someone:secret"])
-            .args(["--log-file=/dev/null", "--pidfile=/dev/null"])
-            .arg(format!("--listening-port={}", addr.port()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let coturn = Coturn { child, addr };
-        // Ready when it answers anything.
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let moment = Some(Duration::from_millis(100));
-        socket.set_read_timeout(moment).unwrap();
-        let begin = Instant::now();
-        let mut request = vec![0x00, 0x01, 0x00, 0x00, 0x21, 0x12, 0xA4, 0x42];
-        request.extend_from_slice(&[7; 12]);
-        while begin.elapsed() < PATIENCE {
-            let _ = socket.send_to(&request, addr);
-            if socket.recv(&mut [0; 500]).is_ok() {
-                return Some(coturn);
-            }
-        }
-        panic!("coturn does not answer")
     }
 }

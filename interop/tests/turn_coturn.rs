@@ -6,13 +6,10 @@
     reason = "tests"
 )]
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tincan_interop::coturn::{Coturn, PASSWORD};
 use tincan_peer::driver::{Driver, DriverConfig, Events, Peer, PeerEvent, TlsRoots};
-use tincan_peer::stats::Stats;
 use tincan_peer::{
     Configuration, DataChannelInit, Direction, Event, IceServer, IceTransportPolicy, Kind, Message,
     PeerConnectionState, RtpPacket, TransceiverInit,
@@ -21,99 +18,12 @@ use tincan_peer::{
 /// coturn starts in about a second; everything else takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Coturn {
-    child: Child,
-    folder: PathBuf,
-    port: u16,
-    tls_port: u16,
-    pem: String,
-}
-
-impl Drop for Coturn {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// A port that nobody has just now.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-impl Coturn {
-    /// `None` where it is not installed.
-    fn start() -> Option<Self> {
-        let (port, tls_port) = (free_port(), free_port());
-        let folder = std::env::temp_dir().join(format!("tincan-coturn-{port}"));
-        std::fs::create_dir_all(&folder).unwrap();
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        let pem = made.cert.pem();
-        let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
-        std::fs::write(&cert, &pem).unwrap();
-        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        let child = Command::new("turnserver")
-            .args([
-                "-n",
-                "--no-cli",
-                "--listening-ip=127.0.0.1",
-                "--relay-ip=127.0.0.1",
-            ])
-            .args([
-                "--lt-cred-mech",
-                "--user=alice:wonderland",
-                "--realm=tincan.test",
-            ])
-            .args([
-                "--allow-loopback-peers",
-                "--no-dtls",
-                "--log-file=stdout",
-                "--simple-log",
-            ])
-            .arg(format!("--listening-port={port}"))
-            .arg(format!("--tls-listening-port={tls_port}"))
-            .arg(format!("--cert={}", cert.display()))
-            .arg(format!("--pkey={}", key.display()))
-            .arg(format!("--pidfile={}", folder.join("pid").display()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let child = match child {
-            Ok(child) => child,
-            Err(error) => {
-                println!("skipped: turnserver can't be started: {error}");
-                let _ = std::fs::remove_dir_all(&folder);
-                return None;
-            }
-        };
-        let coturn = Self {
-            child,
-            folder,
-            port,
-            tls_port,
-            pem,
-        };
-        let begin = Instant::now();
-        for port in [port, tls_port] {
-            let addr = SocketAddr::from(([127, 0, 0, 1], port));
-            while TcpStream::connect(addr).is_err() {
-                assert!(begin.elapsed() < PATIENCE, "coturn does not listen");
-                std::thread::yield_now();
-            }
-        }
-        Some(coturn)
-    }
-}
-
 /// Connects two peers by this URL alone, sends data both ways and media one way, and looks at the pair they chose.
 async fn relays(coturn: &Coturn, url: String) {
     let driver = Driver::bind(DriverConfig {
         // One UDP port for both: what goes to the TURN server needs sockets of its own.
         port_per_peer: false,
-        tls_roots: TlsRoots::Pem(coturn.pem.clone()),
+        tls_roots: TlsRoots::Pem(coturn.certificate.cert.pem()),
         ..DriverConfig::loopback()
     })
     .unwrap();
@@ -123,7 +33,7 @@ async fn relays(coturn: &Coturn, url: String) {
         ice_servers: vec![IceServer {
             urls: vec![url.clone()],
             username: Some("alice".into()),
-            credential: Some("wonderland".into()),
+            credential: Some(PASSWORD.into()),
         }],
         ice_transport_policy: IceTransportPolicy::Relay,
         ..Default::default()
@@ -219,33 +129,16 @@ async fn arrivals(
 /// Types of the selected pair's candidates.
 async fn selected(peer: &Peer) -> (String, String) {
     let report = peer.with(|pc, now| pc.stats(now)).await.unwrap();
-    let kinds = report.entries.iter().find_map(|entry| {
-        let Stats::Transport(transport) = entry else {
-            return None;
-        };
-        let pair = report.get(transport.selected_candidate_pair_id.as_ref()?)?;
-        let Stats::CandidatePair(pair) = pair else {
-            return None;
-        };
-        let kind = |id: &str| match report.get(id)? {
-            Stats::LocalCandidate(c) => Some(c.candidate_type.clone()),
-            Stats::RemoteCandidate(c) => Some(c.candidate_type.clone()),
-            _ => None,
-        };
-        Some((
-            kind(&pair.local_candidate_id)?,
-            kind(&pair.remote_candidate_id)?,
-        ))
-    });
-    kinds.expect("no pair is selected")
+    let (local, remote) = report.selected_candidates().expect("no pair is selected");
+    (local.candidate_type.clone(), remote.candidate_type.clone())
 }
 
 #[tokio::test]
 async fn peers_talk_through_coturn_by_udp_tcp_and_tls() {
-    let Some(coturn) = Coturn::start() else {
+    let Some(coturn) = Coturn::start(&[]).unwrap() else {
         return;
     };
-    let (port, tls) = (coturn.port, coturn.tls_port);
+    let (port, tls) = (coturn.addr.port(), coturn.tls.port());
     for url in [
         format!("turn:127.0.0.1:{port}"),
         format!("turn:localhost:{port}?transport=tcp"),

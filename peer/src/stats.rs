@@ -16,6 +16,25 @@ impl StatsReport {
     pub fn get(&self, id: &str) -> Option<&Stats> {
         self.entries.iter().find(|e| e.id() == id)
     }
+
+    /// The candidates of the pair that carries the connection: whether it is relayed, say, and by what protocol. `None`
+    /// until there is one.
+    pub fn selected_candidates(&self) -> Option<(&IceCandidateStats, &RemoteIceCandidateStats)> {
+        let pair = self.entries.iter().find_map(|entry| match entry {
+            Stats::Transport(transport) => transport.selected_candidate_pair_id.as_ref(),
+            _ => None,
+        })?;
+        let Stats::CandidatePair(pair) = self.get(pair)? else {
+            return None;
+        };
+        match (
+            self.get(&pair.local_candidate_id)?,
+            self.get(&pair.remote_candidate_id)?,
+        ) {
+            (Stats::LocalCandidate(local), Stats::RemoteCandidate(remote)) => Some((local, remote)),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(feature = "serde")]

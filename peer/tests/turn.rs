@@ -13,10 +13,9 @@ use relay::{Accounts, Listeners, RelayAddresses, Relaying};
 use tincan_peer::driver::{
     DataChannel, Driver, DriverConfig, DriverHandle, Events, Peer, PeerEvent, TlsRoots,
 };
-use tincan_peer::stats::Stats;
 use tincan_peer::{
     Configuration, DataChannelInit, Event, IceCandidateError, IceServer, IceTransportPolicy,
-    Message, StatsReport,
+    Message,
 };
 use tincan_stun::turn::server::{Config, PeerPolicy, Users};
 use tokio_rustls::rustls::ServerConfig;
@@ -158,31 +157,11 @@ impl Pair {
         let mut out = Vec::new();
         for peer in [&self.alice, &self.bob] {
             let report = peer.with(|pc, now| pc.stats(now)).await.unwrap();
-            out.push(candidate_types(&report).expect("no pair selected"));
+            let (local, remote) = report.selected_candidates().expect("no pair selected");
+            out.push((local.candidate_type.clone(), remote.candidate_type.clone()));
         }
         out
     }
-}
-
-/// Of the selected pair.
-fn candidate_types(report: &StatsReport) -> Option<(String, String)> {
-    let transport = report.entries.iter().find_map(|entry| match entry {
-        Stats::Transport(transport) => Some(transport),
-        _ => None,
-    });
-    let pair = report.get(transport?.selected_candidate_pair_id.as_ref()?)?;
-    let Stats::CandidatePair(pair) = pair else {
-        return None;
-    };
-    let kind = |id: &str| match report.get(id)? {
-        Stats::LocalCandidate(c) => Some(c.candidate_type.clone()),
-        Stats::RemoteCandidate(c) => Some(c.candidate_type.clone()),
-        _ => None,
-    };
-    Some((
-        kind(&pair.local_candidate_id)?,
-        kind(&pair.remote_candidate_id)?,
-    ))
 }
 
 /// Gathers, and gives the errors reported meanwhile.

@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Instant;
 
 use sockets::*;
+use tincan_interop::coturn::{Coturn, PASSWORD, USER};
 use tincan_stun::turn::client::*;
 
 /// Which of coturn's ports to use.
@@ -23,17 +24,17 @@ impl Over {
         match self {
             Over::Udp => (coturn.addr, Carrier::Udp),
             Over::Tcp => (coturn.addr, Carrier::Tcp),
-            Over::Tls => (coturn.tls, Carrier::Tls(coturn.certificate.trusted())),
+            Over::Tls => (coturn.tls, Carrier::Tls(trusting(&coturn.certificate))),
         }
     }
 }
 
 fn relays_both_ways(over: Over) {
-    let Some(coturn) = Coturn::start(&[]) else {
+    let Some(coturn) = Coturn::start(&[]).unwrap() else {
         return;
     };
     let (server, carrier) = over.of(&coturn);
-    let config = Config::new(server, "alice", "wonderland");
+    let config = Config::new(server, USER, PASSWORD);
     let mut ours = Driven::new(config, carrier);
     let Event::Allocated(allocation) = ours.event() else {
         panic!("no allocation")
@@ -83,18 +84,18 @@ fn relays_both_ways_over_tls() {
 
 #[test]
 fn relays_tcp_over_tcp_and_over_tls() {
-    let Some(coturn) = Coturn::start(&[]) else {
+    let Some(coturn) = Coturn::start(&[]).unwrap() else {
         return;
     };
     for over in [Over::Tcp, Over::Tls] {
         let (server, carrier) = over.of(&coturn);
-        tcp_relay_scenario(Config::new(server, "alice", "wonderland"), carrier);
+        tcp_relay_scenario(Config::new(server, USER, PASSWORD), carrier);
     }
 }
 
 #[test]
 fn a_wrong_password_is_told() {
-    let Some(coturn) = Coturn::start(&[]) else {
+    let Some(coturn) = Coturn::start(&[]).unwrap() else {
         return;
     };
     let config = Config::new(coturn.addr, "alice", "looking glass");
@@ -106,12 +107,12 @@ fn a_wrong_password_is_told() {
 
 #[test]
 fn goes_on_with_another_nonce_when_the_first_is_stale() {
-    let Some(coturn) = Coturn::start(&["--stale-nonce=1"]) else {
+    let Some(coturn) = Coturn::start(&["--stale-nonce=1"]).unwrap() else {
         return;
     };
     for over in [Over::Udp, Over::Tcp, Over::Tls] {
         let (server, carrier) = over.of(&coturn);
-        let config = Config::new(server, "alice", "wonderland");
+        let config = Config::new(server, USER, PASSWORD);
         sees_a_stale_nonce_through(Driven::new(config, carrier));
     }
 }
@@ -140,10 +141,10 @@ fn sees_a_stale_nonce_through(mut ours: Driven) {
 
 #[test]
 fn even_port_reserves_the_next_one() {
-    let Some(coturn) = Coturn::start(&[]) else {
+    let Some(coturn) = Coturn::start(&[]).unwrap() else {
         return;
     };
-    let config = Config::new(coturn.addr, "alice", "wonderland");
+    let config = Config::new(coturn.addr, USER, PASSWORD);
     let even = config.clone().port(Port::EvenAndReserveNext);
     let mut first = Driven::new(even, Carrier::Udp);
     let Event::Allocated(allocation) = first.event() else {

@@ -9,16 +9,33 @@ mod sockets;
 
 use std::net::SocketAddr;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use relay::{Accounts, Listeners, RelayAddresses, Relaying};
-use sockets::{Carrier, Certificate, tcp_relay_scenario};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use sockets::{Carrier, tcp_relay_scenario, trusting};
 use tincan_stun::credentials::RestSecret;
 use tincan_stun::turn::client;
 use tincan_stun::turn::server::{Config, PeerPolicy, RestUsers, Users};
 use tokio::process::Command;
 
-async fn server(accounts: Accounts, certificate: &Certificate) -> Relaying {
+fn certificate() -> CertifiedKey<KeyPair> {
+    generate_simple_self_signed(["localhost".to_owned()]).unwrap()
+}
+
+fn tls(made: &CertifiedKey<KeyPair>) -> Arc<rustls::ServerConfig> {
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    Arc::new(
+        rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .unwrap(),
+    )
+}
+
+async fn server(accounts: Accounts, made: &CertifiedKey<KeyPair>) -> Relaying {
     let config = Config::new("tincan.test")
         .peers(PeerPolicy::new().allow_loopback())
         .mobility(true)
@@ -27,7 +44,7 @@ async fn server(accounts: Accounts, certificate: &Certificate) -> Relaying {
     let listeners = Listeners {
         udp: vec![any],
         tcp: vec![any],
-        tls: Some((vec![any], certificate.server())),
+        tls: Some((vec![any], tls(made))),
     };
     let mut addresses = RelayAddresses::default();
     addresses.default_to_loopback();
@@ -83,7 +100,7 @@ async fn uclient(relaying: &Relaying, kind: &str, flags: &[&str]) -> bool {
 const ALICE: [&str; 4] = ["-u", "alice", "-w", "wonderland"];
 
 async fn relays(kind: &str, flags: &[&str]) {
-    let relaying = server(alice(), &Certificate::new()).await;
+    let relaying = server(alice(), &certificate()).await;
     let flags: Vec<&str> = ALICE.iter().chain(flags).copied().collect();
     if uclient(&relaying, kind, &flags).await {
         let stats = relaying.stats();
@@ -126,11 +143,11 @@ async fn tcp_between_peers_over_tls() {
 /// Our client and our server, both on sockets.
 #[tokio::test(flavor = "multi_thread")]
 async fn tcp_between_peers_with_our_client() {
-    let certificate = Certificate::new();
-    let relaying = server(alice(), &certificate).await;
+    let made = certificate();
+    let relaying = server(alice(), &made).await;
     for (kind, carrier) in [
         ("tcp", Carrier::Tcp),
-        ("tls", Carrier::Tls(certificate.trusted())),
+        ("tls", Carrier::Tls(trusting(&made))),
     ] {
         let config = client::Config::new(port(&relaying, kind), "alice", "wonderland");
         tokio::task::spawn_blocking(move || tcp_relay_scenario(config, carrier))
@@ -143,7 +160,7 @@ async fn tcp_between_peers_with_our_client() {
 async fn with_time_limited_credentials() {
     let secret = RestSecret::new(b"north by northwest");
     let users = RestUsers::new(secret, SystemTime::now());
-    let relaying = server(Accounts::Rest(users), &Certificate::new()).await;
+    let relaying = server(Accounts::Rest(users), &certificate()).await;
     uclient(
         &relaying,
         "udp",

@@ -1,20 +1,18 @@
-//! A TURN client of ours on real sockets, and coturn to talk to.
+//! A TURN client of ours on real sockets, for coturn and our server.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rcgen::{CertifiedKey, KeyPair};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tincan_stun::attributes::ConnectionId;
 use tincan_stun::framing::{Framing, StreamDecoder};
-use tincan_stun::message::{Class, Message, Method, TransactionId, Writer};
 use tincan_stun::turn::Transport;
 use tincan_stun::turn::client::*;
 
@@ -23,38 +21,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a read waits; nothing is decided by it.
 const MOMENT: Duration = Duration::from_millis(50);
 
-/// A self-signed certificate for `localhost`.
-pub(crate) struct Certificate {
-    made: rcgen::CertifiedKey<rcgen::KeyPair>,
-}
-
-impl Certificate {
-    pub(crate) fn new() -> Certificate {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        Certificate { made }
-    }
-
-    /// A client that trusts it and nothing else.
-    pub(crate) fn trusted(&self) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.made.cert.der().clone()).unwrap();
-        Arc::new(
-            ClientConfig::builder()
-                .with_root_certificates(roots)
-                .with_no_client_auth(),
-        )
-    }
-
-    pub(crate) fn server(&self) -> Arc<rustls::ServerConfig> {
-        let key = self.made.signing_key.serialize_der();
-        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key);
-        Arc::new(
-            rustls::ServerConfig::builder()
-                .with_no_client_auth()
-                .with_single_cert(vec![self.made.cert.der().clone()], key.into())
-                .unwrap(),
-        )
-    }
+/// A client that trusts this certificate and nothing else.
+pub(crate) fn trusting(made: &CertifiedKey<KeyPair>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    Arc::new(
+        ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth(),
+    )
 }
 
 /// What lies between client and server.
@@ -116,109 +91,6 @@ fn read(wire: &mut dyn Wire) -> Option<Vec<u8>> {
         Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
         // A connection cut without TLS's good-bye, or reset, has ended too.
         Err(_) => Some(Vec::new()),
-    }
-}
-
-pub(crate) struct Coturn {
-    child: Child,
-    pub(crate) addr: SocketAddr,
-    pub(crate) tls: SocketAddr,
-    pub(crate) certificate: Certificate,
-    files: PathBuf,
-}
-
-impl Drop for Coturn {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.files);
-    }
-}
-
-/// A port that nobody has just now.
-fn free_port() -> u16 {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
-impl Coturn {
-    pub(crate) fn start(extra: &[&str]) -> Option<Coturn> {
-        let (port, tls) = (free_port(), free_port());
-        let certificate = Certificate::new();
-        let files = std::env::temp_dir().join(format!("tincan-coturn-{port}"));
-        std::fs::create_dir_all(&files).unwrap();
-        let (cert, key) = (files.join("cert.pem"), files.join("key.pem"));
-        std::fs::write(&cert, certificate.made.cert.pem()).unwrap();
-        std::fs::write(&key, certificate.made.signing_key.serialize_pem()).unwrap();
-        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let child = Command::new("turnserver")
-            .args([
-                "-n",
-                "--no-cli",
-                "--listening-ip=127.0.0.1",
-                "--relay-ip=127.0.0.1",
-            ])
-            .args([
-                "--lt-cred-mech",
-                "--user=alice:wonderland",
-                "--realm=tincan.test",
-            ])
-            .args([
-                "--allow-loopback-peers",
-                "--no-dtls",
-                "--log-file=stdout",
-                "--simple-log",
-            ])
-            .args([
-                format!("--listening-port={port}"),
-                format!("--tls-listening-port={tls}"),
-                format!("--pidfile={}", files.join("pid").display()),
-                format!("--cert={}", cert.display()),
-                format!("--pkey={}", key.display()),
-            ])
-            .args(extra)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let child = match child {
-            Ok(child) => child,
-            Err(error) => {
-                println!("skipped: turnserver cannot be started: {error}");
-                let _ = std::fs::remove_dir_all(&files);
-                return None;
-            }
-        };
-        let coturn = Coturn {
-            child,
-            addr,
-            tls: SocketAddr::from((Ipv4Addr::LOCALHOST, tls)),
-            certificate,
-            files,
-        };
-        // Ready when it answers a Binding request.
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_millis(100)))
-            .unwrap();
-        let begin = Instant::now();
-        let mut buffer = [0; 1500];
-        loop {
-            assert!(begin.elapsed() < PATIENCE, "coturn does not answer");
-            let mut out = Vec::new();
-            let id = TransactionId::new([1; 12]);
-            Writer::new(&mut out, Class::Request, Method::BINDING, id)
-                .finish()
-                .unwrap();
-            let _ = socket.send_to(&out, addr);
-            if let Ok((len, _)) = socket.recv_from(&mut buffer)
-                && Message::parse(&buffer[..len]).is_ok_and(|m| m.class() == Class::Success)
-            {
-                return Some(coturn);
-            }
-        }
     }
 }
 
