@@ -196,6 +196,8 @@ fn run(
         if done(ends) {
             return Ok(true);
         }
+        // The standard library can't wait for several sockets: a program of one's own sleeps in its event loop until one
+        // is readable or `poll_timeout` has come.
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(false)

@@ -278,19 +278,23 @@ mod tests {
     use rand::SeedableRng;
     use rand::rngs::StdRng;
 
+    fn question(addr: SocketAddr, stream: bool) -> Question {
+        Question {
+            base: BaseId(0),
+            server: 0,
+            addr,
+            rounds: 0,
+            again: false,
+            stream,
+        }
+    }
+
     #[test]
     fn only_the_asked_server_may_answer() {
         let mut rng = StdRng::seed_from_u64(1);
         let server = SocketAddr::from(([192, 0, 2, 1], 3478));
         let other = SocketAddr::from(([192, 0, 2, 2], 3478));
-        let question = Question {
-            base: BaseId(0),
-            server: 0,
-            addr: server,
-            rounds: 0,
-            again: false,
-            stream: false,
-        };
+        let question = question(server, false);
         let mut gatherer = Gatherer::default();
         gatherer.ask(question);
         let now = Instant::now();
@@ -309,14 +313,7 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(2);
         let addr = SocketAddr::from(([192, 0, 2, 1], 3478));
         let mut gatherer = Gatherer::default();
-        gatherer.ask(Question {
-            base: BaseId(0),
-            server: 0,
-            addr,
-            rounds: 0,
-            again: false,
-            stream: false,
-        });
+        gatherer.ask(question(addr, false));
         let begin = Instant::now();
         let (mut now, mut sent, mut reported, mut idle) = (begin, 0, vec![], None);
         loop {
@@ -350,14 +347,7 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(3);
         let addr = SocketAddr::from(([192, 0, 2, 1], 3478));
         let mut gatherer = Gatherer::default();
-        gatherer.ask(Question {
-            base: BaseId(0),
-            server: 0,
-            addr,
-            rounds: 0,
-            again: false,
-            stream: true,
-        });
+        gatherer.ask(question(addr, true));
         let begin = Instant::now();
         let rto = Duration::from_millis(500);
         assert!(gatherer.start(begin, &mut rng, rto).is_some());

@@ -96,15 +96,20 @@ mod tests {
         );
     }
 
-    /// RFC 6904 appendix A.1, of RFC 3711's master key.
-    #[test]
-    fn rfc_6904_appendix_a_1() {
-        let master = MasterKey::new(
+    /// RFC 3711 appendix B.3.
+    fn master_of_rfc_3711() -> MasterKey {
+        MasterKey::new(
             Profile::AesCm128HmacSha1_80,
             &hex("E1F97A0D3E018BE0D64FA32C06DE4139"),
             &hex("0EC675AD498AFEEBB6960B3AABE6"),
         )
-        .unwrap();
+        .unwrap()
+    }
+
+    /// RFC 6904 appendix A.1, of RFC 3711's master key.
+    #[test]
+    fn rfc_6904_appendix_a_1() {
+        let master = master_of_rfc_3711();
         assert_eq!(
             derived(&master, Label::HeaderEncryption, 16),
             hex("549752054D6FB708622C4A2E596A1B93")
@@ -117,12 +122,7 @@ mod tests {
 
     #[test]
     fn rfc_3711_appendix_b_3() {
-        let master = MasterKey::new(
-            Profile::AesCm128HmacSha1_80,
-            &hex("E1F97A0D3E018BE0D64FA32C06DE4139"),
-            &hex("0EC675AD498AFEEBB6960B3AABE6"),
-        )
-        .unwrap();
+        let master = master_of_rfc_3711();
         assert_eq!(
             derived(&master, Label::RtpEncryption, 16),
             hex("C61E7A93744F39EE10734AFE3FF7A087")

@@ -15,11 +15,14 @@
 #[path = "../../tests/world/mod.rs"]
 mod world;
 
+use std::error::Error;
 use std::time::Duration;
 
 use tincan_ice::{CandidateKind, Policy};
 use tincan_sim::{Behaviour, Loss};
 use world::topology::{Place, ROUND_TRIP, Setup, Topology};
+
+const USAGE: &str = "usage: nat-matrix [SEEDS [FIRST_SEED]]";
 
 /// One cell: runs over seeds.
 #[derive(Default)]
@@ -75,11 +78,22 @@ impl Cell {
     }
 }
 
-fn main() {
-    let mut args = std::env::args().skip(1).map(|a| a.parse::<u64>().unwrap());
-    let seeds = args.next().unwrap_or(100);
-    let first = args.next().unwrap_or(0);
-    let seeds = first..first + seeds;
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut given = Vec::new();
+    for argument in std::env::args().skip(1) {
+        given.push(
+            argument
+                .parse::<u64>()
+                .map_err(|error| format!("{argument}: {error}; {USAGE}"))?,
+        );
+    }
+    let (seeds, first) = match given[..] {
+        [] => (100, 0),
+        [seeds] => (seeds, 0),
+        [seeds, first] => (seeds, first),
+        _ => return Err(USAGE.into()),
+    };
+    let seeds = first..first.saturating_add(seeds);
     println!(
         "{} seeds a cell; one way {} ms, round trip {} ms; times are medians.",
         seeds.end - seeds.start,
@@ -99,6 +113,7 @@ fn main() {
         }
         std::process::exit(1);
     }
+    Ok(())
 }
 
 fn places() -> Vec<Place> {

@@ -23,6 +23,9 @@ const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 /// RFC 6062 §5.2 wants at least 30 s of trying.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a listener rests after an error.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
 pub(super) async fn accept(
     shared: Arc<Shared>,
     listener: TcpListener,
@@ -32,7 +35,7 @@ pub(super) async fn accept(
     loop {
         let Ok((stream, remote)) = listener.accept().await else {
             // Out of descriptors, for instance: let others go first.
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let Ok(local) = stream.local_addr() else {
