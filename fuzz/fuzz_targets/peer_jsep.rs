@@ -104,6 +104,10 @@ fn encodings(bits: u8) -> Vec<Encoding> {
 }
 
 impl Side {
+    fn sender(&self, n: u8) -> Option<SenderId> {
+        self.pc.transceivers().nth(usize::from(n)).map(|t| t.sender)
+    }
+
     fn nth(&self, n: u8) -> Option<TransceiverId> {
         self.pc.transceivers().nth(usize::from(n)).map(|t| t.id)
     }
@@ -299,7 +303,7 @@ impl Side {
                     .pc
                     .add_track(kind(video), &track, vec![format!("s{}", n % 3)]);
             }
-            Call::RemoveTrack(n) => drop(self.nth(n).map(|id| self.pc.remove_track(id))),
+            Call::RemoveTrack(n) => drop(self.sender(n).map(|id| self.pc.remove_track(id))),
             Call::Direct(n, to) => {
                 drop(
                     self.nth(n)
@@ -308,13 +312,15 @@ impl Side {
             }
             Call::Streams(n, bits) => {
                 let streams = (0..bits % 4).map(|n| format!("m{n}")).collect();
-                drop(self.nth(n).map(|id| self.pc.set_streams(id, streams)));
+                drop(self.sender(n).map(|id| self.pc.set_streams(id, streams)));
             }
             Call::Encodings(n, bits) => {
-                drop(
-                    self.nth(n)
-                        .map(|id| self.pc.set_encodings(id, encodings(bits))),
-                );
+                if let Some(id) = self.sender(n)
+                    && let Ok(mut parameters) = self.pc.parameters(id)
+                {
+                    parameters.encodings = encodings(bits);
+                    let _ = self.pc.set_parameters(id, parameters);
+                }
             }
             Call::Prefer(n, bits) => {
                 let Some(t) = self.pc.transceivers().nth(usize::from(n)) else {

@@ -155,9 +155,33 @@ pub enum Error {
     /// A track that is already sent by this connection.
     #[error("the track is already being sent")]
     TrackAlreadySent,
-    /// The parameters handed to `set_parameters` do not stem from the last `parameters`.
-    #[error("the parameters are stale or were altered where they are read-only")]
+    /// `set_parameters` without `parameters` before it, or after a description or other parameters were set meanwhile
+    /// (W3C §5.2, setParameters step 5).
+    #[error("the parameters were not asked for since the last change")]
     StaleParameters,
+    /// Parameters handed to `set_parameters` differ from what `parameters` said where they are read-only (step 6).
+    #[error("the parameters were altered where they are read-only")]
+    ParametersAltered,
+    /// An encoding's codec or scalability mode is none of the capabilities (W3C §5.1, addTransceiver).
+    #[error("a codec or scalability mode of an encoding is not supported")]
+    EncodingNotSupported,
+    /// An encoding's codec or scalability mode is none of those negotiated (W3C §5.2, setParameters).
+    #[error("a codec or scalability mode of an encoding is not negotiated")]
+    EncodingNotNegotiated,
+    /// The encoding has chosen another codec ([`Encoding::codec`](crate::Encoding::codec)).
+    #[error("encoding {encoding} of transceiver {transceiver} is sent with another codec")]
+    EncodingCodec {
+        /// The transceiver.
+        transceiver: TransceiverId,
+        /// The encoding's index.
+        encoding: u8,
+    },
+    /// A sender or receiver of another connection.
+    #[error("a sender or receiver of another connection")]
+    OtherConnection,
+    /// A jitter buffer target above its limit (W3C §5.3.1).
+    #[error("a jitter buffer target is at most four seconds")]
+    JitterBufferTarget,
     /// No data channel of that key, or it was closed.
     #[error("no data channel {0}")]
     NoChannel(ChannelKey),
@@ -318,18 +342,22 @@ impl Error {
             | Error::ChannelNotOpen(_)
             | Error::IdentityPending
             | Error::IdentityNotAsked
+            | Error::StaleParameters
             | Error::CannotSendDtmf(_) => ErrorKind::InvalidState,
             Error::IceServerCredentials
             | Error::InvalidDescription(_)
             | Error::CertificateExpired
             | Error::TrackAlreadySent
+            | Error::OtherConnection
             | Error::NoTransceiver(_)
             | Error::NoChannel(_)
             | Error::PayloadTypeUnknown { .. } => ErrorKind::InvalidAccess,
             Error::DescriptionAltered
             | Error::ConfigurationFixed
             | Error::CodecPreferences
-            | Error::StaleParameters => ErrorKind::InvalidModification,
+            | Error::EncodingCodec { .. }
+            | Error::EncodingNotNegotiated
+            | Error::ParametersAltered => ErrorKind::InvalidModification,
             Error::SdpSyntax { .. } | Error::IceServerUrl | Error::IdentityProtocol => {
                 ErrorKind::Syntax
             }
@@ -338,11 +366,14 @@ impl Error {
             Error::CandidateWithoutSection | Error::ChannelOptions(_) | Error::Encodings(_) => {
                 ErrorKind::Type
             }
-            Error::ConfigurationRange(_) | Error::EncodingRange(_) => ErrorKind::Range,
+            Error::ConfigurationRange(_) | Error::EncodingRange(_) | Error::JitterBufferTarget => {
+                ErrorKind::Range
+            }
             Error::MessageTooLarge { .. } => ErrorKind::Type,
             Error::CandidateSectionUnknown
             | Error::CandidateMalformed
             | Error::TooManyCandidates
+            | Error::EncodingNotSupported
             | Error::TooManyTransceivers
             | Error::MalformedRtp
             | Error::NoPayloadFormat(_)

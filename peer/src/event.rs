@@ -3,6 +3,7 @@
 use crate::frame::Frame;
 use crate::identity::{IdentityAssertion, IdentityFault};
 use crate::packet::RtpPacket;
+use crate::parameters::ReceiverId;
 use crate::types::{
     ChannelKey, DtlsTransportState, IceCandidate, IceConnectionState, IceGatheringState, Kind,
     Message, PeerConnectionState, SctpTransportState, SignalingState, TransceiverId,
@@ -55,6 +56,8 @@ pub enum Event {
     Track {
         /// The transceiver; made for this track or waiting for it.
         transceiver: TransceiverId,
+        /// Its half that receives the track.
+        receiver: ReceiverId,
         /// Audio or video.
         kind: Kind,
         /// The far side's ids of the media streams it belongs to.

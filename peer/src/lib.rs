@@ -71,6 +71,7 @@ pub mod jsep;
 pub mod limits;
 mod media;
 mod packet;
+mod parameters;
 mod queue;
 pub mod stats;
 mod types;
@@ -83,8 +84,8 @@ pub use config::{
     IceTransportPolicy, RtcpMuxPolicy,
 };
 pub use connection::{
-    ContributingSource, DtlsTransport, IceTransport, Lookup, PeerConnection, SctpTransport,
-    SynchronizationSource, Transceiver,
+    ContributingSource, DtlsTransport, Dtmf, IceTransport, Lookup, PeerConnection, Receiver,
+    SctpTransport, Sender, SynchronizationSource, Transceiver,
 };
 pub use error::{DescriptionFault, Error, ErrorKind, Side};
 pub use event::{DtlsError, Event, IceCandidateError};
@@ -94,6 +95,10 @@ pub use identity::{
     IdentityProviderOptions, IdentityRequest, ThirdPartyIdentity, ValidatedAssertion,
 };
 pub use packet::RtpPacket;
+pub use parameters::{
+    Encoding, ReceiveParameters, ReceiverId, RtcpParameters, RtpCapabilities, ScalabilityMode,
+    SendParameters, SenderId, TransactionId, TransceiverInit, UnknownScalabilityMode,
+};
 pub use stats::StatsReport;
 #[cfg(feature = "capture")]
 pub use tincan_capture as capture;

@@ -88,6 +88,9 @@ pub const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(200);
 /// goodbyes are dropped, which the far side can make without end; nothing else is.
 pub const MAX_QUEUED_EVENTS: usize = 8_192;
 
+/// Longest wait that an application can ask of a receiver: W3C §5.3.1, `jitterBufferTarget`.
+pub const MAX_JITTER_BUFFER_TARGET: Duration = Duration::from_secs(4);
+
 /// Longest wait of a frame of audio for packets that are missing before it: more delay than that is heard.
 pub const AUDIO_REORDER_WAIT: Duration = Duration::from_millis(80);
 

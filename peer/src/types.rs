@@ -562,53 +562,6 @@ pub struct ChannelInfo {
     pub remote: bool,
 }
 
-/// `RTCRtpEncodingParameters` (W3C §5.2.5), as far as a stack without codecs carries them out.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Encoding {
-    /// The rid; needed where there are several encodings.
-    pub rid: Option<String>,
-    /// Whether it is sent: while it is not, packets and frames for it are refused.
-    pub active: bool,
-    /// Upper bound in bit/s, told to the application; enforced by nobody here.
-    pub max_bitrate: Option<u32>,
-    /// Upper bound in frames a second for the application's encoder, not negative; video only.
-    pub max_framerate: Option<f64>,
-    /// Downscaling factor for the application's encoder, at least 1.
-    pub scale_resolution_down_by: Option<f64>,
-}
-
-impl Encoding {
-    /// An active encoding without rid.
-    pub fn new() -> Self {
-        Encoding {
-            active: true,
-            ..Default::default()
-        }
-    }
-
-    /// An active encoding with this rid.
-    pub fn rid(rid: impl Into<String>) -> Self {
-        Encoding {
-            rid: Some(rid.into()),
-            active: true,
-            ..Default::default()
-        }
-    }
-}
-
-/// `RTCRtpTransceiverInit` (W3C §5.1).
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct TransceiverInit {
-    /// The wanted direction.
-    pub direction: Direction,
-    /// Ids of the media streams that the sender's track belongs to.
-    pub streams: Vec<String>,
-    /// The track's id for `a=msid`; made up where missing.
-    pub track: Option<String>,
-    /// More than one encoding means simulcast; each needs a rid then. Empty means one without rid.
-    pub send_encodings: Vec<Encoding>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -119,6 +119,7 @@ fn nonsense(n: u8) -> SessionDescription {
 fn perform(side: &mut Side, call: &Call, now: Instant, out: &mut VecDeque<SessionDescription>) {
     let pc = &mut side.pc;
     let nth = |pc: &PeerConnection, n: usize| pc.transceivers().nth(n).map(|t| t.id);
+    let sender = |pc: &PeerConnection, n: usize| pc.transceivers().nth(n).map(|t| t.sender);
     match call {
         Call::Add(kind, direction) => {
             let init = TransceiverInit {
@@ -144,14 +145,14 @@ fn perform(side: &mut Side, call: &Call, now: Instant, out: &mut VecDeque<Sessio
             }
         }
         Call::RemoveTrack(n) => {
-            if let Some(id) = nth(pc, *n) {
+            if let Some(id) = sender(pc, *n) {
                 pc.remove_track(id).unwrap();
             }
         }
         Call::Replace(n, with) => {
-            if let Some(id) = nth(pc, *n) {
+            if let Some(id) = sender(pc, *n) {
                 let track = with.is_multiple_of(2).then(|| format!("r{with}"));
-                let stopped = pc.transceiver(id).is_some_and(|t| t.stopped);
+                let stopped = pc.transceiver(id.transceiver()).is_some_and(|t| t.stopped);
                 assert_eq!(pc.replace_track(id, track).is_err(), stopped);
                 if with.is_multiple_of(3) {
                     pc.set_streams(id, vec![format!("s{with}")]).unwrap();

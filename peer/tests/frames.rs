@@ -240,7 +240,10 @@ fn what_cannot_be_sent_is_refused_and_nothing_of_it_is_taken() {
         active: false,
         ..Encoding::new()
     };
-    pc.set_encodings(from, vec![off]).unwrap();
+    let sender = pc.transceiver(from).unwrap().sender;
+    let mut parameters = pc.parameters(sender).unwrap();
+    parameters.encodings = vec![off];
+    pc.set_parameters(sender, parameters).unwrap();
     let inactive = Error::EncodingInactive {
         transceiver: from,
         encoding: 0,
@@ -249,7 +252,9 @@ fn what_cannot_be_sent_is_refused_and_nothing_of_it_is_taken() {
     assert_eq!(pc.send_frame(now, from, &good), Err(inactive.clone()));
     let packet = RtpPacket::new(payload_type, 1, 1, true, vec![1]);
     assert_eq!(pc.send_rtp(now, from, packet), Err(inactive));
-    pc.set_encodings(from, vec![Encoding::new()]).unwrap();
+    let mut parameters = pc.parameters(sender).unwrap();
+    parameters.encodings = vec![Encoding::new()];
+    pc.set_parameters(sender, parameters).unwrap();
     pc.send_frame(now, from, &good).unwrap();
     pair.run(Duration::from_millis(50));
     assert_eq!(frames(&mut pair, 1).len(), 1);

@@ -848,9 +848,83 @@ fn encodings_are_checked_as_add_transceiver_says() {
         add(Kind::Video, vec![Encoding::rid("a b")]),
         Err(ErrorKind::Type)
     );
-    assert_eq!(
+    let mixed = vec![Encoding::rid("a"), Encoding::new()];
+    assert_eq!(add(Kind::Video, mixed), Err(ErrorKind::Type));
+    let with = |change: fn(&mut Encoding)| {
+        let mut encoding = Encoding::new();
+        change(&mut encoding);
+        vec![encoding]
+    };
+    for (change, error) in [
+        (
+            (|e| e.scale_resolution_down_by = Some(0.9)) as fn(&mut Encoding),
+            ErrorKind::Range,
+        ),
+        (|e| e.max_framerate = Some(0.0), ErrorKind::Range),
+        (|e| e.max_framerate = Some(f64::NAN), ErrorKind::Type),
+        (
+            |e| e.codec = Some(tincan_peer::Codec::new(0, "theora", 90_000)),
+            ErrorKind::Operation,
+        ),
+        (
+            |e| e.codec = Some(tincan_peer::Codec::new(97, "rtx", 90_000)),
+            ErrorKind::Operation,
+        ),
+        (
+            |e| {
+                e.codec = Some(tincan_peer::Codec::new(96, "VP8", 90_000));
+                e.scalability_mode = "L2T1".parse().ok();
+            },
+            ErrorKind::Operation,
+        ),
+    ] {
+        assert_eq!(add(Kind::Video, with(change)), Err(error));
+    }
+    let s_mode = |rid: &str| Encoding {
+        scalability_mode: "S2T1".parse().ok(),
+        ..Encoding::rid(rid)
+    };
+    let twice = vec![s_mode("a"), Encoding::rid("b")];
+    assert_eq!(add(Kind::Video, twice), Err(ErrorKind::Operation));
+    // Audio knows neither sizes nor frame rates: they go before anybody looks at them.
+    let ids = [
+        add(
+            Kind::Audio,
+            with(|e| e.scale_resolution_down_by = Some(0.5)),
+        ),
         add(Kind::Audio, vec![Encoding::rid("a"), Encoding::rid("b")]),
-        Err(ErrorKind::Type)
-    );
-    assert!(add(Kind::Video, vec![Encoding::rid("a"), Encoding::rid("b")]).is_ok());
+        add(Kind::Video, vec![Encoding::rid("a")]),
+        add(Kind::Video, vec![s_mode("a")]),
+        add(Kind::Video, ["q", "h", "f"].map(Encoding::rid).to_vec()),
+        add(
+            Kind::Video,
+            vec![
+                Encoding::rid("a"),
+                Encoding {
+                    scale_resolution_down_by: Some(3.0),
+                    ..Encoding::rid("b")
+                },
+            ],
+        ),
+        add(
+            Kind::Video,
+            (0..20).map(|n| Encoding::rid(n.to_string())).collect(),
+        ),
+    ];
+    let kept: Vec<Vec<(Option<String>, Option<f64>)>> = ids
+        .map(|id| {
+            let t = a.jsep.transceiver(id.unwrap()).unwrap();
+            let of = |e: &Encoding| (e.rid.clone(), e.scale_resolution_down_by);
+            t.encodings().iter().map(of).collect()
+        })
+        .to_vec();
+    let rid = |rid: &str| Some(rid.to_owned());
+    assert_eq!(kept[0], [(None, None)]);
+    assert_eq!(kept[1], [(None, None)], "one of audio, and no rid");
+    assert_eq!(kept[2], [(None, Some(1.0))], "a lone one has no rid");
+    assert_eq!(kept[3].len(), 1);
+    let thirds = [("q", 4.0), ("h", 2.0), ("f", 1.0)];
+    assert_eq!(kept[4], thirds.map(|(r, s)| (rid(r), Some(s))));
+    assert_eq!(kept[5], [(rid("a"), Some(1.0)), (rid("b"), Some(3.0))]);
+    assert_eq!(kept[6].len(), tincan_peer::limits::MAX_ENCODINGS);
 }

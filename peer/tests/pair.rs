@@ -746,11 +746,17 @@ fn bulk_data_survives_loss() {
 fn dtmf_goes_out_as_telephone_events_between_audio() {
     let mut pair = Pair::new();
     let audio = sending(&mut pair, Kind::Audio, Vec::new());
-    assert!(pair.a().pc.can_insert_dtmf(audio));
+    let of = |pair: &Pair, n: usize, id| pair.ends[n].pc.transceiver(id).unwrap();
+    let sender = of(&pair, 0, audio).sender;
+    let can = |pair: &Pair, n: usize, sender| {
+        let dtmf = pair.ends[n].pc.sender(sender).unwrap().dtmf;
+        dtmf.is_some_and(|d| d.can_insert)
+    };
+    assert!(can(&pair, 0, sender));
     let now = pair.now;
     let ms = Duration::from_millis;
     assert_eq!(
-        pair.a().pc.insert_dtmf(now, audio, "1x", ms(100), ms(70)),
+        pair.a().pc.insert_dtmf(now, sender, "1x", ms(100), ms(70)),
         Err(Error::DtmfTone('x'))
     );
     for n in 0..60u16 {
@@ -758,7 +764,7 @@ fn dtmf_goes_out_as_telephone_events_between_audio() {
         if n == 10 {
             pair.a()
                 .pc
-                .insert_dtmf(now, audio, "5#", ms(100), ms(70))
+                .insert_dtmf(now, sender, "5#", ms(100), ms(70))
                 .unwrap();
         }
         let packet = RtpPacket::new(111, n, u32::from(n) * 960, false, vec![n as u8]);
@@ -801,10 +807,11 @@ fn dtmf_goes_out_as_telephone_events_between_audio() {
     );
     let first = packets.iter().find(|p| p.payload_type == 110).unwrap();
     assert!(first.marker && first.payload[0] == 5);
-    assert!(!pair.ends[1].pc.can_insert_dtmf(audio));
     let now = pair.now;
-    let theirs = pair.b().pc.transceivers().next().unwrap().id;
-    assert_eq!(pair.b().pc.synchronization_sources(now, theirs).len(), 1);
+    let theirs = pair.b().pc.transceivers().next().unwrap();
+    assert!(!can(&pair, 1, theirs.sender));
+    let sources = pair.b().pc.synchronization_sources(now, theirs.receiver);
+    assert_eq!(sources.len(), 1);
 }
 
 #[test]

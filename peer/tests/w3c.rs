@@ -242,16 +242,16 @@ fn a_replaced_track_needs_no_negotiation() {
     pair.a().take();
     pair.a().pc.replace_track(id, Some("back".into())).unwrap();
     assert_eq!(
-        pair.a().pc.transceiver(id).unwrap().track.as_deref(),
+        pair.a().pc.sender(id).unwrap().track.as_deref(),
         Some("back")
     );
     pair.a().pc.replace_track(id, None).unwrap();
     assert_eq!(pair.a().pc.poll_event(), None);
     let now = pair.now;
-    pair.a().pc.stop(now, id).unwrap();
+    pair.a().pc.stop(now, id.transceiver()).unwrap();
     assert_eq!(
         pair.a().pc.replace_track(id, Some("x".into())),
-        Err(Error::TransceiverStopped(id))
+        Err(Error::TransceiverStopped(id.transceiver()))
     );
 }
 
@@ -271,7 +271,7 @@ fn contributing_sources_are_those_of_the_last_ten_seconds() {
     let now = pair.now;
     pair.a().pc.send_rtp(now, id, packet).unwrap();
     pair.run(Duration::from_millis(20));
-    let to = pair.b().pc.transceivers().next().unwrap().id;
+    let to = pair.b().pc.receivers().next().unwrap().id;
     let now = pair.now;
     let sources = pair.b().pc.contributing_sources(now, to);
     let ids: Vec<_> = sources

@@ -192,7 +192,7 @@ async fn command(puppet: &Puppet, what: &str, command: &Value) -> Answer {
             Ok(json!(sent.await?))
         }
         "tones" => {
-            let id = transceiver(puppet, command).await?.id;
+            let id = transceiver(puppet, command).await?.sender;
             let tones = text(command, "tones")?.to_owned();
             let (length, gap) = (Duration::from_millis(100), Duration::from_millis(70));
             peer.with(move |pc, now| pc.insert_dtmf(now, id, &tones, length, gap))

@@ -136,6 +136,7 @@ fn describe(event: &Event, transport: &Transport) -> Option<(&'static str, Value
             kind,
             streams,
             track,
+            ..
         } => (
             "webrtc:track",
             json!({ "transceiver": transceiver(t), "kind": kind.to_string(), "streams": streams, "track": track }),

@@ -10,7 +10,7 @@
 //! - `rest`: what is given back when nothing happens;
 //! - `states`: the W3C's aggregate states; `report`: statistics;
 //! - `taps`: what watches; `recording`: pcapng; `log`: events as JSON;
-//! - `tracks`: transceivers, RTP in and out.
+//! - `tracks`: transceivers, RTP in and out; `senders`: their senders and receivers.
 
 mod channels;
 mod identity;
@@ -24,6 +24,7 @@ mod negotiation;
 mod recording;
 mod report;
 mod rest;
+mod senders;
 mod states;
 mod taps;
 mod tracks;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 use tincan_dtls as dtls;
 use tincan_ice as ice;
 
@@ -42,15 +43,16 @@ use crate::certificate::Certificate;
 use crate::config::{Configuration, DtlsVersions, IceTransportPolicy};
 use crate::error::Error;
 use crate::event::Event;
-use crate::frame::Delivery;
 use crate::jsep::{Jsep, JsepConfig};
-use crate::media::Media;
+use crate::media::{Media, Reception};
+use crate::parameters::TransactionId;
 use crate::queue::Events;
 use crate::types::*;
 
 pub(crate) use memory::Shares;
 pub use names::Lookup;
-pub use tracks::{ContributingSource, SynchronizationSource, Transceiver};
+pub use senders::{ContributingSource, Dtmf, Receiver, Sender, SynchronizationSource};
+pub use tracks::Transceiver;
 pub use transports::{DtlsTransport, IceTransport, SctpTransport};
 
 use channels::Channels;
@@ -77,8 +79,12 @@ pub struct PeerConnection {
     held: Held,
     taps: Taps,
     rest: Rest,
-    /// Transceivers whose receivers give frames.
-    deliveries: Vec<(TransceiverId, Delivery)>,
+    /// Of transceivers whose receivers were told something.
+    receptions: Vec<(TransceiverId, Reception)>,
+    /// By which senders and receivers know that they are of this connection.
+    tag: u32,
+    /// `[[LastReturnedParameters]]` of senders, as far as it can't be made again.
+    transactions: Vec<(TransceiverId, TransactionId)>,
     started: Instant,
     addresses: Vec<LocalAddress>,
     names: Names,
@@ -129,6 +135,7 @@ impl PeerConnection {
         let agent = ice::Agent::new(ice, now, &mut rng);
         let dtls = dtls_config(&config, None)?;
         let signalling = Signalling::new(&mut rng);
+        let tag = rng.random();
         let shares = config.memory_budget.map(Shares::of);
         let channels = Channels::new(config.max_buffered_amount, shares);
         Ok(PeerConnection {
@@ -143,7 +150,9 @@ impl PeerConnection {
             held: Held::default(),
             taps: Taps::new(now),
             rest: Rest::new(now),
-            deliveries: Vec::new(),
+            receptions: Vec::new(),
+            tag,
+            transactions: Vec::new(),
             started: now,
             addresses: Vec::new(),
             names,

@@ -326,6 +326,8 @@ impl PeerConnection {
     /// Carries out what a description meant.
     fn apply(&mut self, now: Instant, changes: Vec<Change>) -> Result<(), Error> {
         let mut media = false;
+        // W3C §4.4.1.4: `[[LastReturnedParameters]]` is no more.
+        self.transactions.clear();
         for change in changes {
             match change {
                 Change::State(state) => self.events.push_back(Event::SignalingState(state)),
@@ -337,6 +339,7 @@ impl PeerConnection {
                 } => {
                     self.events.push_back(Event::Track {
                         transceiver,
+                        receiver: self.receiver_of(transceiver),
                         kind,
                         streams,
                         track,
@@ -410,10 +413,10 @@ impl PeerConnection {
 
     /// Media learns of what changed at the transceivers.
     pub(super) fn reconcile_media(&mut self) {
-        self.deliveries
+        self.receptions
             .retain(|(id, _)| self.jsep.transceiver(*id).is_some());
         if let Some(media) = &mut self.media {
-            media.reconcile(self.jsep.transceivers(), &self.deliveries);
+            media.reconcile(self.jsep.transceivers(), &self.receptions);
         }
     }
 

@@ -1,22 +1,27 @@
-//! Transceivers with their senders and receivers (W3C §5), and RTP in and out.
+//! Transceivers (W3C §5.4), and RTP in and out. Their halves are `senders`'s.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::PeerConnection;
 use crate::codec::Codec;
 use crate::error::Error;
 use crate::frame::{Delivery, Frame};
 use crate::jsep;
-use crate::media::max_payload;
+use crate::media::{Reception, max_payload};
 use crate::packet::RtpPacket;
-use crate::types::{Direction, Encoding, Kind, TransceiverId, TransceiverInit};
+use crate::parameters::{Encoding, ReceiverId, SenderId, TransceiverInit};
+use crate::types::{Direction, Kind, TransceiverId};
 
-/// What is known of a transceiver (`RTCRtpTransceiver` with its sender and receiver).
+/// What is known of an `RTCRtpTransceiver`, with what is negotiated for both of its halves.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Transceiver {
     /// Its id.
     pub id: TransceiverId,
+    /// What sends.
+    pub sender: SenderId,
+    /// What receives.
+    pub receiver: ReceiverId,
     /// Audio or video.
     pub kind: Kind,
     /// Its mid once negotiated.
@@ -49,11 +54,13 @@ pub struct Transceiver {
     pub track: Option<String>,
 }
 
-impl Transceiver {
-    fn of(t: &jsep::Transceiver) -> Self {
+impl PeerConnection {
+    fn describe(&self, t: &jsep::Transceiver) -> Transceiver {
         let negotiated = t.negotiated();
         Transceiver {
             id: t.id(),
+            sender: self.sender_of(t.id()),
+            receiver: self.receiver_of(t.id()),
             kind: t.kind(),
             mid: t.mid().map(str::to_owned),
             direction: t.direction(),
@@ -75,10 +82,8 @@ impl Transceiver {
             track: t.track().map(str::to_owned),
         }
     }
-}
 
-impl PeerConnection {
-    /// `addTransceiver`.
+    /// `addTransceiver`: its two halves are [`Transceiver::sender`] and [`Transceiver::receiver`].
     ///
     /// # Errors
     /// Encodings that break a rule, or too many transceivers.
@@ -92,7 +97,7 @@ impl PeerConnection {
         Ok(id)
     }
 
-    /// `addTrack`: on a transceiver that has none and never sent, or on a new one.
+    /// `addTrack`: on a transceiver whose sender has no track and never sent, or on a new one. The sender that has it.
     ///
     /// # Errors
     /// The track is sent already, or too many transceivers.
@@ -101,39 +106,21 @@ impl PeerConnection {
         kind: Kind,
         track: &str,
         streams: Vec<String>,
-    ) -> Result<TransceiverId, Error> {
+    ) -> Result<SenderId, Error> {
         let id = self.jsep.add_track(kind, track, streams, &mut self.rng)?;
+        self.reconcile_media();
         self.update_negotiation_needed();
-        Ok(id)
-    }
-
-    /// `removeTrack`.
-    ///
-    /// # Errors
-    /// No such transceiver.
-    pub fn remove_track(&mut self, id: TransceiverId) -> Result<(), Error> {
-        self.jsep.remove_track(id)?;
-        self.update_negotiation_needed();
-        Ok(())
-    }
-
-    /// `replaceTrack`: another track, or none, on a transceiver's sender, without negotiation. Sending goes on with the
-    /// same SSRC; what is sent is the caller's to change.
-    ///
-    /// # Errors
-    /// No such transceiver, or stopped.
-    pub fn replace_track(&mut self, id: TransceiverId, track: Option<String>) -> Result<(), Error> {
-        self.jsep.replace_track(id, track)
+        Ok(self.sender_of(id))
     }
 
     /// `getTransceivers`, in the order of their making.
     pub fn transceivers(&self) -> impl Iterator<Item = Transceiver> {
-        self.jsep.transceivers().iter().map(Transceiver::of)
+        self.jsep.transceivers().iter().map(|t| self.describe(t))
     }
 
     /// One transceiver.
     pub fn transceiver(&self, id: TransceiverId) -> Option<Transceiver> {
-        self.jsep.transceiver(id).map(Transceiver::of)
+        self.jsep.transceiver(id).map(|t| self.describe(t))
     }
 
     /// Sets the wanted direction of a transceiver.
@@ -143,30 +130,6 @@ impl PeerConnection {
     pub fn set_direction(&mut self, id: TransceiverId, direction: Direction) -> Result<(), Error> {
         self.jsep.set_direction(id, direction)?;
         self.update_negotiation_needed();
-        Ok(())
-    }
-
-    /// `setStreams` of a transceiver's sender.
-    ///
-    /// # Errors
-    /// No such transceiver.
-    pub fn set_streams(&mut self, id: TransceiverId, streams: Vec<String>) -> Result<(), Error> {
-        self.jsep.set_streams(id, streams)?;
-        self.update_negotiation_needed();
-        Ok(())
-    }
-
-    /// `setParameters` of a sender, as far as its encodings go: same rids in the same order.
-    ///
-    /// # Errors
-    /// Rids or their number changed, or a rule is broken.
-    pub fn set_encodings(
-        &mut self,
-        id: TransceiverId,
-        encodings: Vec<Encoding>,
-    ) -> Result<(), Error> {
-        self.jsep.set_encodings(id, encodings)?;
-        self.reconcile_media();
         Ok(())
     }
 
@@ -182,12 +145,16 @@ impl PeerConnection {
         self.jsep.set_codec_preferences(id, codecs)
     }
 
-    /// `stop` of a transceiver.
+    /// `stop` of a transceiver: from now on nothing is sent, which RTCP tells, and nothing received; negotiation takes its
+    /// section away.
     ///
     /// # Errors
     /// No such transceiver.
     pub fn stop(&mut self, _now: Instant, id: TransceiverId) -> Result<(), Error> {
         self.jsep.stop(id)?;
+        self.reconcile_media();
+        // RTCP BYE.
+        self.held.wake = true;
         self.update_negotiation_needed();
         Ok(())
     }
@@ -240,10 +207,26 @@ impl PeerConnection {
     pub fn set_delivery(&mut self, id: TransceiverId, delivery: Delivery) -> Result<(), Error> {
         self.check_open()?;
         self.jsep.transceiver(id).ok_or(Error::NoTransceiver(id))?;
-        self.deliveries.retain(|(known, _)| *known != id);
-        self.deliveries.push((id, delivery));
-        self.reconcile_media();
+        self.change_reception(id, |r| r.delivery = delivery);
         Ok(())
+    }
+
+    /// What the application wants of what a transceiver receives.
+    pub(super) fn reception(&self, id: TransceiverId) -> Reception {
+        let known = self.receptions.iter().find(|(t, _)| *t == id);
+        known.map(|(_, r)| *r).unwrap_or_default()
+    }
+
+    pub(super) fn change_reception(
+        &mut self,
+        id: TransceiverId,
+        change: impl FnOnce(&mut Reception),
+    ) {
+        let mut reception = self.reception(id);
+        change(&mut reception);
+        self.receptions.retain(|(known, _)| *known != id);
+        self.receptions.push((id, reception));
+        self.reconcile_media();
     }
 
     /// Asks the far side for a key frame of a received track (PLI), at most five a second.
@@ -258,88 +241,6 @@ impl PeerConnection {
         Ok(())
     }
 
-    /// `canInsertDTMF`: audio that is sent, with telephone events of its clock agreed on.
-    pub fn can_insert_dtmf(&self, id: TransceiverId) -> bool {
-        self.media.as_ref().is_some_and(|m| m.can_insert_dtmf(id))
-    }
-
-    /// `insertDTMF`: replaces the tones that wait by `tones` (`0`–`9`, `*`, `#`, `A`–`D`, and `,` for two seconds of
-    /// pause). Tones last 40 ms to 6 s, gaps 30 ms to 6 s; other values are brought into these bounds. While a tone
-    /// sounds, audio packets of the transceiver are left out.
-    ///
-    /// # Errors
-    /// The transceiver can't send tones now, or a character is none.
-    pub fn insert_dtmf(
-        &mut self,
-        now: Instant,
-        id: TransceiverId,
-        tones: &str,
-        duration: Duration,
-        gap: Duration,
-    ) -> Result<(), Error> {
-        self.check_open()?;
-        match &mut self.media {
-            Some(media) => media.insert_dtmf(now, id, tones, duration, gap),
-            None => Err(Error::CannotSendDtmf(id)),
-        }
-    }
-
-    /// `toneBuffer`: the tones that wait.
-    pub fn tone_buffer(&self, id: TransceiverId) -> String {
-        self.media
-            .as_ref()
-            .map(|m| m.tone_buffer(id))
-            .unwrap_or_default()
-    }
-
-    /// `getSynchronizationSources` of a transceiver's receiver: SSRCs whose last packet is at most ten seconds old.
-    pub fn synchronization_sources(
-        &self,
-        now: Instant,
-        id: TransceiverId,
-    ) -> Vec<SynchronizationSource> {
-        let receivers = self
-            .media
-            .as_ref()
-            .map(|m| m.receivers())
-            .unwrap_or_default();
-        receivers
-            .iter()
-            .filter(|r| r.transceiver == id && r.repairs.is_none())
-            .filter_map(|r| {
-                let age = now.saturating_duration_since(r.last_packet?);
-                (age <= Duration::from_secs(10)).then_some(SynchronizationSource {
-                    ssrc: r.ssrc,
-                    age,
-                    rtp_timestamp: r.last_timestamp,
-                    audio_level: r.audio_level,
-                })
-            })
-            .collect()
-    }
-
-    /// `getContributingSources` of a transceiver's receiver: CSRCs whose last packet is at most ten seconds old.
-    pub fn contributing_sources(&self, now: Instant, id: TransceiverId) -> Vec<ContributingSource> {
-        let receivers = self
-            .media
-            .as_ref()
-            .map(|m| m.receivers())
-            .unwrap_or_default();
-        receivers
-            .iter()
-            .filter(|r| r.transceiver == id)
-            .flat_map(|r| &r.contributors)
-            .filter_map(|c| {
-                let age = now.saturating_duration_since(c.at);
-                (age <= Duration::from_secs(10)).then_some(ContributingSource {
-                    source: c.csrc,
-                    age,
-                    rtp_timestamp: c.timestamp,
-                })
-            })
-            .collect()
-    }
-
     /// `a=identity` of ours in descriptions from now on (RFC 8827 §5): an assertion that an identity provider made over
     /// the fingerprints of [`certificates`](Self::certificates), made outside. It is carried, whatever it says;
     /// [`set_identity_provider`](Self::set_identity_provider) has one made.
@@ -351,28 +252,4 @@ impl PeerConnection {
     pub fn peer_identity_assertion(&self) -> Option<&str> {
         self.jsep.remote()?.identity.as_deref()
     }
-}
-
-/// `RTCRtpContributingSource` (W3C §5.3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ContributingSource {
-    /// The CSRC.
-    pub source: u32,
-    /// How long ago its last packet came.
-    pub age: Duration,
-    /// That packet's timestamp.
-    pub rtp_timestamp: u32,
-}
-
-/// `RTCRtpSynchronizationSource` (W3C §5.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SynchronizationSource {
-    /// The SSRC.
-    pub ssrc: u32,
-    /// How long ago its last packet came.
-    pub age: Duration,
-    /// That packet's timestamp.
-    pub rtp_timestamp: u32,
-    /// Its audio level in -dBov, 0 to 127, where the packet told.
-    pub audio_level: Option<u8>,
 }

@@ -14,9 +14,10 @@ use super::slot::{PeerId, Shared};
 use super::track::RtpSender;
 use super::views::ChannelSink;
 use crate::limits::MAX_QUEUED_EVENTS;
+use crate::parameters::TransceiverInit;
 use crate::types::{
     AnswerOptions, ChannelKey, DataChannelInit, IceCandidateInit, IceGatheringState, Kind,
-    OfferOptions, SessionDescription, TransceiverId, TransceiverInit,
+    OfferOptions, SessionDescription, TransceiverId,
 };
 use crate::{Event, PeerConnection};
 

@@ -470,8 +470,8 @@ mod tests {
     use super::*;
     use crate::driver::{Driver, DriverConfig};
     use crate::limits::{MAX_INBOX_MEDIA, MAX_MEDIA_A_TURN};
-    use crate::types::{Kind, TransceiverInit};
     use crate::{Configuration, RtpPacket};
+    use crate::{TransceiverInit, types::Kind};
 
     const RTP: &[u8] = &[0x80, 96, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4];
     const DTLS: &[u8] = &[22, 254, 253, 0];

@@ -8,7 +8,7 @@ use super::model::{Description, Media, Section};
 use super::transceiver::{Association, MediaParameters, Stop};
 use super::{Change, Jsep, Stored};
 use crate::error::{Error, Side};
-use crate::types::{Direction, Encoding, SdpType, SessionDescription, SignalingState};
+use crate::types::{Direction, SdpType, SessionDescription, SignalingState};
 
 impl Jsep {
     /// Applies a local description that was created before (`None`: the one that the state asks for must have been created).
@@ -187,7 +187,16 @@ impl Jsep {
                     t.stop = Stop::Stopped;
                 }
             }
-            if self.transceivers.iter().any(|t| t.index() == Some(index)) {
+            // W3C §4.4.1.4: simulcast that is asked for gives the encodings their rids.
+            let proposed = super::encodings::proposed(&section.simulcast_recv);
+            let associated = self
+                .transceivers
+                .iter_mut()
+                .find(|t| t.index() == Some(index));
+            if let Some(t) = associated {
+                if !section.rejected {
+                    t.promote(proposed, rng);
+                }
                 continue;
             }
             if section.rejected {
@@ -207,13 +216,7 @@ impl Jsep {
                     if self.transceivers.len() >= crate::limits::MAX_TRANSCEIVERS {
                         return Err(Error::TooManyTransceivers);
                     }
-                    // W3C §4.4.1.4: simulcast that is asked for gives the encodings their rids.
-                    let encodings = section
-                        .simulcast_recv
-                        .iter()
-                        .take(crate::limits::MAX_ENCODINGS)
-                        .map(Encoding::rid)
-                        .collect();
+                    let encodings = super::encodings::admit(kind, Vec::new(), &[])?;
                     self.push_transceiver(kind, Direction::RecvOnly, encodings, rng);
                     self.transceivers.len() - 1
                 }
@@ -221,6 +224,7 @@ impl Jsep {
             let Some(t) = self.transceivers.get_mut(at) else {
                 continue;
             };
+            t.promote(proposed, rng);
             t.from_remote |= found.is_none();
             t.from_pending_offer = found.is_none();
             t.association = Some(Association { mid, index });
@@ -319,6 +323,7 @@ impl Jsep {
                 answered.direction.reversed()
             };
             t.current_direction = Some(direction);
+            t.has_sent |= direction.sends();
             if side == Side::Local {
                 let received = t.fired_direction.is_some_and(Direction::receives);
                 if !direction.receives() && received {
@@ -327,14 +332,12 @@ impl Jsep {
                 }
             }
             let parameters = media_parameters(ours, theirs, direction);
-            if t.encodings.len() > 1
-                && type_ == SdpType::Answer
-                && side == Side::Remote
-                && theirs.simulcast_recv.is_empty()
-            {
-                // W3C §4.4.1.4: simulcast was not taken; one encoding is left.
-                t.encodings.truncate(1);
-                t.ssrcs.truncate(1);
+            // What an answer of ours leaves out while nothing is sent can come back.
+            if t.encodings.len() > 1 && (side == Side::Remote || direction.sends()) {
+                t.narrow(&parameters.send_rids);
+            }
+            if type_ == SdpType::Answer {
+                super::encodings::forget_codecs(&mut t.encodings, &parameters.send_codecs);
             }
             if t.negotiated.as_deref() != Some(&parameters) {
                 t.negotiated = Some(Arc::new(parameters));
@@ -423,6 +426,14 @@ impl Jsep {
 }
 
 impl super::Transceiver {
+    /// A lone encoding without rid becomes those of the simulcast that is asked for.
+    fn promote(&mut self, proposed: Vec<crate::parameters::Encoding>, rng: &mut impl Rng) {
+        let lone = self.encodings.len() == 1 && self.encodings.iter().all(|e| e.rid.is_none());
+        if lone && !proposed.is_empty() {
+            self.replace_encodings(proposed, rng);
+        }
+    }
+
     /// The direction that our pending offer has for this section.
     fn direction_offered(&self, offer: Option<&Stored>, index: usize) -> Direction {
         offer

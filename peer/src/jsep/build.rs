@@ -433,6 +433,17 @@ impl Jsep {
                 section.simulcast_send = section.rids.iter().map(|r| r.id.clone()).collect();
             }
         }
+        // Simulcast that is received goes on: a sender whose layers an offer leaves out loses them for good (W3C §4.4.1.4).
+        let received = t.negotiated.as_ref().map(|n| &n.remote_rids[..]);
+        let received = received.unwrap_or_default();
+        let ours = |id: &String| section.rids.iter().any(|r| r.id == *id);
+        if t.direction.receives() && received.len() > 1 && !received.iter().any(ours) {
+            section.simulcast_recv = received.to_vec();
+            section.rids.extend(received.iter().map(|id| Rid {
+                id: id.clone(),
+                send: false,
+            }));
+        }
         section
     }
 

@@ -14,9 +14,11 @@
 //! - `verify`: the rules that a remote description must keep.
 //! - `apply`: what a description does to transceivers; `rollback` undoes it.
 //! - `needed`: whether negotiation is needed.
+//! - `encodings`: the rules for what a sender sends.
 
 mod apply;
 mod build;
+mod encodings;
 mod model;
 mod needed;
 mod numbering;
@@ -42,10 +44,10 @@ pub use transceiver::{Association, MediaParameters, StreamSsrcs, Transceiver};
 use crate::codec::{Capabilities, Codec};
 use crate::config::BundlePolicy;
 use crate::error::Error;
-use crate::limits::{MAX_ENCODINGS, MAX_TRANSCEIVERS};
+use crate::limits::MAX_TRANSCEIVERS;
+use crate::parameters::{Encoding, TransceiverInit};
 use crate::types::{
-    Direction, DtlsRole, Encoding, Kind, SdpType, SessionDescription, SignalingState,
-    TransceiverId, TransceiverInit,
+    Direction, DtlsRole, Kind, SdpType, SessionDescription, SignalingState, TransceiverId,
 };
 use numbering::Retired;
 use stored::Stored;
@@ -190,13 +192,14 @@ impl Jsep {
         if self.state == SignalingState::Closed {
             return Err(Error::Closed);
         }
-        check_encodings(kind, &init.send_encodings)?;
+        let known = self.config.capabilities.codecs(kind);
+        let encodings = encodings::admit(kind, init.send_encodings, known)?;
         if self.transceivers.len() >= MAX_TRANSCEIVERS {
             return Err(Error::TooManyTransceivers);
         }
-        let id = self.push_transceiver(kind, init.direction, init.send_encodings, rng);
+        let id = self.push_transceiver(kind, init.direction, encodings, rng);
         if let Some(t) = self.transceivers.last_mut() {
-            t.streams = init.streams;
+            t.streams = each_once(init.streams);
             t.track = init.track;
         }
         Ok(id)
@@ -233,16 +236,12 @@ impl Jsep {
         if self
             .transceivers
             .iter()
-            .any(|t| t.stop == Stop::Running && t.track.as_deref() == Some(track))
+            .any(|t| t.stop != Stop::Stopped && t.track.as_deref() == Some(track))
         {
             return Err(Error::TrackAlreadySent);
         }
         let reusable = self.transceivers.iter_mut().find(|t| {
-            t.kind == kind
-                && t.track.is_none()
-                && t.stop == Stop::Running
-                && !t.direction.sends()
-                && !t.current_direction.is_some_and(Direction::sends)
+            t.kind == kind && t.track.is_none() && t.stop == Stop::Running && !t.has_sent
         });
         let t = match reusable {
             Some(t) => t,
@@ -250,7 +249,8 @@ impl Jsep {
                 if self.transceivers.len() >= MAX_TRANSCEIVERS {
                     return Err(Error::TooManyTransceivers);
                 }
-                self.push_transceiver(kind, Direction::RecvOnly, Vec::new(), rng);
+                let encodings = encodings::admit(kind, Vec::new(), &[])?;
+                self.push_transceiver(kind, Direction::RecvOnly, encodings, rng);
                 match self.transceivers.last_mut() {
                     Some(t) => t,
                     None => return Err(Error::TooManyTransceivers),
@@ -258,8 +258,9 @@ impl Jsep {
             }
         };
         t.direction = Direction::new(true, t.direction.receives());
-        t.streams = streams;
+        t.streams = each_once(streams);
         t.track = Some(track.to_owned());
+        t.silent = false;
         t.from_add_track = true;
         Ok(t.id)
     }
@@ -272,6 +273,7 @@ impl Jsep {
         let t = self.transceiver_mut(id)?;
         if t.stop == Stop::Running && t.track.take().is_some() {
             t.direction = Direction::new(false, t.direction.receives());
+            t.silent = true;
         }
         Ok(())
     }
@@ -285,6 +287,7 @@ impl Jsep {
         if t.stop != Stop::Running {
             return Err(Error::TransceiverStopped(id));
         }
+        t.silent = track.is_none();
         t.track = track;
         Ok(())
     }
@@ -307,33 +310,32 @@ impl Jsep {
     /// # Errors
     /// No such transceiver, closed.
     pub fn set_streams(&mut self, id: TransceiverId, streams: Vec<String>) -> Result<(), Error> {
-        self.transceiver_mut(id)?.streams = streams;
+        self.transceiver_mut(id)?.streams = each_once(streams);
         Ok(())
     }
 
     /// Replaces the encodings by ones with the same rids in the same order (W3C §5.2, setParameters).
     ///
     /// # Errors
-    /// Rids or their number changed, or a rule is broken.
+    /// Rids or their number changed, a codec or scalability mode that can't be sent, a number out of its range.
     pub fn set_encodings(
         &mut self,
         id: TransceiverId,
         encodings: Vec<Encoding>,
     ) -> Result<(), Error> {
+        let capabilities = self.config.capabilities.clone();
         let t = self.transceiver_mut(id)?;
         if t.stop != Stop::Running {
             return Err(Error::TransceiverStopped(id));
         }
-        if encodings.len() != t.encodings.len()
-            || encodings
-                .iter()
-                .zip(&t.encodings)
-                .any(|(a, b)| a.rid != b.rid)
-        {
-            return Err(Error::StaleParameters);
-        }
-        check_encodings(t.kind, &encodings)?;
-        t.encodings = encodings;
+        let negotiated = t.negotiated.as_ref().map(|n| &n.send_codecs[..]);
+        t.encodings = encodings::change(
+            t.kind,
+            &t.encodings,
+            encodings,
+            negotiated.unwrap_or_default(),
+            capabilities.codecs(t.kind),
+        )?;
         Ok(())
     }
 
@@ -437,6 +439,11 @@ impl Jsep {
             .map(|s| s.description())
     }
 
+    /// The local description that is not agreed on yet.
+    pub fn pending_local(&self) -> Option<&Description> {
+        self.pending_local.as_ref().map(|s| s.description())
+    }
+
     /// The remote description in force: pending, else current.
     pub fn remote(&self) -> Option<&Description> {
         self.pending_remote
@@ -500,7 +507,6 @@ impl Jsep {
     }
 
     /// Notes a trickled remote candidate for `remote_text`.
-    #[allow(dead_code)]
     pub(crate) fn note_candidate(&mut self, index: usize, candidate: &str) {
         for stored in [&mut self.pending_remote, &mut self.current_remote]
             .into_iter()
@@ -567,41 +573,13 @@ pub(crate) fn random_token(rng: &mut impl Rng, len: usize) -> String {
         .collect()
 }
 
-/// The rules of W3C §5.1 for `sendEncodings`.
-fn check_encodings(kind: Kind, encodings: &[Encoding]) -> Result<(), Error> {
-    if encodings.len() > MAX_ENCODINGS {
-        return Err(Error::Encodings("too many encodings"));
-    }
-    if encodings.len() > 1 && encodings.iter().any(|e| e.rid.is_none()) {
-        return Err(Error::Encodings("each of several encodings needs a rid"));
-    }
-    if kind == Kind::Audio && encodings.len() > 1 {
-        return Err(Error::Encodings("audio has one encoding"));
-    }
-    for (at, encoding) in encodings.iter().enumerate() {
-        if let Some(rid) = &encoding.rid {
-            // RFC 8851 §10; RFC 8852 §3 leaves 16 bytes in the one-byte header extension form.
-            if rid.is_empty() || rid.len() > 16 || !rid.bytes().all(|b| b.is_ascii_alphanumeric()) {
-                return Err(Error::Encodings("a rid is 1 to 16 letters and digits"));
-            }
-            if encodings.iter().skip(at + 1).any(|e| e.rid == encoding.rid) {
-                return Err(Error::Encodings("a rid appears twice"));
-            }
-        }
-        if encoding
-            .scale_resolution_down_by
-            .is_some_and(|s| s.is_nan() || s < 1.0)
-        {
-            return Err(Error::EncodingRange(
-                "scale_resolution_down_by is at least 1",
-            ));
-        }
-        if encoding
-            .max_framerate
-            .is_some_and(|f| f.is_nan() || f < 0.0)
-        {
-            return Err(Error::EncodingRange("max_framerate is not negative"));
+/// The ids of streams, none twice.
+fn each_once(streams: Vec<String>) -> Vec<String> {
+    let mut once: Vec<String> = Vec::with_capacity(streams.len());
+    for stream in streams {
+        if !once.contains(&stream) {
+            once.push(stream);
         }
     }
-    Ok(())
+    once
 }

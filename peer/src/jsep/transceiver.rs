@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rand::{Rng, RngExt};
 
 use crate::codec::Codec;
-use crate::types::{Direction, Encoding, Kind, TransceiverId};
+use crate::parameters::Encoding;
+use crate::types::{Direction, Kind, TransceiverId};
 
 use super::model::{ExtensionMapping, Msid, SsrcGroup};
 
@@ -23,6 +24,10 @@ pub struct Transceiver {
     pub(super) stop: Stop,
     /// A track was attached by `add_track`: survives rollback and takes remote sections (RFC 9429 §5.7, §5.10).
     pub(super) from_add_track: bool,
+    /// The track was taken away: the sender does not send, whatever is negotiated (W3C §5.2, `track`).
+    pub(super) silent: bool,
+    /// It was negotiated to send at some time.
+    pub(super) has_sent: bool,
     /// A remote offer made it, at any time.
     pub(super) from_remote: bool,
     /// Made by the remote offer that is pending: goes with its rollback.
@@ -120,11 +125,6 @@ impl Transceiver {
         encodings: Vec<Encoding>,
         rng: &mut impl Rng,
     ) -> Self {
-        let encodings = if encodings.is_empty() {
-            vec![Encoding::new()]
-        } else {
-            encodings
-        };
         let ssrcs = encodings.iter().map(|_| StreamSsrcs::random(rng)).collect();
         Transceiver {
             id,
@@ -135,6 +135,8 @@ impl Transceiver {
             fired_direction: None,
             stop: Stop::Running,
             from_add_track: false,
+            silent: false,
+            has_sent: false,
             from_remote: false,
             from_pending_offer: false,
             streams: Vec::new(),
@@ -208,6 +210,40 @@ impl Transceiver {
         self.track.as_deref()
     }
 
+    /// The far side's ids of streams and track, as last applied.
+    pub fn remote_msids(&self) -> &[Msid] {
+        &self.remote_msids
+    }
+
+    /// Whether the sender's track was taken away, so that it does not send.
+    pub fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// Other encodings, each with SSRCs: those that stay keep theirs.
+    pub(super) fn replace_encodings(&mut self, encodings: Vec<Encoding>, rng: &mut impl Rng) {
+        self.encodings = encodings;
+        self.ssrcs.truncate(self.encodings.len());
+        while self.ssrcs.len() < self.encodings.len() {
+            self.ssrcs.push(StreamSsrcs::random(rng));
+        }
+    }
+
+    /// Leaves only the layers that an answer takes, or the first where it takes none (W3C §4.4.1.4).
+    pub(super) fn narrow(&mut self, taken: &[String]) {
+        let has = |e: &Encoding| e.rid.as_ref().is_some_and(|r| taken.contains(r));
+        if !self.encodings.iter().any(has) {
+            self.encodings.truncate(1);
+            self.ssrcs.truncate(1);
+            return;
+        }
+        let kept: Vec<bool> = self.encodings.iter().map(has).collect();
+        let mut of_encodings = kept.iter().copied();
+        self.encodings.retain(|_| of_encodings.next() == Some(true));
+        let mut of_ssrcs = kept.iter().copied();
+        self.ssrcs.retain(|_| of_ssrcs.next() == Some(true));
+    }
+
     pub(super) fn index(&self) -> Option<usize> {
         self.association.as_ref().map(|a| a.index)
     }
@@ -234,9 +270,11 @@ impl Transceiver {
         self.negotiated = stable.negotiated;
         self.remote_msids = stable.remote_msids;
         self.current_direction = stable.current_direction;
-        // Rids that the rolled-back description brought go; the application's own stay.
-        if stable.encodings.iter().all(|e| e.rid.is_none()) {
+        // Rids that the rolled-back description brought go; the application's own stay, and so do its changes.
+        let brought = self.encodings.iter().any(|e| e.rid.is_some());
+        if brought && stable.encodings.iter().all(|e| e.rid.is_none()) {
             self.encodings = stable.encodings;
+            self.ssrcs.truncate(self.encodings.len());
         }
     }
 }

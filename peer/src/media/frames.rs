@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tincan_rtp::format::{
     AnyDepacketizer, Depacketize, FrameInfo, Input, Packetize, av1, h264, h265, vp8, vp9,
 };
+use tincan_rtp::limits::REORDER_WAIT;
 use tincan_rtp::receive::{KeyFrameRequester, ReorderBuffer, ReorderConfig};
 use tincan_rtp::{Packet, PayloadType, ShortList, WriteError};
 
@@ -199,14 +200,10 @@ pub(crate) struct Assembly {
 }
 
 impl Assembly {
-    pub(crate) fn new(parameters: &MediaParameters) -> Self {
+    pub(crate) fn new(parameters: &MediaParameters, target: Option<Duration>) -> Self {
         let video = parameters.kind == Kind::Video;
-        let mut reorder = ReorderConfig::default();
-        if !video {
-            reorder.max_wait = AUDIO_REORDER_WAIT;
-        }
         let mut assembly = Assembly {
-            reorder: ReorderBuffer::new(reorder),
+            reorder: ReorderBuffer::new(ReorderConfig::default()),
             formats: Vec::new(),
             key_frame: KeyFrameRequester::new(KEY_FRAME_RETRY),
             video,
@@ -217,8 +214,19 @@ impl Assembly {
             open: 0,
             largest: 0,
         };
+        assembly.set_target(target);
         assembly.configure(parameters);
         assembly
+    }
+
+    /// How long packets wait for those before them.
+    pub(crate) fn set_target(&mut self, target: Option<Duration>) {
+        let usual = if self.video {
+            REORDER_WAIT
+        } else {
+            AUDIO_REORDER_WAIT
+        };
+        self.reorder.set_max_wait(target.unwrap_or(usual));
     }
 
     /// Learns payload types; those known keep what they hold.

@@ -30,6 +30,7 @@ pub(crate) use receiver::ReceiveStream;
 pub(crate) use router::Router;
 pub(crate) use sender::SendStream;
 
+use crate::codec::Codec;
 use crate::error::Error;
 use crate::event::Event;
 use crate::frame::{Delivery, Frame};
@@ -87,12 +88,21 @@ pub(crate) struct Track {
     pub(crate) parameters: Arc<MediaParameters>,
     pub(crate) extensions: Arc<ExtensionMap>,
     pub(crate) senders: Vec<SendStream>,
-    /// What the application gets of what is received.
-    delivery: Delivery,
+    /// There is nothing to send: the sender's track was taken away.
+    silent: bool,
+    reception: Reception,
     /// The first packet has been told of.
     unmuted: bool,
     /// Made with the first tones.
     dtmf: Option<Box<tincan_rtp::send::DtmfSender>>,
+}
+
+/// What the application wants of what is received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Reception {
+    pub(crate) delivery: Delivery,
+    /// How long packets wait for those before them, where it says.
+    pub(crate) jitter_buffer_target: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -140,14 +150,15 @@ impl Media {
     pub(crate) fn reconcile(
         &mut self,
         transceivers: &[Transceiver],
-        deliveries: &[(TransceiverId, Delivery)],
+        receptions: &[(TransceiverId, Reception)],
     ) {
         let mut tracks = core::mem::take(&mut self.tracks);
         for t in transceivers {
             let Some(parameters) = t.negotiated() else {
                 continue;
             };
-            if t.is_stopped() {
+            // W3C §5.4, stop: at once, whenever negotiation follows.
+            if t.is_stopping() {
                 continue;
             }
             let before = tracks
@@ -170,17 +181,17 @@ impl Media {
                         parameters: parameters.clone(),
                         extensions: Arc::new(extensions),
                         senders,
-                        delivery: Delivery::default(),
+                        silent: false,
+                        reception: Reception::default(),
                         unmuted,
                         dtmf,
                     }
                 }
             };
-            track.set_senders(t);
-            track.delivery = deliveries
-                .iter()
-                .find(|(id, _)| *id == t.id())
-                .map_or(Delivery::default(), |(_, d)| *d);
+            self.farewell.extend(track.set_senders(t));
+            track.silent = t.is_silent();
+            let reception = receptions.iter().find(|(id, _)| *id == t.id());
+            track.reception = reception.map(|(_, r)| *r).unwrap_or_default();
             if !parameters.direction.receives() {
                 track.unmuted = false;
             }
@@ -203,8 +214,9 @@ impl Media {
         for receiver in &mut self.receivers {
             let track = self.tracks.iter().find(|t| t.id == receiver.transceiver);
             match (track, &mut receiver.assembly) {
-                (Some(track), Some(assembly)) if track.delivery == Delivery::Frames => {
+                (Some(track), Some(assembly)) if track.reception.delivery == Delivery::Frames => {
                     assembly.configure(&track.parameters);
+                    assembly.set_target(track.reception.jitter_buffer_target);
                 }
                 _ => receiver.assembly = None,
             }
@@ -375,7 +387,7 @@ impl Media {
                 continue;
             };
             // What was agreed may have changed since it was queued.
-            if !track.parameters.direction.sends() {
+            if !track.sends() {
                 continue;
             }
             let extensions = track.extensions.clone();
@@ -527,9 +539,17 @@ impl Media {
         }
         let payload_type = view.payload_type().get();
         let datagram = datagram.freeze();
-        if track.delivery == Delivery::Frames {
+        if track.reception.delivery == Delivery::Frames {
             if let (Some(receiver), Some(number)) = (self.receivers.get_mut(at), number) {
-                receiver.assemble(now, number, datagram.clone(), &track.parameters, events);
+                let target = track.reception.jitter_buffer_target;
+                receiver.assemble(
+                    now,
+                    number,
+                    datagram.clone(),
+                    &track.parameters,
+                    target,
+                    events,
+                );
             }
             charge(
                 &mut self.receivers,
@@ -611,7 +631,7 @@ impl Track {
         let sender = self
             .senders
             .get(usize::from(encoding))
-            .filter(|_| self.parameters.direction.sends())
+            .filter(|_| self.sends())
             .ok_or(Error::NotSending(self.id))?;
         if !sender.active {
             return Err(Error::EncodingInactive {
@@ -619,18 +639,35 @@ impl Track {
                 encoding,
             });
         }
-        self.parameters
-            .send_codecs
+        let codecs = &self.parameters.send_codecs;
+        let at = codecs
             .iter()
             .position(|c| c.payload_type == payload_type && !c.is_rtx())
             .ok_or(Error::PayloadTypeUnknown {
                 transceiver: self.id,
                 payload_type,
-            })
+            })?;
+        let other = |chosen: &Codec| {
+            codecs
+                .get(at)
+                .is_some_and(|codec| codec.is_media() && !codec.matches(chosen))
+        };
+        if sender.codec.as_deref().is_some_and(other) {
+            return Err(Error::EncodingCodec {
+                transceiver: self.id,
+                encoding,
+            });
+        }
+        Ok(at)
     }
 
-    /// One sender for each encoding that may be sent.
-    fn set_senders(&mut self, t: &Transceiver) {
+    /// Whether it sends at all.
+    fn sends(&self) -> bool {
+        self.parameters.direction.sends() && !self.silent
+    }
+
+    /// One sender for each encoding that may be sent. SSRCs of those that sent and are no more.
+    fn set_senders(&mut self, t: &Transceiver) -> Vec<u32> {
         let rids = &self.parameters.send_rids;
         let wanted: Vec<_> = t
             .ssrcs()
@@ -652,8 +689,11 @@ impl Track {
                 encoding.rid.as_deref().filter(|_| !rids.is_empty()),
             );
             sender.active = encoding.active;
+            sender.codec = encoding.codec.clone().map(Box::new);
             self.senders.push(sender);
         }
+        let gone = before.iter().filter(|s| s.packets > 0);
+        gone.map(|s| s.ssrc).collect()
     }
 }
 

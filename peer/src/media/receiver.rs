@@ -55,6 +55,8 @@ pub(crate) struct Contributor {
     pub(crate) csrc: u32,
     pub(crate) at: Instant,
     pub(crate) timestamp: u32,
+    /// In -dBov, where told.
+    pub(crate) audio_level: Option<u8>,
 }
 
 /// What a retransmission stream repairs.
@@ -224,10 +226,11 @@ impl ReceiveStream {
         number: u64,
         packet: Bytes,
         parameters: &MediaParameters,
+        target: Option<Duration>,
         events: &mut Events,
     ) {
         self.assembly
-            .get_or_insert_with(|| Box::new(Assembly::new(parameters)))
+            .get_or_insert_with(|| Box::new(Assembly::new(parameters, target)))
             .insert(now, number, packet);
         self.drain(now, events);
     }
@@ -266,7 +269,11 @@ impl ReceiveStream {
     pub(crate) fn note(&mut self, now: Instant, view: &Packet<'_>, extensions: &ExtensionMap) {
         self.last_packet = Some(now);
         self.last_timestamp = view.timestamp();
-        for csrc in view.csrcs() {
+        let levels = extensions
+            .id(ExtensionKind::MixerAudioLevels)
+            .and_then(|id| view.extension(id))
+            .unwrap_or_default();
+        for (at, csrc) in view.csrcs().enumerate() {
             self.contributors.retain(|c| c.csrc != csrc.0);
             if self.contributors.len() >= MAX_CONTRIBUTORS {
                 self.contributors.remove(0);
@@ -275,6 +282,7 @@ impl ReceiveStream {
                 csrc: csrc.0,
                 at: now,
                 timestamp: view.timestamp(),
+                audio_level: levels.get(at).map(|l| l & 0x7f),
             });
         }
         if let Some(id) = extensions.id(ExtensionKind::AudioLevel) {

@@ -10,6 +10,7 @@ use tincan_rtp::{
 };
 
 use super::frames::FrameSender;
+use crate::codec::Codec;
 use crate::jsep::MediaParameters;
 use crate::limits::RTP_HISTORY;
 use crate::packet::RtpPacket;
@@ -30,6 +31,8 @@ pub(crate) struct SendStream {
     pub(crate) max_history: Option<usize>,
     /// `active` of the encoding.
     pub(crate) active: bool,
+    /// `codec` of the encoding.
+    pub(crate) codec: Option<Box<Codec>>,
     /// Made with the first frame.
     pub(crate) frames: Option<Box<FrameSender>>,
     clock_rates: Vec<(u8, u32)>,
@@ -97,6 +100,7 @@ impl SendStream {
             keeps_history: false,
             max_history: None,
             active: true,
+            codec: None,
             frames: None,
             clock_rates: Vec::new(),
             packets: 0,
