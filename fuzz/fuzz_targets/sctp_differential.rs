@@ -57,7 +57,7 @@ fuzz_target!(|input: Input| {
         }
     }
     let mut expected = Vec::new();
-    let mut answered = false;
+    let (mut opened, mut answered) = (false, false);
     let mut got = Vec::new();
     let mut got_by_them: Vec<Vec<u8>> = Vec::new();
     let mut out = Vec::new();
@@ -98,16 +98,21 @@ fuzz_target!(|input: Input| {
             .drain(..)
             .for_each(|packet| ours.handle_input(now, packet));
         while let Some((_, ppid, data)) = theirs.messages.pop_front() {
-            if ppid != 50 {
+            if ppid == 50 {
+                opened = true;
+            } else {
                 got_by_them.push(data);
-            } else if !answered {
-                answered = true;
-                theirs.send(0, PayloadProtocolIdentifier::Dcep, Bytes::from_static(&[2]));
-                for (index, len) in input.theirs.iter().take(12).enumerate() {
-                    let data = Bytes::from(vec![index as u8; usize::from(*len).max(1)]);
-                    theirs.send(0, PayloadProtocolIdentifier::Binary, data.clone());
-                    expected.push(data.to_vec());
-                }
+            }
+        }
+        // Theirs delivers before COOKIE ACK has come, and uses a stream sequence number up with each refused try to send
+        // before it.
+        if opened && theirs.connected && !answered {
+            answered = true;
+            theirs.send(0, PayloadProtocolIdentifier::Dcep, Bytes::from_static(&[2]));
+            for (index, len) in input.theirs.iter().take(12).enumerate() {
+                let data = Bytes::from(vec![index as u8; usize::from(*len).max(1)]);
+                theirs.send(0, PayloadProtocolIdentifier::Binary, data.clone());
+                expected.push(data.to_vec());
             }
         }
         while let Some(event) = ours.poll_event() {
