@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use crate::credentials::Ufrag;
-use crate::limits::{MAX_CANDIDATE_EXTENSIONS, MAX_CANDIDATE_LINE};
+use crate::limits::{MAX_CANDIDATE_EXTENSION_BYTES, MAX_CANDIDATE_EXTENSIONS, MAX_CANDIDATE_LINE};
 use crate::mdns_name::MdnsName;
 use crate::priority::Priority;
 
@@ -182,7 +182,7 @@ pub enum CandidateError {
     /// A `ufrag` extension that is no user name fragment.
     #[error("bad ufrag")]
     Ufrag,
-    /// More than [`MAX_CANDIDATE_EXTENSIONS`] extensions, or a name without value.
+    /// More than [`MAX_CANDIDATE_EXTENSIONS`] extensions or [`MAX_CANDIDATE_EXTENSION_BYTES`], or a name without value.
     #[error("bad extension attributes")]
     Extensions,
 }
@@ -390,6 +390,7 @@ struct Rest {
     tcp: Option<TcpType>,
     ufrag: Option<Ufrag>,
     extensions: Vec<(Box<str>, Box<str>)>,
+    extension_bytes: usize,
 }
 
 impl Rest {
@@ -412,7 +413,13 @@ impl Rest {
             _ if self.extensions.len() >= MAX_CANDIDATE_EXTENSIONS => {
                 return Err(CandidateError::Extensions);
             }
-            _ => self.extensions.push((name.into(), value.into())),
+            _ => {
+                self.extension_bytes += name.len() + value.len() + 2;
+                if self.extension_bytes > MAX_CANDIDATE_EXTENSION_BYTES {
+                    return Err(CandidateError::Extensions);
+                }
+                self.extensions.push((name.into(), value.into()));
+            }
         }
         Ok(())
     }
@@ -468,6 +475,26 @@ mod tests {
         }
         let long = "x".repeat(MAX_CANDIDATE_LINE + 1);
         assert_eq!(long.parse::<Candidate>(), Err(E::TooLong(long.len())));
+    }
+
+    #[test]
+    fn what_was_accepted_is_not_too_long_when_it_is_written() {
+        let line = |bytes: usize| {
+            format!(
+                "{} 256 tcp 4294967295 5bd0f7a4-4c5a-4b7a-8b6e-2d6a4a0d9a6b.local 65535 typ srflx \
+                 raddr ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff rport 65535 tcptype passive ufrag {} \
+                 x {}",
+                "f".repeat(32),
+                "u".repeat(256),
+                "y".repeat(bytes - 3),
+            )
+        };
+        let longest: Candidate = line(MAX_CANDIDATE_EXTENSION_BYTES).parse().unwrap();
+        assert_eq!(longest.to_string().parse(), Ok(longest));
+        let longer = line(MAX_CANDIDATE_EXTENSION_BYTES + 1);
+        assert!(longer.len() < MAX_CANDIDATE_LINE);
+        let refused = longer.parse::<Candidate>();
+        assert_eq!(refused, Err(CandidateError::Extensions));
     }
 
     proptest! {

@@ -107,12 +107,17 @@ pub const MAX_RETRIES: u32 = 120;
 
 /// Longest candidate line accepted, in bytes.
 ///
-/// Name of 255 bytes, foundation of 32, and room for extensions.
-pub const MAX_CANDIDATE_LINE: usize = 1024;
+/// A candidate within the other bounds is written in fewer: foundation of 32, `ufrag` of 256,
+/// [`MAX_CANDIDATE_EXTENSION_BYTES`], and some 200 for the rest.
+pub const MAX_CANDIDATE_LINE: usize = 2048;
 
 /// Extension attributes kept of one candidate line. Browsers write four; each
 /// is text that a stranger makes us keep.
 pub const MAX_CANDIDATE_EXTENSIONS: usize = 16;
+
+/// Names and values of extension attributes kept of one candidate line, in bytes, the blanks
+/// before them counted. Four times what browsers write altogether.
+pub const MAX_CANDIDATE_EXTENSION_BYTES: usize = 1024;
 
 /// RFC 8445 §14.2: no transaction follows another faster than this.
 pub const MIN_PACING: Duration = Duration::from_millis(5);
