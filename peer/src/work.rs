@@ -10,6 +10,14 @@ pub(crate) fn steps(n: usize) {
     let _ = n;
 }
 
+/// The steps that this takes.
+#[cfg(test)]
+pub(crate) fn counted(run: impl FnOnce()) -> u64 {
+    tests::STEPS.with(|steps| steps.set(0));
+    run();
+    tests::STEPS.with(std::cell::Cell::get)
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;

@@ -6,8 +6,12 @@
 //! - `receiver`: one received stream with its statistics and what it lacks;
 //! - `reports`: RTCP in and out;
 //! - `frames`: whole frames to packets and back;
-//! - `dtmf`: tones between the packets of an audio stream.
+//! - `dtmf`: tones between the packets of an audio stream;
+//! - `agenda`: when which received stream has something due.
 
+mod agenda;
+#[cfg(test)]
+mod crowd;
 mod dtmf;
 mod frames;
 mod receiver;
@@ -24,6 +28,7 @@ use tincan_rtp::extension::{ExtensionKind, ExtensionMap};
 use tincan_rtp::receive::{TransportFeedbackConfig, TransportFeedbackGenerator};
 use tincan_rtp::{NtpTime, Packet, SequenceNumber};
 
+use agenda::Agenda;
 use frames::FrameSender;
 pub(crate) use frames::max_payload;
 pub(crate) use receiver::ReceiveStream;
@@ -47,6 +52,9 @@ pub(crate) struct Media {
     /// In the order of their ids.
     tracks: Vec<Track>,
     receivers: Vec<ReceiveStream>,
+    agenda: Agenda,
+    /// Room for the places of streams that are due.
+    places: Vec<usize>,
     queue: VecDeque<Queued>,
     /// Octets of payload in `queue`, of what senders keep to send again, and of what receivers hold.
     queued: usize,
@@ -61,6 +69,9 @@ pub(crate) struct Media {
     transport_sequence: SequenceNumber,
     feedback: TransportFeedbackGenerator,
     reports_due: Option<Instant>,
+    /// The streams that the next report begins with, where one has no room for all (RFC 3550 §6.1).
+    first_reported: usize,
+    first_reporting: usize,
     /// As the last report of the far side tells.
     round_trip: Option<Duration>,
     /// Goodbye to be said for these.
@@ -125,6 +136,8 @@ impl Media {
             router: Router::default(),
             tracks: Vec::new(),
             receivers: Vec::new(),
+            agenda: Agenda::default(),
+            places: Vec::new(),
             queue: VecDeque::new(),
             queued: 0,
             history: 0,
@@ -140,6 +153,8 @@ impl Media {
                 ..Default::default()
             }),
             reports_due: None,
+            first_reported: 0,
+            first_reporting: 0,
             round_trip: None,
             farewell: Vec::new(),
             counters: Counters::default(),
@@ -221,6 +236,17 @@ impl Media {
                 _ => receiver.assembly = None,
             }
         }
+        // Streams have other places now.
+        self.agenda.clear();
+        for place in 0..self.receivers.len() {
+            self.rearm(place);
+        }
+    }
+
+    /// Notes when something of this stream is due, after it changed.
+    fn rearm(&mut self, place: usize) {
+        let due = self.receivers.get(place).and_then(|r| r.poll_timeout());
+        self.agenda.set(place, due);
     }
 
     pub(crate) fn track(&self, id: TransceiverId) -> Option<&Track> {
@@ -270,6 +296,7 @@ impl Media {
             + self.tracks.len() * size_of::<Track>()
             + self.outgoing()
             + self.queue.len() * size_of::<Queued>()
+            + self.agenda.memory_usage()
             + self.incoming
     }
 
@@ -285,13 +312,22 @@ impl Media {
             if let Some(receiver) = self.receivers.get_mut(at) {
                 receiver.charged = 0;
             }
-            charge(
-                &mut self.receivers,
-                &mut self.incoming,
-                self.max_incoming,
-                at,
-            );
+            self.charge(at);
         }
+        self.recount_history();
+    }
+
+    /// Charges a receiver for what it holds now.
+    fn charge(&mut self, at: usize) {
+        charge(
+            &mut self.receivers,
+            &mut self.incoming,
+            self.max_incoming,
+            at,
+        );
+    }
+
+    fn recount_history(&mut self) {
         let senders = self.tracks.iter().flat_map(|t| &t.senders);
         self.history = senders.map(SendStream::history_bytes).sum();
     }
@@ -363,10 +399,18 @@ impl Media {
     /// Lets time pass: tones begin, and frames wait no longer for what does not come.
     pub(crate) fn handle_timeout(&mut self, now: Instant, events: &mut Events) {
         self.poll_tones(events);
-        for receiver in &mut self.receivers {
-            receiver.drain(now, events);
+        let mut places = core::mem::take(&mut self.places);
+        self.agenda.due(now, &mut places);
+        for place in places.drain(..) {
+            if let Some(receiver) = self.receivers.get_mut(place) {
+                receiver.drain(now, events);
+            }
+            self.charge(place);
+            self.rearm(place);
         }
-        self.recount();
+        self.places = places;
+        // What is kept to be sent again becomes too old.
+        self.recount_history();
     }
 
     /// Appends the next RTP packet, unencrypted; `false` if there is none.
@@ -431,7 +475,22 @@ impl Media {
     }
 
     /// Takes a decrypted RTP packet; what the application gets is pushed to `events`.
-    pub(crate) fn handle_rtp(&mut self, now: Instant, mut datagram: BytesMut, events: &mut Events) {
+    pub(crate) fn handle_rtp(&mut self, now: Instant, datagram: BytesMut, events: &mut Events) {
+        let mut touched = [None; 2];
+        self.take_rtp(now, datagram, events, &mut touched);
+        for place in touched.into_iter().flatten() {
+            self.rearm(place);
+        }
+    }
+
+    /// `touched`: the stream that the packet came in, and the one that it is for.
+    fn take_rtp(
+        &mut self,
+        now: Instant,
+        mut datagram: BytesMut,
+        events: &mut Events,
+        touched: &mut [Option<usize>; 2],
+    ) {
         let Ok(view) = Packet::parse(&datagram) else {
             self.counters.malformed += 1;
             return;
@@ -440,6 +499,7 @@ impl Media {
             self.counters.unrouted += 1;
             return;
         };
+        touched[0] = Some(at);
         let Some(receiver) = self.receivers.get_mut(at) else {
             return;
         };
@@ -508,6 +568,7 @@ impl Media {
             };
             let _ = datagram.split_to(offset);
             at = primary;
+            touched[1] = Some(at);
             recovered = true;
         }
         let Ok(view) = Packet::parse(&datagram) else {
@@ -578,12 +639,13 @@ impl Media {
 
     /// Asks for a key frame of what this transceiver receives.
     pub(crate) fn request_key_frame(&mut self, id: TransceiverId) {
-        for receiver in self
-            .receivers
-            .iter_mut()
-            .filter(|r| r.transceiver == id && r.repairs.is_none())
-        {
-            receiver.key_frame_wanted = true;
+        for place in 0..self.receivers.len() {
+            let receiver = self.receivers.get_mut(place);
+            if let Some(receiver) = receiver.filter(|r| r.transceiver == id && r.repairs.is_none())
+            {
+                receiver.key_frame_wanted = true;
+                self.rearm(place);
+            }
         }
     }
 
@@ -600,6 +662,7 @@ impl Media {
         self.farewell.extend(ssrcs);
         self.tracks.clear();
         self.receivers.clear();
+        self.agenda.clear();
         self.reports_due = None;
     }
 

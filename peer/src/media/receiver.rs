@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tincan_rtp::extension::{ExtensionKind, ExtensionMap};
 use tincan_rtp::receive::{NackConfig, NackGenerator, SequenceOutcome, StreamStatistics};
+use tincan_rtp::rtcp::Writer;
 use tincan_rtp::{NtpTime, Packet, SequenceNumber, SequenceUnwrapper, Ssrc};
 
 use super::frames::{Assembly, MIN_ROUND_TRIP};
@@ -290,6 +291,29 @@ impl ReceiveStream {
         }
     }
 
+    /// Appends the requests that are due.
+    pub(crate) fn write_requests(&mut self, now: Instant, reporter: Ssrc, out: &mut Vec<u8>) {
+        let media = Ssrc(self.ssrc);
+        if self.key_frame_wanted
+            && self
+                .key_frame_asked
+                .is_none_or(|at| now.saturating_duration_since(at) >= KEY_FRAME_INTERVAL)
+        {
+            self.key_frame_wanted = false;
+            self.key_frame_asked = Some(now);
+            self.plis += 1;
+            Writer::new(out).picture_loss(reporter, media);
+        }
+        if let Some(assembly) = &mut self.assembly {
+            let asked = assembly.key_frame.poll_pli(now, reporter, media, out);
+            self.plis += u64::from(asked);
+        }
+        if let Some(nack) = &mut self.nack {
+            let asked = nack.poll_transmit(now, reporter, media, out).is_some();
+            self.nacks += u64::from(asked);
+        }
+    }
+
     /// When something of this stream is due: a request, or a frame that waits for nothing any more.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let nack = self.nack.as_ref().and_then(|n| n.poll_timeout());
@@ -300,10 +324,11 @@ impl ReceiveStream {
             Some(assembly) => since.and_then(|since| assembly.key_frame.poll_timeout(since)),
             None => None,
         };
-        let asked = self
-            .key_frame_wanted
-            .then(|| self.key_frame_asked.map(|at| at + KEY_FRAME_INTERVAL))
-            .flatten();
+        let asked = match self.key_frame_asked {
+            _ if !self.key_frame_wanted => None,
+            Some(asked) => Some(asked + KEY_FRAME_INTERVAL),
+            None => since,
+        };
         [
             nack,
             assembly.and_then(|a| a.poll_timeout()),

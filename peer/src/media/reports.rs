@@ -8,7 +8,7 @@ use tincan_rtp::rtcp::{Compound, Packet, SenderInfo, Writer};
 use super::receiver::SenderReportSeen;
 use super::{Media, Queued, What};
 use crate::event::Event;
-use crate::limits::{KEY_FRAME_INTERVAL, MAX_SEND_QUEUE, RTCP_INTERVAL};
+use crate::limits::{MAX_SEND_QUEUE, RTCP_INTERVAL};
 use crate::queue::Events;
 use crate::work;
 
@@ -37,8 +37,11 @@ impl Media {
         // Once a datagram: it has room for fifty reports, and there may be a thousand streams.
         if self.round_trip != round_trip {
             work::steps(self.receivers.len());
-            for receiver in &mut self.receivers {
-                receiver.set_round_trip(self.round_trip);
+            for place in 0..self.receivers.len() {
+                if let Some(receiver) = self.receivers.get_mut(place) {
+                    receiver.set_round_trip(self.round_trip);
+                    self.rearm(place);
+                }
             }
         }
     }
@@ -203,26 +206,46 @@ impl Media {
         let ntp = self.ntp(now);
         let reporter = self.reporter();
         let mut blocks: Vec<_> = Vec::new();
-        for receiver in &mut self.receivers {
+        let count = self.receivers.len();
+        let first_reported = core::mem::take(&mut self.first_reported);
+        for at in (0..count).map(|n| (first_reported + n) % count) {
+            work::steps(1);
+            let Some(receiver) = self.receivers.get_mut(at) else {
+                continue;
+            };
             // Silent for long: not a current source any more (RFC 3550 §6.3.5, five intervals).
             let current = receiver
                 .last_packet
                 .is_some_and(|at| now.saturating_duration_since(at) < 5 * RTCP_INTERVAL);
-            if current && blocks.len() < BLOCKS {
+            if current && blocks.len() == BLOCKS {
+                self.first_reported = at;
+                break;
+            }
+            if current {
                 blocks.extend(receiver.statistics.report_block(now));
             }
         }
         let mut writer = Writer::new(out);
         let mut first = true;
-        for sender in self
+        let senders: Vec<&super::SendStream> = self
             .tracks
             .iter()
             .flat_map(|t| &t.senders)
             .filter(|s| s.packets > 0)
-        {
-            let Some(rtp_timestamp) = sender.timestamp_at(now) else {
+            .collect();
+        let first_reporting = core::mem::take(&mut self.first_reporting);
+        for at in (0..senders.len()).map(|n| (first_reporting + n) % senders.len()) {
+            let Some((sender, rtp_timestamp)) = senders
+                .get(at)
+                .and_then(|sender| Some((sender, sender.timestamp_at(now)?)))
+            else {
                 continue;
             };
+            // Below any MTU: a report of 28 bytes for each of many senders.
+            if writer.len() > 900 {
+                self.first_reporting = at;
+                break;
+            }
             let info = SenderInfo {
                 ntp,
                 rtp_timestamp,
@@ -236,10 +259,6 @@ impl Media {
             };
             writer.sender_report(Ssrc(sender.ssrc), &info, own);
             first = false;
-            // Below any MTU: a report of 28 bytes for each of many senders.
-            if writer.len() > 900 {
-                break;
-            }
         }
         if first {
             writer.receiver_report(Ssrc(reporter), blocks);
@@ -249,6 +268,14 @@ impl Media {
 
     /// PLI, NACK and transport-wide feedback that are due.
     fn write_feedback(&mut self, now: Instant, reporter: Ssrc, out: &mut Vec<u8>) {
+        let feedback = self.feedback.poll_timeout();
+        if [self.agenda.next(), feedback]
+            .into_iter()
+            .flatten()
+            .all(|due| due > now)
+        {
+            return;
+        }
         let reduced = self.tracks.iter().all(|t| t.parameters.reduced_size);
         let start = out.len();
         if !reduced {
@@ -258,31 +285,18 @@ impl Media {
             let _ = writer.cname(reporter, &self.cname);
         }
         let prefix = out.len() - start;
-        for receiver in &mut self.receivers {
-            let mut writer = Writer::new(out);
-            if receiver.key_frame_wanted
-                && receiver
-                    .key_frame_asked
-                    .is_none_or(|at| now.saturating_duration_since(at) >= KEY_FRAME_INTERVAL)
-            {
-                receiver.key_frame_wanted = false;
-                receiver.key_frame_asked = Some(now);
-                receiver.plis += 1;
-                writer.picture_loss(reporter, Ssrc(receiver.ssrc));
-            }
-            let media = Ssrc(receiver.ssrc);
-            if let Some(assembly) = &mut receiver.assembly {
-                let asked = assembly.key_frame.poll_pli(now, reporter, media, out);
-                receiver.plis += u64::from(asked);
-            }
-            if let Some(nack) = &mut receiver.nack {
-                let asked = nack.poll_transmit(now, reporter, media, out).is_some();
-                receiver.nacks += u64::from(asked);
-            }
+        let mut places = core::mem::take(&mut self.places);
+        self.agenda.due(now, &mut places);
+        for place in places.drain(..) {
             if out.len() - start > 900 {
-                return;
+                break;
             }
+            if let Some(receiver) = self.receivers.get_mut(place) {
+                receiver.write_requests(now, reporter, out);
+            }
+            self.rearm(place);
         }
+        self.places = places;
         if out.len() - start == prefix {
             let media = self.receivers.first().map_or(0, |r| r.ssrc);
             let _ = self.feedback.poll_transmit(now, reporter, Ssrc(media), out);
@@ -297,17 +311,14 @@ impl Media {
         if self.tracks.is_empty() {
             return None;
         }
-        let mut next = [
+        [
             self.reports_due,
             self.feedback.poll_timeout(),
             self.dtmf_timeout(),
+            self.agenda.next(),
         ]
         .into_iter()
         .flatten()
-        .min();
-        for receiver in &self.receivers {
-            next = next.into_iter().chain(receiver.poll_timeout()).min();
-        }
-        next
+        .min()
     }
 }

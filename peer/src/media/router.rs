@@ -141,11 +141,20 @@ impl Router {
         let rtx = receivers.get(at)?;
         match rtx.repairs? {
             Repairs::Ssrc(ssrc) => self.ssrcs.get(&ssrc).copied(),
-            Repairs::Encoding => receivers.iter().position(|r| {
-                r.transceiver == rtx.transceiver
-                    && r.encoding == rtx.encoding
-                    && r.repairs.is_none()
-            }),
+            // Where a sender began anew with another SSRC, the one that is heard is meant.
+            Repairs::Encoding => {
+                work::steps(receivers.len());
+                receivers
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, r)| {
+                        r.transceiver == rtx.transceiver
+                            && r.encoding == rtx.encoding
+                            && r.repairs.is_none()
+                    })
+                    .max_by_key(|(_, r)| r.last_packet)
+                    .map(|(at, _)| at)
+            }
         }
     }
 
