@@ -12,7 +12,7 @@ use crate::error::Failure;
 use crate::handshake::State;
 use crate::limits::{MAX_EARLY_RECORDS, MAX_HELD_DATA, MAX_QUEUED_DATA, MAX_WARNING_ALERTS};
 use crate::reassembly::Outcome;
-use crate::record::Opened;
+use crate::record::{Opened, Usual};
 use crate::session::PeerTrust;
 use crate::wire::Reader;
 use crate::wire::handshake::{Fragment, HandshakeType, Message};
@@ -24,16 +24,37 @@ const FIRST_DATA_EPOCH: u64 = 3;
 
 impl Connection {
     #[inline]
-    pub(super) fn receive(&mut self, datagram: BytesMut) {
+    pub(super) fn receive(&mut self, mut datagram: BytesMut) {
+        if self.is_connected() {
+            // Opened in the queue where data stay: nearly all datagrams are such,
+            // and moving a buffer that was just changed costs as much as anything
+            // else here does.
+            self.data.push_back(datagram);
+            let Some(record) = self.data.back_mut() else {
+                return;
+            };
+            let usual = self.parts.records.open_usual(record);
+            if let Usual::Data(payload) = usual {
+                record.advance(payload.at);
+                record.truncate(payload.length);
+                self.took_data();
+                return;
+            }
+            let Some(record) = self.data.pop_back() else {
+                return;
+            };
+            if let Usual::Opened(opened) = usual {
+                self.on_opened(opened, record);
+                return;
+            }
+            datagram = record;
+        }
         let mut left = Some(datagram);
         while !self.closed
             && let Some(datagram) = left.take()
             && let Some((record, rest)) = self.parts.records.split(datagram)
         {
             left = rest;
-            // Opened in the queue where data stay: nearly all records have data,
-            // and moving a buffer that was just changed costs as much as
-            // anything else here does.
             self.data.push_back(record);
             let Some(record) = self.data.back_mut() else {
                 return;
@@ -60,6 +81,23 @@ impl Connection {
     /// data is returned, and what follows them is copied into the queue.
     #[inline]
     pub(super) fn receive_in_place(&mut self, datagram: &mut [u8]) -> Option<Range<usize>> {
+        if self.is_connected() {
+            match self.parts.records.open_usual(datagram) {
+                Usual::Data(payload) => {
+                    self.note_data();
+                    return Some(payload.range());
+                }
+                Usual::Opened(opened) => {
+                    self.on_opened(opened, BytesMut::from(&*datagram));
+                    return None;
+                }
+                Usual::No => (),
+            }
+        }
+        self.receive_any_in_place(datagram)
+    }
+
+    fn receive_any_in_place(&mut self, datagram: &mut [u8]) -> Option<Range<usize>> {
         let mut data = None;
         let mut at = 0;
         while !self.closed

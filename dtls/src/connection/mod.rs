@@ -220,6 +220,7 @@ impl Connection {
     ///
     /// # Errors
     /// None at present: whatever the network brings is dealt with.
+    #[inline]
     pub fn handle_input(&mut self, now: Instant, datagram: BytesMut) -> Result<(), Error> {
         self.begin_input(now);
         self.receive(datagram);
@@ -261,6 +262,7 @@ impl Connection {
     }
 
     /// The next application data record, a slice of the datagram it came in.
+    #[inline]
     pub fn poll_data(&mut self) -> Option<BytesMut> {
         self.data.pop_front()
     }
@@ -336,9 +338,7 @@ impl Connection {
     /// Octets to leave free before a payload for [`Self::seal_in_place`].
     #[must_use]
     pub fn headroom(&self) -> usize {
-        self.parts
-            .records
-            .headroom(self.parts.records.write_current())
+        self.parts.records.current_headroom()
     }
 
     /// Octets that [`Self::seal_in_place`] appends.
@@ -359,27 +359,15 @@ impl Connection {
         if !self.connected || self.closed {
             return Err(SealError::NotConnected);
         }
-        let epoch = self.parts.records.write_current();
-        let length = out
-            .len()
-            .checked_sub(start)
-            .and_then(|length| length.checked_sub(self.parts.records.headroom(epoch)))
-            .ok_or(SealError::NoHeadroom)?;
-        if length > self.parts.session.limit_out {
-            return Err(SealError::TooLarge);
+        let most = self.parts.session.limit_out;
+        if let Some(sealed) = self.parts.records.seal_data(out, start, most, false) {
+            return sealed;
         }
-        if self.parts.records.write_is_worn() {
-            self.replace_worn_keys()?;
-        }
-        let before = out.len();
-        let sealed = self
-            .parts
+        self.replace_worn_keys()?;
+        self.parts
             .records
-            .seal(epoch, ContentType::APPLICATION_DATA, out, start);
-        sealed.map(|_| ()).map_err(|_| {
-            out.truncate(before);
-            SealError::Exhausted
-        })
+            .seal_data(out, start, most, true)
+            .unwrap_or(Err(SealError::Exhausted))
     }
 
     /// Asks for new keys once those in use have sealed what they may.

@@ -126,13 +126,14 @@ macro_rules! keys_of {
 }
 
 macro_rules! seal_with {
-    ($library:ident, $key:expr, $nonce:expr, $aad:expr, $text:expr) => {{
+    ($library:ident, $key:expr, $nonce:expr, $aad:expr, $text:expr, $room:expr) => {{
         use $library::aead::{Aad, Nonce};
         let nonce = Nonce::assume_unique_for_key($nonce);
         let tag = $key
             .seal_in_place_separate_tag(nonce, Aad::from($aad), $text)
             .map_err(|_| CryptoError)?;
-        tag.as_ref().try_into().map_err(|_| CryptoError)
+        *$room = tag.as_ref().try_into().map_err(|_| CryptoError)?;
+        Ok(())
     }};
 }
 
@@ -159,18 +160,22 @@ impl AeadKey {
         }
     }
 
-    /// Encrypts `text` where it lies and returns the tag to put after it.
+    /// Encrypts all of `text_and_tag` but the room for the tag where it lies, and
+    /// writes the tag there.
     #[inline]
     pub(crate) fn seal(
         &self,
         nonce: [u8; 12],
         aad: &[u8],
-        text: &mut [u8],
-    ) -> Result<[u8; TAG], CryptoError> {
+        text_and_tag: &mut [u8],
+    ) -> Result<(), CryptoError> {
+        let (text, tag) = text_and_tag
+            .split_last_chunk_mut::<TAG>()
+            .ok_or(CryptoError)?;
         match self {
-            Self::Ring(key) => seal_with!(ring, key, nonce, aad, text),
+            Self::Ring(key) => seal_with!(ring, key, nonce, aad, text, tag),
             #[cfg(feature = "aws-lc-rs")]
-            Self::AwsLcRs(key) => seal_with!(aws_lc_rs, key, nonce, aad, text),
+            Self::AwsLcRs(key) => seal_with!(aws_lc_rs, key, nonce, aad, text, tag),
         }
     }
 
@@ -224,28 +229,32 @@ impl MaskKey {
         }
     }
 
-    /// The two octets to XOR on the sequence number of a record with this
-    /// ciphertext (tag included).
-    #[inline]
-    pub(crate) fn mask(&self, ciphertext: &[u8]) -> Result<[u8; 2], CryptoError> {
+    /// What to XOR on the sequence number of a record with this ciphertext (tag
+    /// included).
+    #[inline(always)]
+    pub(crate) fn mask(&self, ciphertext: &[u8]) -> Result<u16, CryptoError> {
         let sample = ciphertext.first_chunk::<SAMPLE>().ok_or(CryptoError)?;
-        let [a, b, ..] = match self {
-            Self::Aes128(key) => five(&key, *sample),
-            Self::Aes256(key) => five(&key, *sample),
-            Self::Ring(key) => key.new_mask(sample).map_err(|_| CryptoError)?,
+        match self {
+            Self::Aes128(key) => Ok(encrypt(key, *sample)),
+            Self::Aes256(key) => Ok(encrypt(key, *sample)),
+            Self::Ring(key) => first_two(key.new_mask(sample)),
             #[cfg(feature = "aws-lc-rs")]
-            Self::AwsLcRs(key) => key.new_mask(sample).map_err(|_| CryptoError)?,
-        };
-        Ok([a, b])
+            Self::AwsLcRs(key) => first_two(key.new_mask(sample)),
+        }
     }
 }
 
-/// The first five octets of an encrypted block.
+/// The first two octets of an encrypted block.
 #[inline]
-fn five(cipher: &impl BlockCipherEncrypt<BlockSize = U16>, sample: [u8; SAMPLE]) -> [u8; 5] {
+fn encrypt(cipher: &impl BlockCipherEncrypt<BlockSize = U16>, sample: [u8; SAMPLE]) -> u16 {
     let mut block = sample.into();
     cipher.encrypt_block(&mut block);
-    let block: [u8; SAMPLE] = block.into();
-    let [a, b, c, d, e, ..] = block;
-    [a, b, c, d, e]
+    let [a, b, ..]: [u8; SAMPLE] = block.into();
+    u16::from_be_bytes([a, b])
+}
+
+/// The first two octets of QUIC's mask.
+fn first_two<E>(mask: Result<[u8; 5], E>) -> Result<u16, CryptoError> {
+    mask.map(|[a, b, ..]| u16::from_be_bytes([a, b]))
+        .map_err(|_| CryptoError)
 }

@@ -10,6 +10,7 @@ mod seal;
 
 use std::time::Instant;
 
+use crate::crypto::aead::Algorithm;
 use crate::limits::MAX_PLAINTEXT;
 use crate::replay::ReplayWindow;
 use crate::wire::hello::DTLS10;
@@ -38,6 +39,8 @@ struct WriteEpoch {
     epoch: u64,
     protection: Protection,
     next_sequence: u64,
+    /// Records that the keys may seal.
+    limit: u64,
 }
 
 /// Why a record was not opened. All are dropped in silence and counted.
@@ -89,6 +92,19 @@ pub(crate) enum Opened {
     Dropped(Dropped),
 }
 
+/// What became of a datagram that may be as nearly all are. Data come by
+/// themselves and not as [`Opened`]: putting that together and taking it apart
+/// through memory costs a record as much as all else that is done here.
+#[derive(Debug)]
+pub(crate) enum Usual {
+    /// It was one record of application data.
+    Data(Payload),
+    /// It was one record of something else.
+    Opened(Opened),
+    /// It is not, and nothing was done.
+    No,
+}
+
 /// Counters of records, since the connection began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct RecordCounters {
@@ -135,6 +151,7 @@ impl RecordLayer {
             epoch: 0,
             protection: Protection::Plain,
             next_sequence: 0,
+            limit: LAST_SEQUENCE,
         };
         let read = ReadEpoch {
             epoch: 0,
@@ -231,10 +248,14 @@ impl RecordLayer {
     /// Adds keys to write with; they are current at once, and those of epochs
     /// before stay for retransmissions until [`Self::drop_old_write`].
     pub(crate) fn add_write(&mut self, epoch: u64, protection: Protection) {
+        let limit = protection
+            .algorithm()
+            .map_or(LAST_SEQUENCE, Algorithm::confidentiality_limit);
         self.write.push(WriteEpoch {
             epoch,
             protection,
             next_sequence: 0,
+            limit,
         });
     }
 
@@ -262,17 +283,7 @@ impl RecordLayer {
         self.write.drain(..self.write.len().saturating_sub(1));
     }
 
-    /// Records sealed and forgeries refused with the current keys, as shares
-    /// of what the algorithm allows.
-    pub(crate) fn write_is_worn(&self) -> bool {
-        self.write.last().is_some_and(|write| {
-            write
-                .protection
-                .algorithm()
-                .is_some_and(|algorithm| write.next_sequence >= algorithm.confidentiality_limit())
-        })
-    }
-
+    /// Whether more forgeries were refused than the algorithm allows.
     pub(crate) fn read_is_worn(&self) -> bool {
         self.read.iter().any(|read| {
             read.protection

@@ -2,8 +2,10 @@
 
 use bytes::BytesMut;
 
-use super::protection::{AAD12, Keys12, Keys13, Protection, aad12, with_cid_aad};
-use super::{Dropped, LAST_SEQUENCE, Opened, Payload, ReadEpoch, RecordLayer};
+use super::protection::{
+    AAD12, Keys12, Keys13, Protection, aad12, unified_flags, unified_header, with_cid_aad,
+};
+use super::{Dropped, LAST_SEQUENCE, Opened, Payload, ReadEpoch, RecordLayer, Usual};
 use crate::crypto::aead::{CryptoError, TAG};
 use crate::limits::{MAX_EXPANSION, MAX_PLAINTEXT};
 use crate::wire::hello::DTLS12;
@@ -143,7 +145,8 @@ impl RecordLayer {
         self.newest_seen |= number.sequence >= read.replay.next();
         read.replay.mark(number.sequence);
         if with_cid {
-            return finish_inner(number, record, payload, self.limit_in + 1);
+            let text = record.get(payload.range()).unwrap_or_default();
+            return finish_inner(number, text, payload.at, self.limit_in + 1);
         }
         if payload.length > self.limit_in {
             return Opened::Overflow;
@@ -155,8 +158,58 @@ impl RecordLayer {
         }
     }
 
+    /// Opens the datagram that nearly all are, once there is data: one record of
+    /// the newest epoch, with no connection ID and the header as we write it
+    /// ourselves, and of the number that comes next. Any other is left as it came.
+    #[inline(always)]
+    pub(crate) fn open_usual(&mut self, datagram: &mut [u8]) -> Usual {
+        let Some(read) = self.read.last_mut() else {
+            return Usual::No;
+        };
+        let number = RecordNumber {
+            epoch: read.epoch,
+            sequence: read.replay.next(),
+        };
+        if !self.cid_in.is_empty()
+            || datagram.len() > MAX_PLAINTEXT
+            || number.sequence > LAST_SEQUENCE
+        {
+            return Usual::No;
+        }
+        let (at, opened) = match &read.protection {
+            Protection::Tls13(keys) => (UNIFIED_HEADER, open_next13(keys, number, datagram)),
+            Protection::Tls12(keys) => (
+                PLAIN_HEADER + keys.algorithm.explicit_nonce_length(),
+                open_next12(keys, number, datagram),
+            ),
+            Protection::Plain | Protection::Asleep13(_) => return Usual::No,
+        };
+        let Some(opened) = opened else {
+            return Usual::No;
+        };
+        let Ok(mut length) = opened else {
+            read.forged += 1;
+            self.counters.forged += 1;
+            return Usual::Opened(Opened::Dropped(Dropped::Forged));
+        };
+        self.newest_seen = true;
+        self.counters.opened += 1;
+        read.replay.mark(number.sequence);
+        let mut limit = self.limit_in;
+        if self.unified {
+            limit += 1;
+            let text = datagram.get(at..at + length).unwrap_or_default();
+            if text.last() != Some(&ContentType::APPLICATION_DATA.0) || length > limit {
+                return Usual::Opened(finish_inner(number, text, at, limit));
+            }
+            length -= 1;
+        } else if length > limit {
+            return Usual::Opened(Opened::Overflow);
+        }
+        Usual::Data(Payload { at, length })
+    }
+
     /// A protected record of 1.3.
-    #[inline]
     fn open_unified_header(&mut self, flags: u8, record: &mut [u8]) -> Opened {
         let header_length = unified_header_length(flags, self.cid_in.len());
         if record.len().saturating_sub(header_length) > MAX_PLAINTEXT + MAX_EXPANSION {
@@ -201,22 +254,18 @@ impl RecordLayer {
             return Opened::Dropped(Dropped::Malformed);
         };
         let expected = read.replay.next();
-        let (sequence, opened) = match open_in_order(keys, expected, header, body) {
-            InOrder::Yes(opened) => (expected, opened),
-            InOrder::No(mask) => {
-                let Some(sequence) = clear_number(header, flags, self.cid_in.len(), expected, mask)
-                else {
-                    return Opened::Dropped(Dropped::Malformed);
-                };
-                if !read.replay.is_new(sequence) {
-                    return Opened::Dropped(Dropped::Replay);
-                }
-                let nonce = keys.nonce(sequence);
-                (sequence, keys.aead.open(nonce, header, body))
-            }
-            InOrder::TooShort => return Opened::Dropped(Dropped::Malformed),
+        let sequence = keys
+            .mask
+            .mask(body)
+            .ok()
+            .and_then(|mask| clear_number(header, flags, self.cid_in.len(), expected, mask));
+        let Some(sequence) = sequence else {
+            return Opened::Dropped(Dropped::Malformed);
         };
-        let Ok(length) = opened else {
+        if !read.replay.is_new(sequence) {
+            return Opened::Dropped(Dropped::Replay);
+        }
+        let Ok(length) = keys.aead.open(keys.nonce(sequence), header, body) else {
             read.forged += 1;
             return Opened::Dropped(Dropped::Forged);
         };
@@ -226,12 +275,66 @@ impl RecordLayer {
             epoch: read.epoch,
             sequence,
         };
-        let inner = Payload {
-            at: header_length,
-            length,
-        };
-        finish_inner(number, record, inner, self.limit_in + 1)
+        let text = body.get(..length).unwrap_or_default();
+        finish_inner(number, text, header_length, self.limit_in + 1)
     }
+}
+
+/// Opens a datagram of 1.3 if it is the record with this number. Returns the
+/// octets of text.
+///
+/// Nonce and associated data are made of the number that is expected and not of
+/// the one that is found, though they are the same: so the AEAD can begin while
+/// the mask is still on its way, which is a whole AES.
+#[inline(always)]
+fn open_next13(
+    keys: &Keys13,
+    number: RecordNumber,
+    datagram: &mut [u8],
+) -> Option<Result<usize, CryptoError>> {
+    let (header, body) = datagram.split_first_chunk_mut::<UNIFIED_HEADER>()?;
+    let [flags, high, low, length_high, length_low] = *header;
+    let length = u16::from_be_bytes([length_high, length_low]);
+    let sequence = number.sequence as u16;
+    if flags != unified_flags(number.epoch) || usize::from(length) != body.len() {
+        return None;
+    }
+    let mask = keys.mask.mask(body).ok()?;
+    if u16::from_be_bytes([high, low]) ^ mask != sequence {
+        return None;
+    }
+    let aad = unified_header(flags, sequence, length);
+    let aad = aad.get(..UNIFIED_HEADER)?;
+    Some(keys.aead.open(keys.nonce(number.sequence), aad, body))
+}
+
+/// Opens a datagram of 1.2 if it is the record of application data with this
+/// number. Returns the octets of text.
+#[inline]
+fn open_next12(
+    keys: &Keys12,
+    number: RecordNumber,
+    datagram: &mut [u8],
+) -> Option<Result<usize, CryptoError>> {
+    let (header, body) = datagram.split_first_chunk_mut::<PLAIN_HEADER>()?;
+    let [kind, major, minor, packed @ .., length_high, length_low] = *header;
+    if ContentType(kind) != ContentType::APPLICATION_DATA
+        || u16::from_be_bytes([major, minor]) != DTLS12
+        || packed != number.packed()
+        || usize::from(u16::from_be_bytes([length_high, length_low])) != body.len()
+    {
+        return None;
+    }
+    let (explicit, body) = if keys.algorithm.explicit_nonce_length() == 8 {
+        let (explicit, body) = body.split_first_chunk_mut::<8>()?;
+        (*explicit, body)
+    } else {
+        (packed, body)
+    };
+    let text_length = body.len().checked_sub(TAG)?;
+    let aad = aad12(ContentType::APPLICATION_DATA, number, text_length);
+    let aad = aad.get(..AAD12)?;
+    Some(keys.aead.open(keys.nonce(explicit), aad, body))
 }
 
 /// Whether the unified header has this connection ID. Apart, so that records
@@ -241,54 +344,15 @@ fn has_cid(record: &[u8], cid: &[u8]) -> bool {
     !cid.is_empty() && record.get(1..1 + cid.len()) == Some(cid)
 }
 
-/// Whether a record has the number that comes next.
-enum InOrder {
-    /// It has, and this is what the AEAD says of it.
-    Yes(Result<usize, CryptoError>),
-    /// It has another one, under this mask, or another form of header.
-    No([u8; 2]),
-    /// There is not enough to take a mask from.
-    TooShort,
-}
-
-/// Opens the record whose number is the next one, without connection ID and
-/// with the header as we write it ourselves: nearly all there are.
-///
-/// Nonce and associated data are made of the number that is expected and not of
-/// the one that is found, though they are the same: so the AEAD can begin
-/// while the mask is still on its way, which is a whole AES.
-#[inline]
-fn open_in_order(keys: &Keys13, expected: u64, header: &[u8], body: &mut [u8]) -> InOrder {
-    let nonce = keys.nonce(expected);
-    let Ok(mask) = keys.mask.mask(body) else {
-        return InOrder::TooShort;
-    };
-    // Two octets of number and a length.
-    let &[flags, high, low, length_high, length_low] = header else {
-        return InOrder::No(mask);
-    };
-    let truncated = expected as u16;
-    let found = u16::from_be_bytes([high, low]) ^ u16::from_be_bytes(mask);
-    if flags & 0b1_1100 != 0b0_1100 || found != truncated || expected > LAST_SEQUENCE {
-        return InOrder::No(mask);
-    }
-    let length = u64::from(u16::from_be_bytes([length_high, length_low]));
-    let aad = u64::from(flags) << 56 | u64::from(truncated) << 40 | length << 24;
-    let aad = aad.to_be_bytes();
-    let aad = aad.get(..UNIFIED_HEADER).unwrap_or_default();
-    InOrder::Yes(keys.aead.open(nonce, aad, body))
-}
-
 /// Takes the mask off the number in the header: the associated data are the
 /// header with its number in the clear (RFC 9147 §4).
 /// Returns the number in full.
-#[cold]
 fn clear_number(
     header: &mut [u8],
     flags: u8,
     cid_length: usize,
     expected: u64,
-    mask: [u8; 2],
+    mask: u16,
 ) -> Option<u64> {
     let at = if flags & 0b1_0000 == 0 {
         1
@@ -298,30 +362,27 @@ fn clear_number(
     let length = if flags & 0b1000 == 0 { 1 } else { 2 };
     let octets = header.get_mut(at..at + length)?;
     let mut truncated = 0;
-    for (octet, mask) in octets.iter_mut().zip(mask) {
+    for (octet, mask) in octets.iter_mut().zip(mask.to_be_bytes()) {
         *octet ^= mask;
         truncated = truncated << 8 | u64::from(*octet);
     }
     Some(reconstruct(expected, truncated, 8 * length as u32))
 }
 
-/// Takes padding and content type off (RFC 8446 §5.4).
+/// Takes padding and content type off (RFC 8446 §5.4) what begins at `at` of
+/// its record.
 #[inline]
-fn finish_inner(number: RecordNumber, record: &[u8], inner: Payload, limit: usize) -> Opened {
-    if inner.length > limit {
+fn finish_inner(number: RecordNumber, text: &[u8], at: usize, limit: usize) -> Opened {
+    if text.len() > limit {
         return Opened::Overflow;
     }
-    let octets = record.get(inner.range()).unwrap_or_default();
-    let Some(length) = octets.iter().rposition(|octet| *octet != 0) else {
+    let Some(length) = text.iter().rposition(|octet| *octet != 0) else {
         return Opened::NoContentType;
     };
     Opened::Record {
         number,
-        content_type: ContentType(octets.get(length).copied().unwrap_or(0)),
-        payload: Payload {
-            at: inner.at,
-            length,
-        },
+        content_type: ContentType(text.get(length).copied().unwrap_or(0)),
+        payload: Payload { at, length },
     }
 }
 

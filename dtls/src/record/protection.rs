@@ -183,6 +183,20 @@ pub(super) fn aad12(
     (number << 64 | u128::from(rest)).to_be_bytes()
 }
 
+/// The first octet of the unified header as we write it, 001CSLEE: no connection
+/// ID, two octets of sequence number and a length (RFC 9147 §4).
+#[inline]
+pub(super) fn unified_flags(epoch: u64) -> u8 {
+    0b0010_1100 | (epoch & 0b11) as u8
+}
+
+/// A unified header without a connection ID, and three octets of zero.
+#[inline]
+pub(super) fn unified_header(flags: u8, sequence: u16, length: u16) -> [u8; 8] {
+    let header = u64::from(flags) << 56 | u64::from(sequence) << 40 | u64::from(length) << 24;
+    header.to_be_bytes()
+}
+
 /// Calls `use_it` with the additional data of a 1.2 record with a connection
 /// ID (RFC 9146 §5.3); nothing is put on the heap.
 pub(super) fn with_cid_aad<T>(

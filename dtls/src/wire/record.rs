@@ -81,6 +81,18 @@ pub(crate) fn plain_header_length(content_type: ContentType, cid_length: usize) 
 #[inline]
 pub(crate) fn record_length(datagram: &[u8], cid_length: usize) -> Result<usize, Malformed> {
     let first = *datagram.first().ok_or(Malformed)?;
+    // Without a connection ID, with two octets of number and a length: as we
+    // write it, and nearly all do.
+    if first & 0b1111_1100 == 0b0010_1100
+        && let Some(&[_, _, _, high, low]) = datagram.first_chunk::<UNIFIED_HEADER>()
+    {
+        let total = UNIFIED_HEADER + usize::from(u16::from_be_bytes([high, low]));
+        return if total > datagram.len() {
+            Err(Malformed)
+        } else {
+            Ok(total)
+        };
+    }
     let header = if is_unified(first) {
         if first & 0b1_0000 != 0 && cid_length == 0 {
             return Err(Malformed);
