@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::error::ParseError;
 use crate::format::Input;
 use crate::limits::MAX_FRAME;
 
@@ -235,6 +236,31 @@ impl<I: Clone> Assembler<I> {
             self.boundary = true;
             self.dropping = false;
         }
+    }
+
+    /// As [`leave`](Self::leave), where a frame is made of NAL units and the packet belongs to one
+    /// that is open: `taken` says whether the payload was one, `fragment` whether it left a NAL unit
+    /// unfinished, which the last packet must not (`kind` names the fragment).
+    pub(crate) fn leave_units(
+        &mut self,
+        packet: &Input<'_>,
+        taken: Result<(), ParseError>,
+        fragment: &mut bool,
+        kind: &'static str,
+    ) -> Result<(), ParseError> {
+        let unfinished = packet.marker && *fragment;
+        let taken = match taken {
+            Ok(()) if unfinished => Err(ParseError::Field(kind)),
+            taken => taken,
+        };
+        if taken.is_err() {
+            *fragment = false;
+            self.malformed();
+        }
+        if taken.is_ok() || packet.marker {
+            self.leave(packet, packet.marker);
+        }
+        taken
     }
 
     /// The payload is wrong: the frame is dropped.

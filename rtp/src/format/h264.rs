@@ -179,22 +179,13 @@ impl Depacketize for Depacketizer {
         } else {
             Start::Unknown
         };
-        if self.frames.enter(packet, start, Info::default()) {
-            let mut taken = self.take(packet.payload);
-            if packet.marker && self.fragment && taken.is_ok() {
-                taken = Err(ParseError::Field("FU-A"));
-            }
-            if let Err(error) = taken {
-                self.fragment = false;
-                self.frames.malformed();
-                if packet.marker {
-                    self.frames.leave(packet, true);
-                }
-                return Err(error);
-            }
+        if !self.frames.enter(packet, start, Info::default()) {
+            self.frames.leave(packet, packet.marker);
+            return Ok(());
         }
-        self.frames.leave(packet, packet.marker);
-        Ok(())
+        let taken = self.take(packet.payload);
+        self.frames
+            .leave_units(packet, taken, &mut self.fragment, "FU-A")
     }
 
     fn has_frame(&self) -> bool {

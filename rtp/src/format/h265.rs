@@ -196,22 +196,13 @@ impl Depacketizer {
         } else {
             Start::Unknown
         };
-        if self.frames.enter(packet, start, Info::default()) {
-            let mut taken = payload.and_then(|payload| self.take(payload));
-            if packet.marker && self.fragment && taken.is_ok() {
-                taken = Err(ParseError::Field("FU"));
-            }
-            if let Err(error) = taken {
-                self.fragment = false;
-                self.frames.malformed();
-                if packet.marker {
-                    self.frames.leave(packet, true);
-                }
-                return Err(error);
-            }
+        if !self.frames.enter(packet, start, Info::default()) {
+            self.frames.leave(packet, packet.marker);
+            return Ok(());
         }
-        self.frames.leave(packet, packet.marker);
-        Ok(())
+        let taken = payload.and_then(|payload| self.take(payload));
+        self.frames
+            .leave_units(packet, taken, &mut self.fragment, "FU")
     }
 }
 
