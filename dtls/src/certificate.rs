@@ -6,22 +6,33 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::digest;
-use ring::rand::{SecureRandom as _, SystemRandom};
-use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use rustls::crypto::CryptoProvider;
 use rustls::sign::SigningKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::crypto::der::{self, ParsedCertificate};
+use crate::crypto::der::ParsedCertificate;
+use crate::crypto::generate;
 use crate::error::Error;
 
 /// How long a generated certificate is valid: W3C's default of 30 days.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 
-/// A certificate before now is of no use to a peer whose clock is slow.
-const BACKDATED: Duration = Duration::from_secs(86_400);
+/// What keys can be made for a certificate. RSA keys can be brought along
+/// ([`Certificate::from_der`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum KeyAlgorithm {
+    /// ECDSA on P-256 with SHA-256, which every WebRTC peer takes (RFC 8827
+    /// §6.5).
+    #[default]
+    EcdsaP256,
+    /// ECDSA on P-384 with SHA-384.
+    EcdsaP384,
+    /// Ed25519 (RFC 8410).
+    Ed25519,
+}
 
 /// Hash functions of certificate fingerprints (RFC 8122 §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -192,25 +203,22 @@ impl Certificate {
     /// # Errors
     /// [`Error::Crypto`] when the system gives no randomness.
     pub fn generate_for(now: SystemTime, lifetime: Duration) -> Result<Self, Error> {
-        let random = SystemRandom::new();
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random)
-            .map_err(|_| Error::Crypto)?;
-        let key =
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8.as_ref(), &random)
-                .map_err(|_| Error::Crypto)?;
-        let mut serial = [0; 16];
-        random.fill(&mut serial).map_err(|_| Error::Crypto)?;
-        let body = self_signed_body(&key, &serial, now, lifetime);
-        let signature = key.sign(&random, &body).map_err(|_| Error::Crypto)?;
-        let mut bits = vec![0];
-        bits.extend_from_slice(signature.as_ref());
-        let certificate = der::sequence(&[
-            &body,
-            &der::sequence(&[&der::write(der::OBJECT_IDENTIFIER, ECDSA_WITH_SHA256)]),
-            &der::write(der::BIT_STRING, &bits),
-        ]);
+        Self::generate_with(KeyAlgorithm::EcdsaP256, now, lifetime)
+    }
+
+    /// As [`Self::generate_for`] with a key of any kind that can be made here.
+    /// Browsers take P-256 and P-384; other stacks Ed25519 as well.
+    ///
+    /// # Errors
+    /// [`Error::Crypto`] when the system gives no randomness.
+    pub fn generate_with(
+        algorithm: KeyAlgorithm,
+        now: SystemTime,
+        lifetime: Duration,
+    ) -> Result<Self, Error> {
+        let made = generate::self_signed(algorithm, now, lifetime)?;
         let provider = rustls::crypto::ring::default_provider();
-        Self::from_der(vec![certificate], pkcs8.as_ref(), &provider)
+        Self::from_der(vec![made.certificate], &made.pkcs8, &provider)
     }
 
     /// A chain (leaf first, DER) and its private key in PKCS #8. This with
@@ -266,6 +274,15 @@ impl Certificate {
         Fingerprint::of(algorithm, self.leaf())
     }
 
+    /// The hash function of the leaf's signature, by which one of the
+    /// fingerprints has to be made (RFC 8122 §5); `None` for one that names
+    /// none, as Ed25519.
+    #[must_use]
+    pub fn signature_hash(&self) -> Option<HashAlgorithm> {
+        let parsed = ParsedCertificate::parse(self.leaf()).ok()?;
+        generate::hash_of(parsed.signature_algorithm)
+    }
+
     /// When the leaf ceases to be valid.
     #[must_use]
     pub fn expires(&self) -> Option<SystemTime> {
@@ -280,52 +297,4 @@ impl Certificate {
     pub(crate) fn key(&self) -> &Arc<dyn SigningKey> {
         &self.key
     }
-}
-
-/// ecdsa-with-SHA256, 1.2.840.10045.4.3.2.
-const ECDSA_WITH_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
-/// id-ecPublicKey, 1.2.840.10045.2.1.
-const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
-/// secp256r1, 1.2.840.10045.3.1.7.
-const SECP256R1: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
-/// id-at-commonName, 2.5.4.3.
-const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
-
-/// The subject says nothing: a name would only tell one peer from another.
-const SUBJECT: &[u8] = b"WebRTC";
-
-fn self_signed_body(
-    key: &EcdsaKeyPair,
-    serial: &[u8; 16],
-    now: SystemTime,
-    lifetime: Duration,
-) -> Vec<u8> {
-    use ring::signature::KeyPair as _;
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    // Positive and without a leading zero octet.
-    let mut serial = *serial;
-    serial[0] = serial[0] & 0x7f | 0x40;
-    let oid = |oid: &[u8]| der::write(der::OBJECT_IDENTIFIER, oid);
-    let name = der::sequence(&[&der::write(
-        der::SET,
-        &der::sequence(&[&oid(COMMON_NAME), &der::write(der::UTF8_STRING, SUBJECT)]),
-    )]);
-    let mut bits = vec![0];
-    bits.extend_from_slice(key.public_key().as_ref());
-    der::sequence(&[
-        // Version 3.
-        &der::write(der::CONTEXT_0, &der::write(der::INTEGER, &[2])),
-        &der::write(der::INTEGER, &serial),
-        &der::sequence(&[&oid(ECDSA_WITH_SHA256)]),
-        &name,
-        &der::sequence(&[
-            &der::time(now.saturating_sub(BACKDATED)),
-            &der::time(now.saturating_add(lifetime)),
-        ]),
-        &name,
-        &der::sequence(&[
-            &der::sequence(&[&oid(EC_PUBLIC_KEY), &oid(SECP256R1)]),
-            &der::write(der::BIT_STRING, &bits),
-        ]),
-    ])
 }

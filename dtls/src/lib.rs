@@ -77,7 +77,7 @@ mod timer;
 mod wire;
 
 pub use certificate::{
-    Certificate, DEFAULT_LIFETIME, Fingerprint, HashAlgorithm, InvalidFingerprint,
+    Certificate, DEFAULT_LIFETIME, Fingerprint, HashAlgorithm, InvalidFingerprint, KeyAlgorithm,
 };
 pub use config::{
     Builder, ClientAuth, Config, Role, SrtpProfile, Verification, VerifyPeer, Version,

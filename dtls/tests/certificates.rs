@@ -9,7 +9,8 @@ use common::{Conditions, Net, both_done, open, seal};
 use rand::{SeedableRng, rngs::StdRng};
 use tincan_dtls::rustls::{CipherSuite, SignatureScheme};
 use tincan_dtls::{
-    Certificate, Config, Connection, HashAlgorithm, Role, Verification, Version, provider,
+    Certificate, Config, Connection, HashAlgorithm, KeyAlgorithm, Role, Verification, Version,
+    provider,
 };
 
 /// A kind of certificate: its DER and its key in PKCS #8, and what signs with it.
@@ -57,9 +58,12 @@ fn certificate(kind: &Kind) -> Certificate {
 }
 
 fn shake(version: Version, client: &Kind, server: &Kind) -> (Connection, Connection, Net) {
+    shake_with(version, [certificate(client), certificate(server)])
+}
+
+fn shake_with(version: Version, certificates: [Certificate; 2]) -> (Connection, Connection, Net) {
     let mut net = Net::new(0, Conditions::PERFECT);
     let mut rng = StdRng::seed_from_u64(1);
-    let certificates = [certificate(client), certificate(server)];
     let prints = certificates
         .each_ref()
         .map(|certificate| certificate.fingerprint(HashAlgorithm::Sha256));
@@ -146,4 +150,53 @@ fn another_certificate_of_the_same_kind_is_refused() {
             assert!(!client.is_connected() && !server.is_connected());
         }
     }
+}
+
+#[test]
+fn every_kind_that_can_be_made_authenticates_and_says_its_hash() {
+    let now = std::time::SystemTime::now();
+    let lifetime = Duration::from_secs(3 * 86_400);
+    for (algorithm, hash, scheme) in [
+        (
+            KeyAlgorithm::EcdsaP256,
+            Some(HashAlgorithm::Sha256),
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+        ),
+        (
+            KeyAlgorithm::EcdsaP384,
+            Some(HashAlgorithm::Sha384),
+            SignatureScheme::ECDSA_NISTP384_SHA384,
+        ),
+        (KeyAlgorithm::Ed25519, None, SignatureScheme::ED25519),
+    ] {
+        for version in [Version::Dtls12, Version::Dtls13] {
+            let made =
+                [(); 2].map(|()| Certificate::generate_with(algorithm, now, lifetime).unwrap());
+            let [ours, theirs] = made.clone();
+            assert_eq!(ours.signature_hash(), hash);
+            let left = ours.expires().unwrap().duration_since(now).unwrap();
+            assert!(lifetime - left < Duration::from_secs(1), "{left:?}");
+            let [a, b] = [&ours, &theirs].map(|c| c.fingerprint(HashAlgorithm::Sha256));
+            assert_ne!(a, b);
+            // It can be stored.
+            let chain = vec![ours.chain().next().unwrap().to_vec()];
+            let key = ours.private_key_pkcs8().unwrap();
+            Certificate::from_der(chain, key, &provider::default_provider()).unwrap();
+            let (mut client, mut server, net) = shake_with(version, made);
+            assert!(
+                client.is_connected() && server.is_connected(),
+                "{algorithm:?}"
+            );
+            for end in [&client, &server] {
+                assert_eq!(end.peer_signature_scheme(), Some(scheme), "{algorithm:?}");
+            }
+            let sealed = seal(&mut client, b"signed");
+            assert_eq!(open(&mut server, net.now, &sealed).unwrap(), b"signed");
+        }
+    }
+    let kinds = KINDS.iter().map(|k| certificate(k).signature_hash());
+    let hashes: Vec<_> = kinds.collect();
+    assert_eq!(hashes.len(), 3);
+    assert_eq!(hashes[0], Some(HashAlgorithm::Sha256), "RSA");
+    assert_eq!(hashes[1], None, "Ed25519");
 }

@@ -120,6 +120,9 @@ pub(crate) struct PairCounters {
     pub(crate) packets_sent: u64,
     pub(crate) bytes_sent: u64,
     pub(crate) packets_received: u64,
+    pub(crate) bytes_received: u64,
+    pub(crate) last_data_sent: Option<Instant>,
+    pub(crate) last_data_received: Option<Instant>,
 }
 
 #[derive(Debug, Clone)]

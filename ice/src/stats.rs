@@ -1,12 +1,14 @@
 //! Snapshots of what an agent knows, in the words of W3C's statistics.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::candidate::Candidate;
 use crate::event::{ConnectionState, GatheringState};
 use crate::pair::{FailureReason, PairState};
 use crate::priority::PairPriority;
 use crate::role::Role;
+use crate::transport::Transport;
 
 /// An agent at one moment.
 #[derive(Debug, Clone)]
@@ -72,6 +74,22 @@ pub struct PairStats {
     pub bytes_sent: u64,
     /// Data packets received.
     pub packets_received: u64,
+    /// Data bytes received, without framing.
+    pub bytes_received: u64,
+    /// When data was sent last.
+    pub last_packet_sent: Option<Instant>,
+    /// When data were received last.
+    pub last_packet_received: Option<Instant>,
+}
+
+/// The server that a candidate of ours comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Origin {
+    /// The server's URL.
+    pub url: Arc<str>,
+    /// How we reach it.
+    pub transport: Transport,
 }
 
 /// What was received and not used.

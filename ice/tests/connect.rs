@@ -245,7 +245,7 @@ fn data_before_the_answer_is_taken_on_paths_that_were_proven() {
     }
     let source = Source::udp(here, there);
     assert!(
-        !offerer.data_received(now, source),
+        !offerer.data_received(now, source, 100),
         "nobody has proven anything yet"
     );
     let mut datagram = Vec::new();
@@ -254,6 +254,10 @@ fn data_before_the_answer_is_taken_on_paths_that_were_proven() {
         offerer.handle_input(now, source, &datagram);
         datagram.clear();
     }
-    assert!(offerer.data_received(now, source));
-    assert!(!offerer.data_received(now, Source::udp(here, "192.0.2.3:5000".parse().unwrap())));
+    assert!(offerer.data_received(now, source, 100));
+    assert!(!offerer.data_received(
+        now,
+        Source::udp(here, "192.0.2.3:5000".parse().unwrap()),
+        100
+    ));
 }

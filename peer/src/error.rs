@@ -89,6 +89,9 @@ pub enum Error {
     /// A certificate is past its expiry.
     #[error("a certificate has expired")]
     CertificateExpired,
+    /// A certificate's key of a kind that nothing here can make (W3C §4.9.1).
+    #[error("keys of this kind can't be made here")]
+    KeygenNotSupported,
     /// `set_configuration` changed what can't change (certificates, bundle policy, mux policy).
     #[error("this part of the configuration can't change after construction")]
     ConfigurationFixed,
@@ -176,6 +179,9 @@ pub enum Error {
         /// The encoding's index.
         encoding: u8,
     },
+    /// No sender or receiver has this track, or more than one has (W3C §8.2, getStats).
+    #[error("no sender or receiver has this track, or more than one")]
+    TrackAmbiguous,
     /// A sender or receiver of another connection.
     #[error("a sender or receiver of another connection")]
     OtherConnection,
@@ -328,7 +334,50 @@ pub enum DescriptionFault {
     TooManySections,
 }
 
+/// `RTCErrorDetailType` (W3C §11.2), without what is an encoder's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorDetail {
+    /// The data channel has failed.
+    DataChannelFailure,
+    /// DTLS was not agreed on, or ended with a fatal error.
+    DtlsFailure,
+    /// The far side's certificate is none of those that its description names.
+    FingerprintFailure,
+    /// SCTP was not agreed on, or ended with a fatal error.
+    SctpFailure,
+    /// The SDP is not valid.
+    SdpSyntaxError,
+}
+
+impl ErrorDetail {
+    /// The W3C's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ErrorDetail::DataChannelFailure => "data-channel-failure",
+            ErrorDetail::DtlsFailure => "dtls-failure",
+            ErrorDetail::FingerprintFailure => "fingerprint-failure",
+            ErrorDetail::SctpFailure => "sctp-failure",
+            ErrorDetail::SdpSyntaxError => "sdp-syntax-error",
+        }
+    }
+}
+
+impl core::fmt::Display for ErrorDetail {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl Error {
+    /// `errorDetail` where the failure is an `RTCError`.
+    pub fn detail(&self) -> Option<ErrorDetail> {
+        match self {
+            Error::SdpSyntax { .. } => Some(ErrorDetail::SdpSyntaxError),
+            _ => None,
+        }
+    }
+
     /// The W3C's name for this failure.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -349,6 +398,7 @@ impl Error {
             | Error::CertificateExpired
             | Error::TrackAlreadySent
             | Error::OtherConnection
+            | Error::TrackAmbiguous
             | Error::NoTransceiver(_)
             | Error::NoChannel(_)
             | Error::PayloadTypeUnknown { .. } => ErrorKind::InvalidAccess,
@@ -362,6 +412,7 @@ impl Error {
                 ErrorKind::Syntax
             }
             Error::Identity(_) => ErrorKind::NotReadable,
+            Error::KeygenNotSupported => ErrorKind::NotSupported,
             Error::DtmfTone(_) => ErrorKind::InvalidAccess,
             Error::CandidateWithoutSection | Error::ChannelOptions(_) | Error::Encodings(_) => {
                 ErrorKind::Type

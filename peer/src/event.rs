@@ -1,5 +1,6 @@
 //! What a connection tells its application.
 
+use crate::error::ErrorDetail;
 use crate::frame::Frame;
 use crate::identity::{IdentityAssertion, IdentityFault};
 use crate::packet::RtpPacket;
@@ -48,6 +49,8 @@ pub enum Event {
     ChannelMessage(ChannelKey, Message),
     /// `closing`: the far side closes the channel.
     ChannelClosing(ChannelKey),
+    /// `error` of a data channel: why it closes, where that is no orderly end; [`Event::ChannelClosed`] follows.
+    ChannelError(ChannelKey, ChannelError),
     /// `close`.
     ChannelClosed(ChannelKey),
     /// `bufferedamountlow`.
@@ -140,6 +143,15 @@ impl DtlsError {
         DtlsError { failure }
     }
 
+    /// `errorDetail`.
+    pub fn detail(&self) -> ErrorDetail {
+        if self.is_fingerprint_failure() {
+            ErrorDetail::FingerprintFailure
+        } else {
+            ErrorDetail::DtlsFailure
+        }
+    }
+
     /// `fingerprint-failure`: the far side's certificate is none of those that its description names.
     pub fn is_fingerprint_failure(&self) -> bool {
         self.failure == tincan_dtls::Failure::FingerprintMismatch
@@ -156,6 +168,40 @@ impl DtlsError {
     /// `sentAlert`: the number of the fatal alert that was sent.
     pub fn sent_alert(&self) -> Option<u8> {
         self.failure.alert().map(u8::from)
+    }
+}
+
+/// Why a data channel failed (W3C §6.2, §11: the `RTCError` of an `RTCErrorEvent`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChannelError {
+    /// It could not be made: no id was left, or the far side takes no stream of its id.
+    #[error("the data channel could not be made")]
+    NotMade,
+    /// SCTP failed, or the far side ended it at once, as a closed browser page does.
+    #[error("sctp: {0}")]
+    Sctp(tincan_sctp::CloseReason),
+    /// DTLS failed below it.
+    #[error("dtls: {0}")]
+    Dtls(DtlsError),
+}
+
+impl ChannelError {
+    /// `errorDetail`.
+    pub fn detail(&self) -> ErrorDetail {
+        match self {
+            ChannelError::NotMade => ErrorDetail::DataChannelFailure,
+            ChannelError::Sctp(_) => ErrorDetail::SctpFailure,
+            ChannelError::Dtls(error) => error.detail(),
+        }
+    }
+
+    /// `sctpCauseCode`: what an ABORT said (RFC 9260 §3.3.10), ours or the far side's.
+    pub fn sctp_cause_code(&self) -> Option<u16> {
+        match self {
+            ChannelError::Sctp(reason) => reason.cause_code(),
+            _ => None,
+        }
     }
 }
 

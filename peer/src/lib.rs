@@ -77,7 +77,7 @@ pub mod stats;
 mod types;
 mod work;
 
-pub use certificate::Certificate;
+pub use certificate::{Certificate, KeygenAlgorithm};
 pub use codec::{Capabilities, Codec, HeaderExtension};
 pub use config::{
     BundlePolicy, Configuration, DtlsVersions, IceServer, IceServerScheme, IceServerUrl,
@@ -87,8 +87,8 @@ pub use connection::{
     ContributingSource, DtlsTransport, Dtmf, IceTransport, Lookup, PeerConnection, Receiver,
     SctpTransport, Sender, SynchronizationSource, Transceiver,
 };
-pub use error::{DescriptionFault, Error, ErrorKind, Side};
-pub use event::{DtlsError, Event, IceCandidateError};
+pub use error::{DescriptionFault, Error, ErrorDetail, ErrorKind, Side};
+pub use event::{ChannelError, DtlsError, Event, IceCandidateError};
 pub use frame::{Delivery, Frame};
 pub use identity::{
     GeneratedAssertion, IdentityAssertion, IdentityFault, IdentityProvider,
@@ -99,7 +99,7 @@ pub use parameters::{
     Encoding, ReceiveParameters, ReceiverId, RtcpParameters, RtpCapabilities, ScalabilityMode,
     SendParameters, SenderId, TransactionId, TransceiverInit, UnknownScalabilityMode,
 };
-pub use stats::StatsReport;
+pub use stats::{StatsReport, StatsSelector};
 #[cfg(feature = "capture")]
 pub use tincan_capture as capture;
 pub use tincan_ice::{
@@ -107,4 +107,5 @@ pub use tincan_ice::{
     TcpType,
 };
 pub use tincan_rtp::extension::ExtensionKind;
+pub use tincan_sctp::CloseReason;
 pub use types::*;

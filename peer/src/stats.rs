@@ -4,6 +4,8 @@
 //! Times of day are milliseconds since the Unix epoch (see [`Configuration::wall_clock`](crate::Configuration::wall_clock)),
 //! durations are seconds, as the W3C has them.
 
+use crate::parameters::{ReceiverId, SenderId};
+
 /// Everything that is known of a connection at one moment (`RTCStatsReport`).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StatsReport {
@@ -15,6 +17,24 @@ impl StatsReport {
     /// The entry of an id.
     pub fn get(&self, id: &str) -> Option<&Stats> {
         self.entries.iter().find(|e| e.id() == id)
+    }
+
+    /// The entries of these ids with all that they refer to, directly or not (W3C §8.5).
+    pub fn reachable<'a>(&'a self, ids: impl IntoIterator<Item = &'a str>) -> StatsReport {
+        let mut wanted: Vec<&str> = ids.into_iter().collect();
+        let mut found: Vec<&Stats> = Vec::new();
+        while let Some(id) = wanted.pop() {
+            let known = found.iter().any(|entry| entry.id() == id);
+            if let Some(entry) = self.get(id).filter(|_| !known) {
+                found.push(entry);
+                wanted.extend(entry.references());
+            }
+        }
+        // In the order of the whole.
+        let chosen = |entry: &&Stats| found.iter().any(|f| f.id() == entry.id());
+        StatsReport {
+            entries: self.entries.iter().filter(chosen).cloned().collect(),
+        }
     }
 
     /// The candidates of the pair that carries the connection: whether it is relayed, say, and by what protocol. `None`
@@ -34,6 +54,89 @@ impl StatsReport {
             (Stats::LocalCandidate(local), Stats::RemoteCandidate(remote)) => Some((local, remote)),
             _ => None,
         }
+    }
+}
+
+/// What [`PeerConnection::stats_of`](crate::PeerConnection::stats_of) tells about: the selector of `getStats` (W3C §8.2).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StatsSelector {
+    /// All streams that a sender sends.
+    Sender(SenderId),
+    /// All streams that a receiver receives.
+    Receiver(ReceiverId),
+    /// The sender or receiver that has the track of this id.
+    Track(String),
+}
+
+impl From<SenderId> for StatsSelector {
+    fn from(sender: SenderId) -> Self {
+        StatsSelector::Sender(sender)
+    }
+}
+
+impl From<ReceiverId> for StatsSelector {
+    fn from(receiver: ReceiverId) -> Self {
+        StatsSelector::Receiver(receiver)
+    }
+}
+
+impl Stats {
+    /// Ids of the entries that this one refers to.
+    pub fn references(&self) -> Vec<&str> {
+        let (must, may): ([Option<&String>; 3], [&Option<String>; 4]) = match self {
+            Stats::Codec(s) => ([Some(&s.transport_id), None, None], [&None; 4]),
+            Stats::InboundRtp(s) => (
+                [None; 3],
+                [&s.transport_id, &s.codec_id, &s.remote_id, &None],
+            ),
+            Stats::OutboundRtp(s) => (
+                [None; 3],
+                [
+                    &s.transport_id,
+                    &s.codec_id,
+                    &s.remote_id,
+                    &s.media_source_id,
+                ],
+            ),
+            Stats::RemoteInboundRtp(s) => (
+                [None; 3],
+                [&s.transport_id, &s.codec_id, &s.local_id, &None],
+            ),
+            Stats::RemoteOutboundRtp(s) => (
+                [None; 3],
+                [&s.transport_id, &s.codec_id, &s.local_id, &None],
+            ),
+            Stats::Transport(s) => (
+                [None; 3],
+                [
+                    &s.selected_candidate_pair_id,
+                    &s.local_certificate_id,
+                    &s.remote_certificate_id,
+                    &None,
+                ],
+            ),
+            Stats::LocalCandidate(s) => ([Some(&s.transport_id), None, None], [&None; 4]),
+            Stats::RemoteCandidate(s) => ([Some(&s.transport_id), None, None], [&None; 4]),
+            Stats::CandidatePair(s) => (
+                [
+                    Some(&s.transport_id),
+                    Some(&s.local_candidate_id),
+                    Some(&s.remote_candidate_id),
+                ],
+                [&None; 4],
+            ),
+            Stats::Certificate(s) => ([None; 3], [&s.issuer_certificate_id, &None, &None, &None]),
+            Stats::MediaSource(_) | Stats::PeerConnection(_) | Stats::DataChannel(_) => {
+                ([None; 3], [&None; 4])
+            }
+        };
+        let may = may.into_iter().map(Option::as_ref);
+        must.into_iter()
+            .chain(may)
+            .flatten()
+            .map(String::as_str)
+            .collect()
     }
 }
 
@@ -129,6 +232,10 @@ dictionaries! {
         remote_id: String,
         /// Packets received, retransmissions included.
         packets_received: u64,
+        /// Packets that came marked ECT(1).
+        packets_received_with_ect1: u64,
+        /// Packets that came marked "congestion experienced".
+        packets_received_with_ce: u64,
         /// Packets lost (RFC 3550 §6.4.1); negative with duplicates.
         packets_lost: i64,
         /// In seconds.
@@ -141,8 +248,12 @@ dictionaries! {
         last_packet_received_timestamp: f64,
         /// NACK messages sent.
         nack_count: u64,
+        /// FIR messages sent: none, PLI says it.
+        fir_count: u64,
         /// PLI messages sent.
         pli_count: u64,
+        /// SSRC of retransmissions, once it is known.
+        rtx_ssrc: u32,
         /// Retransmissions received, where they have a stream of their own.
         retransmitted_packets_received: u64,
         /// Payload bytes that retransmissions brought.
@@ -151,6 +262,10 @@ dictionaries! {
         frames_received: u64,
         /// Frames dropped because a packet of theirs never came.
         frames_dropped: u64,
+        /// Whole frames of more than one packet.
+        frames_assembled_from_multiple_packets: u64,
+        /// From the first to the last packet of these, summed up, in seconds.
+        total_assembly_time: f64,
         /// 0 to 1, from the header extension.
         audio_level: f64,
     }
@@ -168,6 +283,8 @@ dictionaries! {
         codec_id: String,
         /// The section's mid.
         mid: String,
+        /// Id of the track's `media-source`.
+        media_source_id: String,
         /// Id of the far side's `remote-inbound-rtp`.
         remote_id: String,
         /// The rid.
@@ -194,8 +311,23 @@ dictionaries! {
         pli_count: u64,
         /// Whether the encoding is active.
         active: bool,
+        /// The encoding's scalability mode.
+        scalability_mode: String,
+        /// From being given to being sent, summed up over all packets, in seconds.
+        total_packet_send_delay: f64,
         /// Frames sent, where whole frames are given to send.
         frames_sent: u64,
+        /// Packets sent marked ECT(1): none.
+        packets_sent_with_ect1: u64,
+    }
+    /// `RTCMediaSourceStats` (§7.11): the track of a sender.
+    MediaSource(MediaSourceStats) {
+        required {
+            /// Id of the track.
+            track_identifier: String,
+            /// `audio` or `video`.
+            kind: String,
+        }
     }
     /// `RTCRemoteInboundRtpStreamStats` (§7.6).
     RemoteInboundRtp(RemoteInboundRtpStats) {
@@ -207,6 +339,8 @@ dictionaries! {
         }
         /// The transport's id.
         transport_id: String,
+        /// The codec's id.
+        codec_id: String,
         /// Id of our `outbound-rtp`.
         local_id: String,
         /// Packets lost as the far side reports.
@@ -222,7 +356,7 @@ dictionaries! {
         /// How many there were.
         round_trip_time_measurements: u64,
     }
-    /// `RTCRemoteOutboundRtpStreamStats` (§7.9).
+    /// `RTCRemoteOutboundRtpStreamStats` (§7.10).
     RemoteOutboundRtp(RemoteOutboundRtpStats) {
         required {
             /// SSRC.
@@ -232,6 +366,8 @@ dictionaries! {
         }
         /// The transport's id.
         transport_id: String,
+        /// The codec's id.
+        codec_id: String,
         /// Id of our `inbound-rtp`.
         local_id: String,
         /// Packets sent as the far side reports.
@@ -305,7 +441,7 @@ dictionaries! {
         dtls_cipher: String,
         /// `client` or `server`.
         dtls_role: String,
-        /// The SRTP profile by its IANA name.
+        /// The SRTP protection profile by its IANA name.
         srtp_cipher: String,
         /// How often the selected pair changed.
         selected_candidate_pair_changes: u64,
@@ -338,6 +474,10 @@ dictionaries! {
         protocol: String,
         /// Its priority.
         priority: u32,
+        /// The server that it comes from.
+        url: String,
+        /// Of a relayed one: `udp`, `tcp` or `tls`, by which the server is reached.
+        relay_protocol: String,
         /// Its foundation.
         foundation: String,
         /// The related address.
@@ -365,6 +505,10 @@ dictionaries! {
         protocol: String,
         /// Its priority.
         priority: u32,
+        /// The server that it comes from: of ours only.
+        url: String,
+        /// Of ours only.
+        relay_protocol: String,
         /// Its foundation.
         foundation: String,
         /// The related address.
@@ -396,6 +540,12 @@ dictionaries! {
         packets_received: u64,
         /// Data bytes sent.
         bytes_sent: u64,
+        /// Data bytes received.
+        bytes_received: u64,
+        /// When data were sent last.
+        last_packet_sent_timestamp: f64,
+        /// When data were received last.
+        last_packet_received_timestamp: f64,
         /// In seconds.
         total_round_trip_time: f64,
         /// In seconds.
@@ -421,6 +571,8 @@ dictionaries! {
             /// The certificate's DER in base64.
             base64_certificate: String,
         }
+        /// Id of the next certificate in the chain.
+        issuer_certificate_id: String,
     }
 }
 

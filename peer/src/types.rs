@@ -302,6 +302,17 @@ pub enum Protocol {
     Tls,
 }
 
+impl Protocol {
+    /// The W3C's word (`RTCIceServerTransportProtocol`, §4.8.1.10).
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Udp => "udp",
+            Protocol::Tcp => "tcp",
+            Protocol::Tls => "tls",
+        }
+    }
+}
+
 /// What kind of socket a local address is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum HostProtocol {
@@ -475,7 +486,7 @@ impl SessionDescription {
     }
 }
 
-/// `RTCIceCandidate`/`RTCIceCandidateInit` (W3C §4.8.1).
+/// `RTCIceCandidate` and `RTCLocalIceCandidateInit` (W3C §4.8.1).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct IceCandidateInit {
     /// The candidate-attribute, with or without `candidate:`; empty means end of candidates of this generation.
@@ -486,6 +497,10 @@ pub struct IceCandidateInit {
     pub sdp_m_line_index: Option<u16>,
     /// The generation it belongs to.
     pub username_fragment: Option<String>,
+    /// Of a relayed candidate of ours: how the TURN server is reached. Not for the far side.
+    pub relay_protocol: Option<Protocol>,
+    /// Of a reflexive or relayed candidate of ours: the server that it comes from. Not for the far side.
+    pub url: Option<String>,
 }
 
 impl IceCandidateInit {

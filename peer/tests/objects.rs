@@ -472,3 +472,517 @@ fn simulcast_envelopes_are_proposed_and_narrowed() {
     pair.a().pc.set_local_description(now, None).unwrap();
     assert_eq!(rids(&pair, 0), ["x", "y"]);
 }
+
+/// W3C §8.5: a selector's streams, and everything that they refer to.
+#[test]
+fn statistics_of_one_sender_or_receiver_have_all_that_is_referred_to() {
+    let (mut pair, [audio, video]) = busy();
+    let now = pair.now;
+    let whole = pair.a().pc.stats(now);
+    for entry in &whole.entries {
+        for id in entry.references() {
+            assert!(whole.get(id).is_some(), "{} refers to {id}", entry.id());
+        }
+    }
+    let report = pair.a().pc.stats_of(now, video).unwrap();
+    let mut types: Vec<&str> = report.entries.iter().map(kind_of).collect();
+    types.sort_unstable();
+    assert_eq!(
+        types,
+        [
+            "candidate-pair",
+            "certificate",
+            "certificate",
+            "codec",
+            "local-candidate",
+            "media-source",
+            "outbound-rtp",
+            "remote-candidate",
+            "remote-inbound-rtp",
+            "transport"
+        ]
+    );
+    for entry in &report.entries {
+        for id in entry.references() {
+            assert!(report.get(id).is_some(), "{} refers to {id}", entry.id());
+        }
+        assert_eq!(whole.get(entry.id()), Some(entry));
+    }
+    let other = pair.a().pc.stats_of(now, audio).unwrap();
+    let sent = |report: &StatsReport| -> Vec<String> {
+        let kinds = report.entries.iter().filter_map(|e| match e {
+            stats::Stats::OutboundRtp(s) => Some(s.kind.clone()),
+            stats::Stats::InboundRtp(s) => Some(s.kind.clone()),
+            _ => None,
+        });
+        kinds.collect()
+    };
+    assert_eq!(
+        (sent(&report), sent(&other)),
+        (vec!["video".into()], vec!["audio".into()])
+    );
+    let by_track = StatsSelector::Track("camera".into());
+    assert_eq!(pair.a().pc.stats_of(now, by_track.clone()).unwrap(), report);
+    let far = pair.b().pc.stats_of(now, by_track).unwrap();
+    assert_eq!(sent(&far), ["video"]);
+    assert!(
+        far.entries
+            .iter()
+            .any(|e| kind_of(e) == "remote-outbound-rtp")
+    );
+    assert!(!far.entries.iter().any(|e| kind_of(e) == "data-channel"));
+    let receiver = pair.ends[1].pc.receivers().nth(1).unwrap().id;
+    assert_eq!(pair.b().pc.stats_of(now, receiver).unwrap(), far);
+    assert_eq!(
+        pair.a().pc.stats_of(now, receiver),
+        Err(Error::OtherConnection)
+    );
+    // §8.2 step 4: nobody's track, or everybody's.
+    let nobody = StatsSelector::Track("nobody".into());
+    let error = pair.a().pc.stats_of(now, nobody).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidAccess);
+    let senders: Vec<_> = pair.a().pc.senders().map(|s| s.id).collect();
+    for sender in senders {
+        pair.a()
+            .pc
+            .replace_track(sender, Some("same".into()))
+            .unwrap();
+    }
+    let both = StatsSelector::Track("same".into());
+    assert_eq!(pair.a().pc.stats_of(now, both), Err(Error::TrackAmbiguous));
+}
+
+fn kind_of(entry: &stats::Stats) -> &'static str {
+    use stats::Stats as S;
+    match entry {
+        S::Codec(_) => "codec",
+        S::InboundRtp(_) => "inbound-rtp",
+        S::OutboundRtp(_) => "outbound-rtp",
+        S::RemoteInboundRtp(_) => "remote-inbound-rtp",
+        S::RemoteOutboundRtp(_) => "remote-outbound-rtp",
+        S::MediaSource(_) => "media-source",
+        S::PeerConnection(_) => "peer-connection",
+        S::DataChannel(_) => "data-channel",
+        S::Transport(_) => "transport",
+        S::LocalCandidate(_) => "local-candidate",
+        S::RemoteCandidate(_) => "remote-candidate",
+        S::CandidatePair(_) => "candidate-pair",
+        S::Certificate(_) => "certificate",
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A call with frames, losses, reports and a data channel behind it.
+fn busy() -> (Pair, [SenderId; 2]) {
+    let (mut pair, senders) = calling();
+    let now = pair.now;
+    pair.a()
+        .pc
+        .create_data_channel(now, "x", DataChannelInit::default())
+        .unwrap();
+    pair.negotiate(0);
+    for receiver in pair.ends[1]
+        .pc
+        .receivers()
+        .map(|r| r.id.transceiver())
+        .collect::<Vec<_>>()
+    {
+        pair.b()
+            .pc
+            .set_delivery(receiver, Delivery::Frames)
+            .unwrap();
+    }
+    let mut parameters = pair.a().pc.parameters(senders[1]).unwrap();
+    parameters.encodings[0].scalability_mode = "L1T1".parse().ok();
+    pair.a().pc.set_parameters(senders[1], parameters).unwrap();
+    pair.lose_every = 20;
+    for n in 0..200u32 {
+        for sender in senders {
+            let id = sender.transceiver();
+            let codecs = pair.ends[0].pc.transceiver(id).unwrap().send_codecs;
+            let size = if sender == senders[1] { 3000 } else { 100 };
+            let mut data = vec![0x11; size];
+            data[0] = u8::from(n % 50 != 0);
+            let frame = Frame::new(codecs[0].payload_type, n * 3000, data);
+            let now = pair.now;
+            pair.a().pc.send_frame(now, id, &frame).unwrap();
+        }
+        pair.run(Duration::from_millis(20));
+    }
+    (pair, senders)
+}
+
+/// Each dictionary of W3C Statistics §7 with all its members: those in front are told here, those after `not` can't be known
+/// without an encoder, a decoder or an estimate of bandwidth; `(a)` and the like are told in other circumstances.
+const DICTIONARIES: [(&str, &str); 13] = [
+    (
+        "codec",
+        "payloadType transportId mimeType clockRate (channels) sdpFmtpLine",
+    ),
+    (
+        "inbound-rtp",
+        "ssrc kind transportId codecId packetsReceived packetsReceivedWithEct1 packetsReceivedWithCe packetsLost jitter \
+         trackIdentifier mid remoteId framesDropped lastPacketReceivedTimestamp headerBytesReceived bytesReceived nackCount \
+         firCount pliCount (audioLevel) framesReceived framesAssembledFromMultiplePackets totalAssemblyTime \
+         retransmittedPacketsReceived retransmittedBytesReceived rtxSsrc not packetsReportedAsLost \
+         packetsReportedAsLostButRecovered framesDecoded keyFramesDecoded framesRendered frameWidth frameHeight \
+         framesPerSecond qpSum totalDecodeTime totalInterFrameDelay totalSquaredInterFrameDelay pauseCount \
+         totalPausesDuration freezeCount totalFreezesDuration packetsDiscarded fecBytesReceived fecPacketsReceived \
+         fecPacketsDiscarded totalProcessingDelay estimatedPlayoutTimestamp jitterBufferDelay jitterBufferTargetDelay \
+         jitterBufferEmittedCount jitterBufferMinimumDelay totalSamplesReceived concealedSamples silentConcealedSamples \
+         concealmentEvents insertedSamplesForDeceleration removedSamplesForAcceleration totalAudioEnergy \
+         totalSamplesDuration decoderImplementation playoutId powerEfficientDecoder fecSsrc totalCorruptionProbability \
+         totalSquaredCorruptionProbability corruptionMeasurements",
+    ),
+    (
+        "outbound-rtp",
+        "ssrc kind transportId codecId packetsSent bytesSent mid mediaSourceId remoteId (rid) encodingIndex headerBytesSent \
+         retransmittedPacketsSent retransmittedBytesSent rtxSsrc framesSent totalPacketSendDelay nackCount firCount pliCount \
+         active scalabilityMode packetsSentWithEct1 not targetBitrate totalEncodedBytesTarget frameWidth frameHeight \
+         framesPerSecond hugeFramesSent framesEncoded keyFramesEncoded qpSum psnrSum psnrMeasurements totalEncodeTime \
+         qualityLimitationReason qualityLimitationDurations qualityLimitationResolutionChanges encoderImplementation \
+         powerEfficientEncoder",
+    ),
+    (
+        "remote-inbound-rtp",
+        "ssrc kind transportId codecId packetsLost jitter localId roundTripTime totalRoundTripTime fractionLost \
+         roundTripTimeMeasurements not packetsReceived packetsReceivedWithEct1 packetsReceivedWithCe packetsReportedAsLost \
+         packetsReportedAsLostButRecovered packetsWithBleachedEct1Marking",
+    ),
+    (
+        "remote-outbound-rtp",
+        "ssrc kind transportId codecId packetsSent bytesSent localId remoteTimestamp reportsSent not roundTripTime \
+         totalRoundTripTime roundTripTimeMeasurements",
+    ),
+    ("media-source", "trackIdentifier kind"),
+    ("peer-connection", "dataChannelsOpened dataChannelsClosed"),
+    (
+        "data-channel",
+        "label protocol dataChannelIdentifier state messagesSent bytesSent messagesReceived bytesReceived",
+    ),
+    (
+        "transport",
+        "packetsSent packetsReceived bytesSent bytesReceived iceRole iceLocalUsernameFragment dtlsState iceState \
+         selectedCandidatePairId localCertificateId remoteCertificateId tlsVersion dtlsCipher dtlsRole srtpCipher \
+         selectedCandidatePairChanges packetsDropped packetsForged smoothedRoundTripTime congestionWindow receiverWindow mtu \
+         not ccfbMessagesSent ccfbMessagesReceived",
+    ),
+    (
+        "local-candidate",
+        "transportId address port protocol candidateType priority (url) (relayProtocol) foundation (relatedAddress) \
+         (relatedPort) (usernameFragment) (tcpType)",
+    ),
+    (
+        "remote-candidate",
+        "transportId address port protocol candidateType priority foundation (relatedAddress) (relatedPort) \
+         (usernameFragment) (tcpType) not url relayProtocol",
+    ),
+    (
+        "candidate-pair",
+        "transportId localCandidateId remoteCandidateId state nominated packetsSent packetsReceived bytesSent bytesReceived \
+         lastPacketSentTimestamp lastPacketReceivedTimestamp totalRoundTripTime currentRoundTripTime requestsReceived \
+         requestsSent responsesReceived responsesSent consentRequestsSent not availableOutgoingBitrate \
+         availableIncomingBitrate packetsDiscardedOnSend bytesDiscardedOnSend",
+    ),
+    (
+        "certificate",
+        "fingerprint fingerprintAlgorithm base64Certificate (issuerCertificateId)",
+    ),
+];
+
+#[cfg(feature = "serde")]
+#[test]
+fn statistics_tell_each_member_that_can_be_known_by_its_name() {
+    use std::collections::{BTreeMap, BTreeSet};
+    let (pair, _) = busy();
+    let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for end in &pair.ends {
+        let json = serde_json::to_value(end.pc.stats(pair.now)).unwrap();
+        for (id, entry) in json.as_object().unwrap() {
+            let entry = entry.as_object().unwrap();
+            assert_eq!(entry["id"], *id);
+            assert!(entry["timestamp"].is_f64());
+            let members = seen
+                .entry(entry["type"].as_str().unwrap().to_owned())
+                .or_default();
+            members.extend(entry.keys().cloned());
+        }
+    }
+    for (name, members) in DICTIONARIES {
+        let told = members.split(" not ").next().unwrap();
+        let mut seen = seen.remove(name).unwrap_or_default();
+        for common in ["id", "type", "timestamp"] {
+            assert!(seen.remove(common));
+        }
+        for member in told.split_whitespace() {
+            let plain = member.trim_matches(['(', ')']);
+            assert!(seen.remove(plain) || plain != member, "{name}: no {member}");
+        }
+        assert_eq!(seen, BTreeSet::new(), "{name}: nobody knows these");
+    }
+    assert_eq!(seen, BTreeMap::new());
+}
+
+#[test]
+fn statistics_count_marks_and_time_of_assembly_and_name_ciphers_as_iana_does() {
+    let (mut pair, _) = busy();
+    let now = pair.now;
+    let report = pair.b().pc.stats(now);
+    let video = report.entries.iter().find_map(|e| match e {
+        stats::Stats::InboundRtp(s) if s.kind == "video" => Some(s),
+        _ => None,
+    });
+    let video = video.unwrap();
+    let frames = video.frames_received.unwrap();
+    assert!(frames > 150);
+    assert_eq!(video.frames_assembled_from_multiple_packets, Some(frames));
+    // A lost packet comes again after a round trip at least.
+    assert!(video.total_assembly_time > Some(0.002));
+    assert_eq!(video.packets_received_with_ce, Some(0));
+    let transport = report.entries.iter().find_map(|e| match e {
+        stats::Stats::Transport(s) => Some(s),
+        _ => None,
+    });
+    let transport = transport.unwrap();
+    assert_eq!(
+        transport.srtp_cipher.as_deref(),
+        Some("SRTP_AEAD_AES_128_GCM")
+    );
+    let suite = transport.dtls_cipher.as_deref().unwrap();
+    assert!(
+        suite.starts_with("TLS_AES_") || suite.starts_with("TLS_CHACHA20_"),
+        "{suite}"
+    );
+}
+
+/// W3C §4.9: certificates of each kind that can be made, in both versions.
+#[test]
+fn generated_certificates_of_each_kind_connect() {
+    let now = std::time::SystemTime::now();
+    let day = Duration::from_secs(86_400);
+    for (algorithm, prints) in [
+        (KeygenAlgorithm::EcdsaP256, 1),
+        (KeygenAlgorithm::EcdsaP384, 2),
+        (KeygenAlgorithm::Ed25519, 1),
+    ] {
+        for dtls_versions in [DtlsVersions::V12, DtlsVersions::V13] {
+            let config = || {
+                let made = Certificate::generate_with(algorithm, now, Some(day)).unwrap();
+                let left = made.expires().unwrap().duration_since(now).unwrap();
+                assert!(left <= day && left > day - SECOND);
+                assert_eq!(
+                    made.fingerprints().len(),
+                    prints,
+                    "one by the signature's hash"
+                );
+                Configuration {
+                    certificates: vec![made],
+                    dtls_versions,
+                    ..Default::default()
+                }
+            };
+            let mut pair = Pair::with(config(), config(), 1);
+            let now = pair.now;
+            pair.a()
+                .pc
+                .create_data_channel(now, "x", DataChannelInit::default())
+                .unwrap();
+            pair.negotiate(0);
+            pair.run_until(5 * SECOND, Pair::connected);
+            let sdp = pair.a().pc.local_description().unwrap().sdp;
+            assert_eq!(sdp.matches("a=fingerprint:").count(), prints);
+        }
+    }
+    // §4.9.1: 30 days, a year at most, and no keys that can't be made.
+    let expires = |expires| {
+        let made = Certificate::generate_with(KeygenAlgorithm::EcdsaP256, now, expires).unwrap();
+        let left = made.expires().unwrap().duration_since(now).unwrap();
+        (left + SECOND).as_secs() / day.as_secs()
+    };
+    assert_eq!(expires(None), 30);
+    assert_eq!(expires(Some(1000 * day)), 365);
+    let rsa = KeygenAlgorithm::Rsa {
+        modulus_length: 2048,
+    };
+    let error = Certificate::generate_with(rsa, now, None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotSupported);
+}
+
+/// Two ends with an open channel; its key at each.
+fn talking(config: Configuration) -> (Pair, [ChannelKey; 2]) {
+    let mut pair = Pair::with(config, Configuration::default(), 1);
+    let now = pair.now;
+    let key = pair
+        .a()
+        .pc
+        .create_data_channel(now, "x", DataChannelInit::default())
+        .unwrap();
+    pair.negotiate(0);
+    pair.run_until(5 * SECOND, |p| {
+        p.ends[1].saw(|e| matches!(e, Event::ChannelOpen(_)))
+    });
+    let theirs = pair.b().pc.channels().next().unwrap();
+    pair.a().take();
+    pair.b().take();
+    (pair, [key, theirs])
+}
+
+fn ends_of(events: &[Event]) -> Vec<Event> {
+    let ends = |e: &&Event| {
+        matches!(
+            e,
+            Event::ChannelError(..) | Event::ChannelClosed(_) | Event::SctpState(_)
+        )
+    };
+    events.iter().filter(ends).cloned().collect()
+}
+
+#[test]
+fn channels_tell_why_they_fail() {
+    // §6.2.5: the far side closed its connection, which is an ABORT of its user's.
+    let (mut pair, [_, theirs]) = talking(Configuration::default());
+    let now = pair.now;
+    pair.a().pc.close(now);
+    pair.run(SECOND);
+    let events = ends_of(&pair.ends[1].events);
+    let Event::ChannelError(key, error) = &events[0] else {
+        panic!("{events:?}");
+    };
+    assert_eq!(*key, theirs);
+    assert_eq!(error.detail(), ErrorDetail::SctpFailure);
+    assert_eq!(error.sctp_cause_code(), Some(12), "RFC 9260 §3.3.10.12");
+    assert!(error.to_string().starts_with("sctp: "));
+    assert!(
+        matches!(events[1..], [Event::ChannelClosed(k), Event::SctpState(SctpTransportState::Closed)] if k == theirs),
+        "{events:?}"
+    );
+
+    // Closed in order there is no error.
+    let (mut pair, [ours, _]) = talking(Configuration::default());
+    let now = pair.now;
+    pair.a().pc.close_channel(now, ours).unwrap();
+    pair.run(SECOND);
+    for end in &pair.ends {
+        assert!(matches!(
+            ends_of(&end.events)[..],
+            [Event::ChannelClosed(_)]
+        ));
+    }
+}
+
+#[test]
+fn channels_that_can_not_be_made_fail() {
+    // §6.2.7: an id that one connection has twice, once in band.
+    let mut pair = Pair::new();
+    let now = pair.now;
+    let negotiated = DataChannelInit {
+        negotiated: true,
+        id: Some(0),
+        ..Default::default()
+    };
+    let pc = &mut pair.a().pc;
+    pc.create_data_channel(now, "negotiated", negotiated.clone())
+        .unwrap();
+    assert_eq!(
+        pc.create_data_channel(now, "again", negotiated),
+        Err(Error::ChannelIdUnavailable)
+    );
+    let high = DataChannelInit {
+        negotiated: true,
+        id: Some(65_534),
+        ..Default::default()
+    };
+    let beyond = pc.create_data_channel(now, "beyond", high).unwrap();
+    pair.negotiate(0);
+    pair.run_until(5 * SECOND, |p| {
+        p.ends[0].pc.sctp_state() == Some(SctpTransportState::Connected)
+    });
+    pair.run(SECOND);
+    let max = pair.a().pc.sctp_transport().unwrap().max_channels.unwrap();
+    let events = ends_of(&pair.ends[0].events);
+    let failed = Event::ChannelError(beyond, ChannelError::NotMade);
+    let closed = Event::ChannelClosed(beyond);
+    if max <= 65_534 {
+        let at = events.iter().position(|e| *e == failed);
+        assert!(
+            at.is_some() && at < events.iter().position(|e| *e == closed),
+            "{events:?}"
+        );
+        assert_eq!(
+            ChannelError::NotMade.detail(),
+            ErrorDetail::DataChannelFailure
+        );
+    } else {
+        assert!(!events.contains(&failed), "{events:?}");
+    }
+}
+
+/// An ICE restart by `a`, in which each side hears a wrong or the right fingerprint of the other.
+fn restart(pair: &mut Pair, right: bool) {
+    let heard = |mut description: SessionDescription| {
+        let at = description.sdp.find("a=fingerprint:sha-256 ").unwrap() + 22;
+        if !right {
+            let other = if &description.sdp[at..at + 2] == "00" {
+                "01"
+            } else {
+                "00"
+            };
+            description.sdp.replace_range(at..at + 2, other);
+        }
+        description
+    };
+    let now = pair.now;
+    pair.a().pc.restart_ice();
+    pair.a().pc.set_local_description(now, None).unwrap();
+    let offer = heard(pair.a().pc.local_description().unwrap());
+    pair.b().pc.set_remote_description(now, offer).unwrap();
+    pair.b().pc.set_local_description(now, None).unwrap();
+    let answer = heard(pair.b().pc.local_description().unwrap());
+    pair.a().pc.set_remote_description(now, answer).unwrap();
+}
+
+#[test]
+fn channels_fail_with_dtls_and_begin_anew_with_it() {
+    let (mut pair, keys) = talking(Configuration::default());
+    restart(&mut pair, false);
+    pair.run_until(20 * SECOND, |p| {
+        let failed = |e: &support::End| e.pc.dtls_state() == Some(DtlsTransportState::Failed);
+        p.ends.iter().all(failed)
+    });
+    let mut details = Vec::new();
+    for (n, key) in keys.into_iter().enumerate() {
+        let events = ends_of(&pair.ends[n].events);
+        let Event::ChannelError(failed, error) = &events[0] else {
+            panic!("{events:?}");
+        };
+        assert_eq!((*failed, error.sctp_cause_code()), (key, None));
+        assert_eq!(events[1], Event::ChannelClosed(key));
+        details.push(error.detail());
+        assert_eq!(pair.ends[n].pc.channels().count(), 0);
+    }
+    assert!(
+        details.contains(&ErrorDetail::FingerprintFailure),
+        "{details:?}"
+    );
+    let other =
+        |d: &ErrorDetail| [ErrorDetail::FingerprintFailure, ErrorDetail::DtlsFailure].contains(d);
+    assert!(details.iter().all(other), "{details:?}");
+    // Another handshake begins another association.
+    let now = pair.now;
+    let key = pair
+        .a()
+        .pc
+        .create_data_channel(now, "again", DataChannelInit::default());
+    let key = key.unwrap();
+    restart(&mut pair, true);
+    pair.run_until(20 * SECOND, |p| {
+        p.ends[0].saw(|e| *e == Event::ChannelOpen(key))
+    });
+    let now = pair.now;
+    pair.a().pc.send(now, key, Message::text("hello")).unwrap();
+    pair.run(SECOND);
+    assert!(
+        pair.ends[1]
+            .saw(|e| matches!(e, Event::ChannelMessage(_, m) if m.as_text() == Some("hello")))
+    );
+}

@@ -388,7 +388,7 @@ fn statistics_have_the_w3cs_names_as_json() {
         Some(true)
     );
     assert!(json["T"].get("srtpCipher").is_none_or(|c| c.is_string()));
-    assert_eq!(json["L0"]["candidateType"], "host");
+    assert_eq!(json["Lhost_udp_10.0.0.1_5000"]["candidateType"], "host");
 }
 
 #[test]

@@ -102,6 +102,8 @@ struct Pair {
     bob: Peer,
     bob_events: Events,
     channel: DataChannel,
+    /// Bob's last candidate.
+    told: tincan_peer::IceCandidate,
 }
 
 async fn pair(handle: &DriverHandle, config: Configuration) -> Pair {
@@ -114,7 +116,16 @@ async fn pair(handle: &DriverHandle, config: Configuration) -> Pair {
         .await
         .unwrap();
     bob.set_remote_description(offer).await.unwrap();
-    let answer = bob.answer_with_candidates(&mut bob_events).await.unwrap();
+    bob.set_local_description(None).await.unwrap();
+    let mut told = tincan_peer::IceCandidate::default();
+    loop {
+        match bob_events.next().await.expect("bob ended") {
+            PeerEvent::Event(Event::IceCandidate(Some(candidate))) => told = candidate,
+            PeerEvent::Event(Event::IceCandidate(None)) => break,
+            _ => {}
+        }
+    }
+    let answer = bob.local_description().await.unwrap().unwrap();
     alice.set_remote_description(answer).await.unwrap();
     Pair {
         alice,
@@ -122,6 +133,7 @@ async fn pair(handle: &DriverHandle, config: Configuration) -> Pair {
         bob,
         bob_events,
         channel,
+        told,
     }
 }
 
@@ -192,10 +204,23 @@ async fn relays_by(url: impl Fn(&Turn) -> String) {
         ..shared()
     });
     let url = url(&turn);
-    let mut pair = pair(&handle, relayed(url)).await;
+    let mut pair = pair(&handle, relayed(url.clone())).await;
     pair.echo().await;
     let relay = ("relay".to_owned(), "relay".to_owned());
     assert_eq!(pair.selected().await, [relay.clone(), relay]);
+    // Where the candidate comes from (W3C §4.8.1; RTCIceCandidateStats).
+    let protocol = match &url {
+        url if url.starts_with("turns:") => tincan_peer::Protocol::Tls,
+        url if url.ends_with("transport=tcp") => tincan_peer::Protocol::Tcp,
+        _ => tincan_peer::Protocol::Udp,
+    };
+    assert_eq!(pair.told.url.as_ref(), Some(&url));
+    assert_eq!(pair.told.relay_protocol, Some(protocol));
+    let report = pair.alice.with(|pc, now| pc.stats(now)).await.unwrap();
+    let (local, remote) = report.selected_candidates().unwrap();
+    assert_eq!(local.url.as_ref(), Some(&url));
+    assert_eq!(local.relay_protocol.as_deref(), Some(protocol.as_str()));
+    assert_eq!((&remote.url, &remote.relay_protocol), (&None, &None));
     let stats = turn.server.stats();
     assert!(stats.allocations >= 2, "{stats:?}");
     // What is closed is given back at once.

@@ -123,6 +123,8 @@ fn transports_are_objects() {
     let now = pair.now;
     assert_eq!(pair.a().pc.dtls_transport(), None);
     assert_eq!(pair.a().pc.sctp_transport(), None);
+    let ice = pair.a().pc.ice_transport();
+    assert_eq!((ice.local_parameters, ice.remote_parameters), (None, None));
     pair.a()
         .pc
         .create_data_channel(now, "x", DataChannelInit::default())
@@ -144,7 +146,11 @@ fn transports_are_objects() {
     assert!(a.0.controlling && !b.0.controlling);
     assert_eq!(a.0.selected, Some((address(0), address(1))));
     assert_eq!(b.0.selected, Some((address(1), address(0))));
-    assert_eq!(a.0.remote_ufrag.as_ref(), Some(&b.0.local_ufrag));
+    // §5.6.2: as the descriptions have them.
+    let own = a.0.local_parameters.as_ref().unwrap();
+    assert!(own.ufrag.len() >= 4 && own.pwd.len() >= 22);
+    assert_eq!(b.0.remote_parameters.as_ref(), Some(own));
+    assert_eq!(a.0.remote_parameters, b.0.local_parameters);
     assert_eq!(a.0.local_candidates.len(), 1);
     assert!(a.0.remote_candidates[0].contains("10.0.0.2"));
     assert_ne!(a.1.role, b.1.role);

@@ -1,5 +1,7 @@
 //! Errors of the caller, and reasons why an association ended.
 
+use crate::wire::cause;
+
 /// Why a message could not be queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -49,6 +51,32 @@ pub enum CloseReason {
     /// The peer contradicted itself or the protocol; we aborted.
     #[error("the peer violated the protocol: {0}")]
     ProtocolViolation(Violation),
+}
+
+impl CloseReason {
+    /// The cause code of the ABORT that ended it (RFC 9260 §3.3.10), sent or received; `None` where there was none or it
+    /// named none.
+    pub fn cause_code(self) -> Option<u16> {
+        match self {
+            CloseReason::AbortedByPeer(0) => None,
+            CloseReason::AbortedByPeer(code) => Some(code),
+            CloseReason::Aborted => Some(cause::USER_ABORT),
+            CloseReason::ProtocolViolation(violation) => Some(violation.cause_code()),
+            CloseReason::Shutdown
+            | CloseReason::HandshakeTimeout
+            | CloseReason::PeerUnreachable => None,
+        }
+    }
+}
+
+impl Violation {
+    /// The cause code that our ABORT names.
+    pub(crate) fn cause_code(self) -> u16 {
+        match self {
+            Violation::NoUserData => cause::NO_USER_DATA,
+            _ => cause::PROTOCOL_VIOLATION,
+        }
+    }
 }
 
 /// What the peer did wrong.

@@ -44,6 +44,8 @@ pub(crate) struct ParsedCertificate<'a> {
     pub(crate) key_algorithm: &'a [u8],
     pub(crate) public_key: &'a [u8],
     pub(crate) not_after: Time<'a>,
+    /// Which algorithm signed it.
+    pub(crate) signature_algorithm: &'a [u8],
     /// KeyUsage's bits, the first named bit highest, if the extension is there.
     pub(crate) key_usage: Option<u8>,
 }
@@ -64,7 +66,8 @@ impl<'a> ParsedCertificate<'a> {
         let mut body = Reader::new(expect(&mut outer, SEQUENCE)?);
         outer.finish()?;
         let mut tbs = Reader::new(expect(&mut body, SEQUENCE)?);
-        expect(&mut body, SEQUENCE)?;
+        let mut signed_by = Reader::new(expect(&mut body, SEQUENCE)?);
+        let signature_algorithm = expect(&mut signed_by, OBJECT_IDENTIFIER)?;
         expect(&mut body, BIT_STRING)?;
         body.finish()?;
         let (first, _) = element(&mut tbs)?;
@@ -98,6 +101,7 @@ impl<'a> ParsedCertificate<'a> {
             key_algorithm,
             public_key,
             not_after,
+            signature_algorithm,
             key_usage,
         })
     }

@@ -3,6 +3,7 @@
 
 pub(crate) mod aead;
 pub(crate) mod der;
+pub(crate) mod generate;
 #[cfg(feature = "ml-kem")]
 pub(crate) mod hybrid;
 pub(crate) mod schedule12;

@@ -74,7 +74,7 @@ impl Agent {
 
     pub(super) fn datagram_on(&mut self, now: Instant, path: Path, datagram: &[u8]) -> Input {
         if !is_stun(datagram) {
-            return match self.data_on(now, path) {
+            return match self.data_on(now, path, datagram.len()) {
                 true => Input::Data(0..datagram.len()),
                 false => Input::NotMine,
             };
@@ -82,11 +82,12 @@ impl Agent {
         self.stun_on(now, path, datagram)
     }
 
-    /// Notes that data other than STUN arrived, for liveness. `false`: no pair
-    /// has this path, the data should be dropped.
-    pub fn data_received(&mut self, now: Instant, source: Source) -> bool {
+    /// Notes that so many octets of data other than STUN arrived, for liveness
+    /// and statistics. `false`: no pair has this path, the data should be
+    /// dropped.
+    pub fn data_received(&mut self, now: Instant, source: Source, octets: usize) -> bool {
         match self.path(source) {
-            Some(path) if !self.is_closed() => self.data_on(now, path),
+            Some(path) if !self.is_closed() => self.data_on(now, path, octets),
             _ => false,
         }
     }
@@ -100,12 +101,14 @@ impl Agent {
         })
     }
 
-    fn data_on(&mut self, now: Instant, path: Path) -> bool {
+    fn data_on(&mut self, now: Instant, path: Path, octets: usize) -> bool {
         let previous = self.previous.as_deref_mut();
         for generation in std::iter::once(&mut self.current).chain(previous) {
             if let Some(id) = generation.heard(now, path.base, path.remote) {
                 if let Some(pair) = generation.list.get_mut(id) {
                     pair.counters.packets_received += 1;
+                    pair.counters.bytes_received += octets as u64;
+                    pair.counters.last_data_received = Some(now);
                 }
                 return true;
             }

@@ -400,6 +400,7 @@ impl Generation {
         };
         pair.counters.packets_sent += 1;
         pair.counters.bytes_sent += payload as u64;
+        pair.counters.last_data_sent = Some(now);
         let silence = pair
             .last_received
             .map(|at| now.saturating_duration_since(at));

@@ -2,13 +2,14 @@
 
 use super::Agent;
 use crate::candidate::Candidate;
-use crate::config::Policy;
+use crate::config::{Policy, Server};
 use crate::diagnosis::{Cause, Explanation, PairReport};
 use crate::event::ConnectionState;
 use crate::generation::Generation;
-use crate::locals::BaseKind;
+use crate::locals::{BaseKind, Local};
 use crate::pair::{FailureReason, Pair, PairId, PairState};
-use crate::stats::{PairStats, Stats};
+use crate::stats::{Origin, PairStats, Stats};
+use crate::transport::Transport;
 
 impl Agent {
     /// A snapshot for statistics.
@@ -64,6 +65,42 @@ impl Agent {
             packets_sent: counters.packets_sent,
             bytes_sent: counters.bytes_sent,
             packets_received: counters.packets_received,
+            bytes_received: counters.bytes_received,
+            last_packet_sent: counters.last_data_sent,
+            last_packet_received: counters.last_data_received,
+        })
+    }
+
+    /// The STUN or TURN server that a candidate of ours comes from; `None` for
+    /// one that comes from none, or that is gone.
+    #[must_use]
+    pub fn origin(&self, candidate: &Candidate) -> Option<Origin> {
+        let same = |l: &&Local| {
+            l.candidate.kind == candidate.kind
+                && l.candidate.transport == candidate.transport
+                && l.candidate.socket_addr() == candidate.socket_addr()
+        };
+        let local = self.locals.candidates().find(same)?;
+        let at = local.server?;
+        let (url, transport) = match self.locals.base(local.base)?.kind {
+            BaseKind::Relay(allocation) => {
+                let (_, _, transport, server) = self.relays.origin(allocation)?;
+                (self.servers.get(server)?.url(), transport)
+            }
+            BaseKind::Host(_) => {
+                let there = |s: &&Server| s.addr() == at;
+                let asked = |s: &&Server| match s {
+                    Server::Stun { .. } => true,
+                    Server::Turn { transport, .. } => *transport == Transport::Udp,
+                };
+                let mut servers = self.servers.active().map(|(_, s)| s).filter(there);
+                let server = servers.find(asked)?;
+                (server.url(), Transport::Udp)
+            }
+        };
+        Some(Origin {
+            url: url.clone(),
+            transport,
         })
     }
 

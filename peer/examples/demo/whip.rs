@@ -266,6 +266,7 @@ impl Fragment {
                     sdp_mid: mid.clone(),
                     sdp_m_line_index: mid.is_none().then_some(0),
                     username_fragment: fragment.ufrag.clone(),
+                    ..Default::default()
                 });
             } else if !line.starts_with("a=") && !line.starts_with("m=") {
                 return Err(Refusal::bad(format!(

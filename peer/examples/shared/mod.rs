@@ -37,5 +37,6 @@ pub(crate) fn candidate_from_json(message: &Value) -> Option<IceCandidateInit> {
         sdp_mid: text("sdpMid"),
         sdp_m_line_index: index.and_then(|index| u16::try_from(index).ok()),
         username_fragment: text("usernameFragment"),
+        ..Default::default()
     })
 }

@@ -13,7 +13,7 @@ use tincan_sctp::data_channel::{
 
 use super::Shares;
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{ChannelError, DtlsError, Event};
 use crate::limits::{MAX_CHANNELS, MAX_LABEL};
 use crate::queue::Events;
 use crate::types::{
@@ -34,6 +34,9 @@ pub(super) struct Channels {
     remote_max_message_size: usize,
     connecting: bool,
     shares: Option<Shares>,
+    /// The association ended with DTLS, so that another may follow.
+    may_begin_anew: bool,
+    dtls_error: Option<DtlsError>,
     /// News and messages were left at the association.
     held_back: bool,
     pub(super) opened: u64,
@@ -85,6 +88,8 @@ impl Channels {
             remote_max_message_size: 0,
             connecting: false,
             shares,
+            may_begin_anew: false,
+            dtls_error: None,
             held_back: false,
             opened: 0,
             closed: 0,
@@ -170,7 +175,7 @@ impl Channels {
         if self.channels.len() >= MAX_CHANNELS {
             return Err(Error::ChannelIdUnavailable);
         }
-        if self.state == Some(SctpTransportState::Closed) {
+        if self.state == Some(SctpTransportState::Closed) && !self.may_begin_anew {
             return Err(Error::ChannelIdUnavailable);
         }
         let key = self.new_key();
@@ -185,7 +190,7 @@ impl Channels {
             counters: ChannelCounters::default(),
         };
         self.channels.push(channel);
-        if self.endpoint.is_some() {
+        if self.endpoint.is_some() && !self.may_begin_anew {
             if let Err(error) = self.open(now, key) {
                 self.channels.pop();
                 return Err(error);
@@ -248,6 +253,16 @@ impl Channels {
             .remote_max_message_size
             .unwrap_or(UNSAID_MAX_MESSAGE_SIZE);
         self.remote_max_message_size = usize::try_from(max).unwrap_or(usize::MAX);
+        if core::mem::take(&mut self.may_begin_anew) {
+            // What the association before this one left behind.
+            let bound = self.channels.iter().filter(|c| c.id.is_some());
+            for key in bound.map(|c| c.key).collect::<Vec<_>>() {
+                self.closed(key, events);
+            }
+            self.endpoint = None;
+            self.dtls_error = None;
+            self.state = None;
+        }
         if let Some(endpoint) = &mut self.endpoint {
             endpoint.set_remote_max_message_size(self.remote_max_message_size);
             return;
@@ -292,7 +307,7 @@ impl Channels {
         self.connecting = false;
         for key in self.channels.iter().map(|c| c.key).collect::<Vec<_>>() {
             if self.open(now, key).is_err() {
-                self.end(key, events);
+                self.fail(key, ChannelError::NotMade, events);
             }
         }
     }
@@ -321,6 +336,31 @@ impl Channels {
             }
             self.closed += 1;
             events.push_back(Event::ChannelClosed(key));
+        }
+    }
+
+    fn fail(&mut self, key: ChannelKey, error: ChannelError, events: &mut Events) {
+        if self.at(key).is_some() {
+            events.push_back(Event::ChannelError(key, error));
+        }
+        self.end(key, events);
+    }
+
+    /// DTLS has ended below the association: in order, or with an error. Another handshake begins another association.
+    pub(super) fn dtls_ended(
+        &mut self,
+        now: Instant,
+        error: Option<DtlsError>,
+        events: &mut Events,
+    ) {
+        let Some(endpoint) = self.endpoint.as_mut().filter(|_| !self.may_begin_anew) else {
+            return;
+        };
+        self.may_begin_anew = true;
+        if endpoint.association().close_reason().is_none() {
+            self.dtls_error = error;
+            endpoint.abort(now);
+            self.poll_events(events);
         }
     }
 
@@ -531,7 +571,7 @@ impl Channels {
                 }
                 E::ChannelClosed { id } => {
                     if let Some(key) = self.by_id(id).map(|c| c.key) {
-                        self.end(key, events);
+                        self.closed(key, events);
                     }
                 }
                 E::BufferedAmountLow { id } | E::Writable { id } => {
@@ -542,11 +582,38 @@ impl Channels {
                 E::Closed { .. } => {
                     self.state = Some(SctpTransportState::Closed);
                     for key in self.channels.iter().map(|c| c.key).collect::<Vec<_>>() {
-                        self.end(key, events);
+                        match self.failure() {
+                            Some(error) => self.fail(key, error, events),
+                            None => self.end(key, events),
+                        }
                     }
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Why the association ended, if not in order or by us.
+    fn failure(&self) -> Option<ChannelError> {
+        if let Some(error) = self.dtls_error {
+            return Some(ChannelError::Dtls(error));
+        }
+        let reason = self.endpoint.as_ref()?.association().close_reason()?;
+        match reason {
+            sctp::CloseReason::Shutdown | sctp::CloseReason::Aborted => None,
+            reason => Some(ChannelError::Sctp(reason)),
+        }
+    }
+
+    /// A channel whose transport is closed.
+    fn closed(&mut self, key: ChannelKey, events: &mut Events) {
+        // Beyond the streams that the far side takes (W3C §6.2.7).
+        let made = |c: &Channel| c.state != DataChannelState::Connecting;
+        let unmade = self.get(key).is_some_and(|c| !made(c));
+        match self.failure() {
+            Some(error) => self.fail(key, error, events),
+            None if unmade => self.fail(key, ChannelError::NotMade, events),
+            None => self.end(key, events),
         }
     }
 

@@ -8,7 +8,8 @@ use tincan_stun::framing::Framing;
 
 use super::PeerConnection;
 use super::transport::{Arrived, MediaPacket};
-use crate::types::{Protocol, Received, SignalingState, Transmit};
+use crate::event::{DtlsError, Event};
+use crate::types::{DtlsTransportState, Protocol, Received, SignalingState, Transmit};
 
 /// A datagram that did not fit into the run it was made for: it goes out first the next time.
 #[derive(Debug, Default)]
@@ -66,6 +67,7 @@ impl PeerConnection {
     }
 
     fn take_datagram(&mut self, now: Instant, received: Received, datagram: BytesMut) {
+        let ecn = received.ecn;
         match self
             .transport
             .handle_input(now, received, datagram, &mut self.rng)
@@ -73,7 +75,7 @@ impl PeerConnection {
             Arrived::Rtp(packet) => {
                 self.rest.disturb(now);
                 if let Some(media) = &mut self.media {
-                    media.handle_rtp(now, packet, &mut self.events);
+                    media.handle_rtp(now, ecn, packet, &mut self.events);
                 }
             }
             Arrived::Rtcp(packet) => {
@@ -135,10 +137,8 @@ impl PeerConnection {
     /// DTLS may have news and data.
     fn after_dtls(&mut self, now: Instant) {
         self.transport.poll_dtls_events();
-        if let Some(failure) = self.transport.take_failure() {
-            self.events
-                .push_back(crate::Event::DtlsError(crate::DtlsError::new(failure)));
-        }
+        let failure = self.transport.take_failure().map(DtlsError::new);
+        self.events.extend(failure.map(Event::DtlsError));
         if self.media.is_some() {
             self.transport.ensure_srtp();
         }
@@ -152,6 +152,13 @@ impl PeerConnection {
             }
         }
         self.channels.poll_events(&mut self.events);
+        let ended = matches!(
+            self.transport.state,
+            Some(DtlsTransportState::Closed | DtlsTransportState::Failed)
+        );
+        if ended && self.channels.has_association() {
+            self.channels.dtls_ended(now, failure, &mut self.events);
+        }
         self.update_states();
     }
 

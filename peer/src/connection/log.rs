@@ -123,6 +123,11 @@ fn describe(event: &Event, transport: &Transport) -> Option<(&'static str, Value
             "webrtc:channel_closing",
             json!({ "channel": key.to_string() }),
         ),
+        Event::ChannelError(key, error) => (
+            "webrtc:channel_error",
+            json!({ "channel": key.to_string(), "detail": error.detail().as_str(), "cause": error.sctp_cause_code(),
+                "error": error.to_string() }),
+        ),
         Event::ChannelClosed(key) => (
             "webrtc:channel_closed",
             json!({ "channel": key.to_string() }),

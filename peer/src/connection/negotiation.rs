@@ -647,7 +647,15 @@ impl PeerConnection {
 
     fn candidate_event(&self, candidate: String) -> Option<IceCandidate> {
         let (index, section) = self.jsep.local()?.transport_section()?;
+        let parsed = candidate.parse::<ice::Candidate>().ok();
+        let origin = parsed.as_ref().and_then(|c| self.transport.agent.origin(c));
+        let relayed = parsed.is_some_and(|c| c.kind == ice::CandidateKind::Relayed);
         Some(IceCandidate {
+            relay_protocol: origin
+                .as_ref()
+                .filter(|_| relayed)
+                .map(|o| super::transport::protocol(o.transport)),
+            url: origin.map(|o| o.url.to_string()),
             candidate,
             sdp_mid: section.mid.clone(),
             sdp_m_line_index: u16::try_from(index).ok(),

@@ -5,18 +5,63 @@ use std::time::Instant;
 use tincan_ice as ice;
 
 use super::{PeerConnection, ntp_epoch};
+use crate::error::Error;
 use crate::jsep::MediaParameters;
 use crate::stats::*;
+use crate::types::Kind;
 
 /// Id of the only transport.
 const TRANSPORT: &str = "T";
 
 impl PeerConnection {
+    /// `getStats` with a selector: the streams of one sender or receiver, and all that they refer to.
+    ///
+    /// # Errors
+    /// Another connection's sender or receiver; a track that nobody has, or more than one.
+    pub fn stats_of(
+        &self,
+        now: Instant,
+        selector: impl Into<StatsSelector>,
+    ) -> Result<StatsReport, Error> {
+        let (sent, received) = match selector.into() {
+            StatsSelector::Sender(sender) => (Some(self.sending(sender)?), None),
+            StatsSelector::Receiver(receiver) => (None, Some(self.receiving(receiver)?)),
+            StatsSelector::Track(track) => {
+                let of = |id: &Option<String>| id.as_ref() == Some(&track);
+                let senders = self.senders().filter(|s| of(&s.track));
+                let receivers = self.receivers().filter(|r| of(&r.track));
+                let found: Vec<_> = senders
+                    .map(|s| (Some(s.transceiver), None))
+                    .chain(receivers.map(|r| (None, Some(r.transceiver))))
+                    .collect();
+                match found[..] {
+                    [one] => one,
+                    _ => return Err(Error::TrackAmbiguous),
+                }
+            }
+        };
+        let Some(media) = &self.media else {
+            return Ok(StatsReport::default());
+        };
+        let outbound = media
+            .tracks()
+            .iter()
+            .filter(|t| Some(t.id) == sent)
+            .flat_map(|t| &t.senders)
+            .map(|s| outbound_id(s.ssrc));
+        let inbound = media
+            .receivers()
+            .iter()
+            .filter(|r| Some(r.transceiver) == received && r.repairs.is_none())
+            .map(|r| inbound_id(r.ssrc));
+        let roots: Vec<String> = outbound.chain(inbound).collect();
+        Ok(self.stats(now).reachable(roots.iter().map(String::as_str)))
+    }
+
     /// `getStats`: a snapshot of everything.
     pub fn stats(&self, now: Instant) -> StatsReport {
         let mut collector = Collector {
             pc: self,
-            now,
             timestamp: self.milliseconds(now),
             entries: Vec::new(),
         };
@@ -41,7 +86,6 @@ impl PeerConnection {
 
 struct Collector<'a> {
     pc: &'a PeerConnection,
-    now: Instant,
     timestamp: f64,
     entries: Vec<Stats>,
 }
@@ -80,27 +124,31 @@ impl Collector<'_> {
 
     fn ice(&mut self) {
         let stats = self.pc.transport.agent.stats();
-        let candidates = |list: &[ice::Candidate], c: &ice::Candidate, prefix: char| {
-            let same = |o: &ice::Candidate| {
-                o.address == c.address
-                    && o.port == c.port
-                    && o.transport == c.transport
-                    && o.kind == c.kind
-            };
-            format!(
-                "{prefix}{}",
-                list.iter().position(same).unwrap_or(list.len())
-            )
-        };
-        for (n, candidate) in stats.local_candidates.iter().enumerate() {
-            self.entries.push(Stats::LocalCandidate(local_candidate(
-                candidate,
-                format!("L{n}"),
-                self.timestamp,
-            )));
+        let (mut ours, mut theirs) = (
+            stats.local_candidates.clone(),
+            stats.remote_candidates.clone(),
+        );
+        // What a pair is made of is there, told or not.
+        for pair in &stats.pairs {
+            for (list, candidate) in [(&mut ours, &pair.local), (&mut theirs, &pair.remote)] {
+                if !list.iter().any(|c| same(c, candidate)) {
+                    list.push(candidate.clone());
+                }
+            }
         }
-        for (n, candidate) in stats.remote_candidates.iter().enumerate() {
-            let c = local_candidate(candidate, format!("R{n}"), self.timestamp);
+        for candidate in &ours {
+            let mut entry =
+                candidate_stats(candidate, candidate_id('L', candidate), self.timestamp);
+            if let Some(origin) = self.pc.transport.agent.origin(candidate) {
+                let relayed = candidate.kind == ice::CandidateKind::Relayed;
+                let protocol = super::transport::protocol(origin.transport);
+                entry.relay_protocol = relayed.then(|| protocol.as_str().into());
+                entry.url = Some(origin.url.to_string());
+            }
+            self.entries.push(Stats::LocalCandidate(entry));
+        }
+        for candidate in &theirs {
+            let c = candidate_stats(candidate, candidate_id('R', candidate), self.timestamp);
             self.entries
                 .push(Stats::RemoteCandidate(RemoteIceCandidateStats {
                     id: c.id,
@@ -111,6 +159,8 @@ impl Collector<'_> {
                     port: c.port,
                     protocol: c.protocol,
                     priority: c.priority,
+                    url: None,
+                    relay_protocol: None,
                     foundation: c.foundation,
                     related_address: c.related_address,
                     related_port: c.related_port,
@@ -118,13 +168,13 @@ impl Collector<'_> {
                     tcp_type: c.tcp_type,
                 }));
         }
-        for (n, pair) in stats.pairs.iter().enumerate() {
+        for pair in &stats.pairs {
             self.entries.push(Stats::CandidatePair(CandidatePairStats {
-                id: format!("CP{n}"),
+                id: pair_id(pair),
                 timestamp: self.timestamp,
                 transport_id: TRANSPORT.into(),
-                local_candidate_id: candidates(&stats.local_candidates, &pair.local, 'L'),
-                remote_candidate_id: candidates(&stats.remote_candidates, &pair.remote, 'R'),
+                local_candidate_id: candidate_id('L', &pair.local),
+                remote_candidate_id: candidate_id('R', &pair.remote),
                 state: match pair.state {
                     ice::PairState::Frozen => "frozen",
                     ice::PairState::Waiting => "waiting",
@@ -137,6 +187,13 @@ impl Collector<'_> {
                 packets_sent: Some(pair.packets_sent),
                 packets_received: Some(pair.packets_received),
                 bytes_sent: Some(pair.bytes_sent),
+                bytes_received: Some(pair.bytes_received),
+                last_packet_sent_timestamp: pair
+                    .last_packet_sent
+                    .map(|at| self.pc.milliseconds(at)),
+                last_packet_received_timestamp: pair
+                    .last_packet_received
+                    .map(|at| self.pc.milliseconds(at)),
                 total_round_trip_time: Some(pair.total_round_trip_time.as_secs_f64()),
                 current_round_trip_time: pair.current_round_trip_time.map(|t| t.as_secs_f64()),
                 requests_received: Some(pair.requests_received),
@@ -177,7 +234,10 @@ impl Collector<'_> {
                 transport.agent.local_credentials().ufrag.as_str().into(),
             ),
             ice_state: Some(ice_stats.state.to_string()),
-            selected_candidate_pair_id: ice_stats.selected.map(|n| format!("CP{n}")),
+            selected_candidate_pair_id: ice_stats
+                .selected
+                .and_then(|n| ice_stats.pairs.get(n))
+                .map(pair_id),
             local_certificate_id: Some("CL".into()),
             remote_certificate_id: remote.map(|_| "CR".into()),
             tls_version: dtls.and_then(|d| d.version()).map(|v| match v {
@@ -186,9 +246,14 @@ impl Collector<'_> {
             }),
             dtls_cipher: dtls
                 .and_then(|d| d.cipher_suite())
-                .map(|c| format!("{c:?}")),
-            dtls_role: transport.role().map(|r| r.to_string()),
-            srtp_cipher: transport.srtp_profile().map(|p| p.sdes_name().into()),
+                // rustls tells the suites of 1.3 apart from IANA's names for them.
+                .map(|c| format!("{c:?}").replacen("TLS13_", "TLS_", 1)),
+            dtls_role: Some(
+                transport
+                    .role()
+                    .map_or_else(|| "unknown".into(), |r| r.to_string()),
+            ),
+            srtp_cipher: transport.srtp_profile().and_then(srtp_profile),
             selected_candidate_pair_changes: Some(ice_stats.selected_pair_changes),
             packets_dropped: Some(
                 transport.counters.dropped
@@ -206,19 +271,33 @@ impl Collector<'_> {
             receiver_window: sctp.as_ref().map(|s| s.peer_window as u64),
             mtu: sctp.as_ref().map(|s| s.mtu as u64),
         }));
-        let own = self.pc.config.certificates.first().and_then(|c| c.der());
-        for (id, der) in [("CL", own), ("CR", remote.map(|r| &r[..]))] {
-            let Some(der) = der else { continue };
-            let print =
-                tincan_dtls::Fingerprint::of(tincan_dtls::HashAlgorithm::Sha256, der).to_string();
-            let (algorithm, fingerprint) = print.split_once(' ').unwrap_or(("sha-256", ""));
-            self.entries.push(Stats::Certificate(CertificateStats {
-                id: id.into(),
-                timestamp: self.timestamp,
-                fingerprint: fingerprint.into(),
-                fingerprint_algorithm: algorithm.into(),
-                base64_certificate: base64(der),
-            }));
+        let own: Vec<&[u8]> = self
+            .pc
+            .config
+            .certificates
+            .first()
+            .map_or_else(Vec::new, |c| c.chain());
+        let theirs = dtls.map_or_else(Vec::new, |d| {
+            d.peer_certificates().iter().map(|c| &c[..]).collect()
+        });
+        for (name, chain) in [("CL", own), ("CR", theirs)] {
+            let id = |n: usize| match n {
+                0 => name.to_owned(),
+                n => format!("{name}{n}"),
+            };
+            for (n, der) in chain.iter().enumerate() {
+                let print = tincan_dtls::Fingerprint::of(tincan_dtls::HashAlgorithm::Sha256, der)
+                    .to_string();
+                let (algorithm, fingerprint) = print.split_once(' ').unwrap_or(("sha-256", ""));
+                self.entries.push(Stats::Certificate(CertificateStats {
+                    id: id(n),
+                    timestamp: self.timestamp,
+                    fingerprint: fingerprint.into(),
+                    fingerprint_algorithm: algorithm.into(),
+                    base64_certificate: base64(der),
+                    issuer_certificate_id: (n + 1 < chain.len()).then(|| id(n + 1)),
+                }));
+            }
         }
     }
 
@@ -228,8 +307,11 @@ impl Collector<'_> {
             let p = &track.parameters;
             self.codecs(p);
             let kind = p.kind.as_str();
+            let video = p.kind == Kind::Video;
+            let source = self.media_source(track.id, kind);
             for (n, sender) in track.senders.iter().enumerate() {
-                let id = format!("O{}", sender.ssrc);
+                let id = outbound_id(sender.ssrc);
+                let codec_id = sender.payload_type.map(|pt| codec_id(p, "S", pt));
                 let remote_id = sender.remote.map(|_| format!("RI{}", sender.ssrc));
                 self.entries.push(Stats::OutboundRtp(OutboundRtpStats {
                     id: id.clone(),
@@ -237,11 +319,12 @@ impl Collector<'_> {
                     ssrc: sender.ssrc,
                     kind: kind.into(),
                     transport_id: Some(TRANSPORT.into()),
-                    codec_id: sender.payload_type.map(|pt| codec_id(p, "S", pt)),
+                    codec_id: codec_id.clone(),
                     mid: Some(p.mid.clone()),
+                    media_source_id: source.clone(),
                     remote_id: remote_id.clone(),
-                    rid: sender.rid.as_deref().map(Into::into),
-                    encoding_index: Some(n as u32),
+                    rid: sender.rid.as_deref().map(Into::into).filter(|_| video),
+                    encoding_index: video.then_some(n as u32),
                     packets_sent: Some(sender.packets + sender.retransmitted_packets),
                     bytes_sent: Some(sender.octets + sender.retransmitted_octets),
                     header_bytes_sent: Some(sender.header_octets),
@@ -253,10 +336,16 @@ impl Collector<'_> {
                         .any(crate::Codec::is_rtx)
                         .then_some(sender.rtx_ssrc),
                     nack_count: Some(sender.nacks),
-                    fir_count: Some(sender.firs),
-                    pli_count: Some(sender.plis),
-                    active: Some(p.direction.sends() && sender.active),
-                    frames_sent: sender.frames.as_ref().map(|f| f.frames),
+                    fir_count: video.then_some(sender.firs),
+                    pli_count: video.then_some(sender.plis),
+                    active: Some(track.sends() && sender.active),
+                    scalability_mode: sender
+                        .scalability_mode
+                        .filter(|_| video)
+                        .map(|m| m.as_str().into()),
+                    total_packet_send_delay: Some(sender.send_delay.as_secs_f64()),
+                    frames_sent: sender.frames.as_ref().map(|f| f.frames).filter(|_| video),
+                    packets_sent_with_ect1: Some(0),
                 }));
                 let (Some(report), Some(remote_id)) = (sender.remote, remote_id) else {
                     continue;
@@ -268,6 +357,7 @@ impl Collector<'_> {
                         ssrc: sender.ssrc,
                         kind: kind.into(),
                         transport_id: Some(TRANSPORT.into()),
+                        codec_id,
                         local_id: Some(id),
                         packets_lost: Some(i64::from(report.cumulative_lost)),
                         jitter: Some(report.jitter.as_secs_f64()),
@@ -279,6 +369,19 @@ impl Collector<'_> {
             }
             self.receivers(p, track.id);
         }
+    }
+
+    /// The entry of a sender's track, where it has one.
+    fn media_source(&mut self, transceiver: crate::TransceiverId, kind: &str) -> Option<String> {
+        let track = self.pc.jsep.transceiver(transceiver)?.track()?;
+        let id = format!("S{transceiver}");
+        self.entries.push(Stats::MediaSource(MediaSourceStats {
+            id: id.clone(),
+            timestamp: self.timestamp,
+            track_identifier: track.to_owned(),
+            kind: kind.into(),
+        }));
+        Some(id)
     }
 
     fn receivers(&mut self, p: &MediaParameters, transceiver: crate::TransceiverId) {
@@ -294,6 +397,7 @@ impl Collector<'_> {
             .into_iter()
             .find_map(|m| m.track)
             .unwrap_or_default();
+        let video = p.kind == Kind::Video;
         let rtx = p.receive_codecs.iter().any(crate::Codec::is_rtx);
         for (at, r) in media
             .receivers()
@@ -302,8 +406,10 @@ impl Collector<'_> {
             .filter(|(_, r)| r.transceiver == transceiver && r.repairs.is_none())
         {
             // §6: streams of retransmissions have no entry of their own, they count here.
-            let [again, again_octets, again_headers] = media.repairs(at);
-            let id = format!("I{}", r.ssrc);
+            let ([again, again_octets, again_headers], rtx_ssrc) = media.repairs(at);
+            let id = inbound_id(r.ssrc);
+            let codec_id = r.payload_type.map(|pt| codec_id(p, "R", pt));
+            let assembly = r.assembly.as_ref().filter(|_| video);
             let remote_id = r.sender_report.map(|_| format!("RO{}", r.ssrc));
             self.entries.push(Stats::InboundRtp(InboundRtpStats {
                 id: id.clone(),
@@ -312,21 +418,27 @@ impl Collector<'_> {
                 kind: p.kind.as_str().into(),
                 track_identifier: track.clone(),
                 transport_id: Some(TRANSPORT.into()),
-                codec_id: r.payload_type.map(|pt| codec_id(p, "R", pt)),
+                codec_id: codec_id.clone(),
                 mid: Some(p.mid.clone()),
                 remote_id: remote_id.clone(),
                 packets_received: Some(r.packets + again),
+                packets_received_with_ect1: Some(r.ect1),
+                packets_received_with_ce: Some(r.ce),
                 packets_lost: Some(r.statistics.cumulative_lost()),
                 jitter: Some(r.statistics.jitter().as_secs_f64()),
                 bytes_received: Some(r.octets + again_octets),
                 header_bytes_received: Some(r.header_octets + again_headers),
                 last_packet_received_timestamp: r.last_packet.map(|at| self.pc.milliseconds(at)),
                 nack_count: Some(r.nacks),
-                pli_count: Some(r.plis),
+                fir_count: video.then_some(0),
+                pli_count: video.then_some(r.plis),
+                rtx_ssrc,
                 retransmitted_packets_received: rtx.then_some(again),
                 retransmitted_bytes_received: rtx.then_some(again_octets),
-                frames_received: r.assembly.as_ref().map(|a| a.frames),
-                frames_dropped: r.assembly.as_ref().map(|a| a.dropped()),
+                frames_received: assembly.map(|a| a.frames),
+                frames_dropped: assembly.map(|a| a.dropped()),
+                frames_assembled_from_multiple_packets: assembly.map(|a| a.of_several),
+                total_assembly_time: assembly.map(|a| a.assembly_time.as_secs_f64()),
                 // RFC 6464: -dBov; 127 is silence.
                 audio_level: r.audio_level.map(|l| {
                     if l == 127 {
@@ -346,6 +458,7 @@ impl Collector<'_> {
                     ssrc: r.ssrc,
                     kind: p.kind.as_str().into(),
                     transport_id: Some(TRANSPORT.into()),
+                    codec_id,
                     local_id: Some(id),
                     packets_sent: Some(u64::from(report.packets)),
                     bytes_sent: Some(u64::from(report.octets)),
@@ -353,7 +466,6 @@ impl Collector<'_> {
                     reports_sent: Some(report.count),
                 }));
         }
-        let _ = self.now;
     }
 
     fn codecs(&mut self, p: &MediaParameters) {
@@ -378,7 +490,48 @@ fn codec_id(p: &MediaParameters, way: &str, payload_type: u8) -> String {
     format!("C{way}{}_{payload_type}", p.mid)
 }
 
-fn local_candidate(c: &ice::Candidate, id: String, timestamp: f64) -> IceCandidateStats {
+fn outbound_id(ssrc: u32) -> String {
+    format!("O{ssrc}")
+}
+
+fn inbound_id(ssrc: u32) -> String {
+    format!("I{ssrc}")
+}
+
+/// Whether both mean one entry.
+fn same(a: &ice::Candidate, b: &ice::Candidate) -> bool {
+    a.address == b.address && a.port == b.port && a.transport == b.transport && a.kind == b.kind
+}
+
+/// The same for the same candidate in every report.
+fn candidate_id(prefix: char, c: &ice::Candidate) -> String {
+    let kind = c.kind.as_str();
+    let transport = c.tcp_type().map_or("udp", |t| t.as_str());
+    format!("{prefix}{kind}_{transport}_{}_{}", c.address, c.port)
+}
+
+fn pair_id(pair: &ice::stats::PairStats) -> String {
+    let (local, remote) = (
+        candidate_id('L', &pair.local),
+        candidate_id('R', &pair.remote),
+    );
+    format!("CP_{local}_{remote}")
+}
+
+/// The name in IANA's registry of DTLS-SRTP protection profiles.
+fn srtp_profile(profile: tincan_srtp::Profile) -> Option<String> {
+    use tincan_srtp::Profile as P;
+    let name = match profile {
+        P::AesCm128HmacSha1_80 => "SRTP_AES128_CM_HMAC_SHA1_80",
+        P::AesCm128HmacSha1_32 => "SRTP_AES128_CM_HMAC_SHA1_32",
+        P::AeadAes128Gcm => "SRTP_AEAD_AES_128_GCM",
+        P::AeadAes256Gcm => "SRTP_AEAD_AES_256_GCM",
+        _ => return None,
+    };
+    Some(name.to_owned())
+}
+
+fn candidate_stats(c: &ice::Candidate, id: String, timestamp: f64) -> IceCandidateStats {
     let address = match &c.address {
         ice::CandidateAddress::Ip(ip) => Some(ip.to_string()),
         // W3C §7.18: an mDNS name is not told.
@@ -396,6 +549,8 @@ fn local_candidate(c: &ice::Candidate, id: String, timestamp: f64) -> IceCandida
             ice::CandidateTransport::Tcp(_) => "tcp".into(),
         }),
         priority: Some(c.priority.0),
+        url: None,
+        relay_protocol: None,
         foundation: Some(c.foundation.as_str().into()),
         related_address: c.related.map(|r| r.ip().to_string()),
         related_port: c.related.map(|r| r.port()),

@@ -135,6 +135,7 @@ fn trace(span: &tracing::Span, event: &Event, transport: &Transport) {
         Event::DtlsError(error) => tracing::warn!(%error, "peer.dtls_error"),
         Event::SctpState(state) => tracing::debug!(%state, "peer.sctp_state"),
         Event::ChannelOpen(key) => tracing::debug!(%key, "peer.channel_open"),
+        Event::ChannelError(key, error) => tracing::warn!(%key, %error, "peer.channel_error"),
         Event::ChannelClosed(key) => tracing::debug!(%key, "peer.channel_closed"),
         Event::Track {
             transceiver, kind, ..

@@ -165,14 +165,14 @@ impl PeerConnection {
     /// Not negotiated to send, an unknown payload type, or the queue full; the packet was not taken.
     pub fn send_rtp(
         &mut self,
-        _now: Instant,
+        now: Instant,
         id: TransceiverId,
         packet: RtpPacket,
     ) -> Result<(), Error> {
         self.check_open()?;
         self.check_outgoing(packet.payload.len())?;
         match &mut self.media {
-            Some(media) => media.send(id, packet),
+            Some(media) => media.send(now, id, packet),
             None if self.jsep.transceiver(id).is_none() => Err(Error::NoTransceiver(id)),
             None => Err(Error::NotSending(id)),
         }
@@ -187,14 +187,14 @@ impl PeerConnection {
     /// of its codec, or no room for all of it in the queue; nothing of the frame was taken.
     pub fn send_frame(
         &mut self,
-        _now: Instant,
+        now: Instant,
         id: TransceiverId,
         frame: &Frame,
     ) -> Result<(), Error> {
         self.check_open()?;
         let max = max_payload(self.config.max_datagram);
         match &mut self.media {
-            Some(media) => media.send_frame(id, frame, max),
+            Some(media) => media.send_frame(now, id, frame, max),
             None if self.jsep.transceiver(id).is_none() => Err(Error::NoTransceiver(id)),
             None => Err(Error::NotSending(id)),
         }

@@ -243,7 +243,7 @@ impl Transport {
                     kind = crate::demux::classify(&datagram);
                 }
             }
-        } else if !self.agent.data_received(now, source) {
+        } else if !self.agent.data_received(now, source, datagram.len()) {
             self.counters.dropped += 1;
             return Arrived::Nothing;
         }
@@ -510,6 +510,14 @@ pub(super) fn ice_transport(protocol: Protocol) -> ice::Transport {
     }
 }
 
+pub(super) fn protocol(transport: ice::Transport) -> Protocol {
+    match transport {
+        ice::Transport::Udp => Protocol::Udp,
+        ice::Transport::Tcp => Protocol::Tcp,
+        ice::Transport::Tls => Protocol::Tls,
+    }
+}
+
 pub(super) fn host_transport(protocol: HostProtocol) -> ice::HostTransport {
     match protocol {
         HostProtocol::Udp | HostProtocol::SharedUdp | HostProtocol::RelayUdp => {
@@ -532,11 +540,7 @@ fn transmit(t: ice::Transmit) -> Transmit {
     Transmit {
         local: t.local,
         remote: t.remote,
-        transport: match t.transport {
-            ice::Transport::Udp => Protocol::Udp,
-            ice::Transport::Tcp => Protocol::Tcp,
-            ice::Transport::Tls => Protocol::Tls,
-        },
+        transport: protocol(t.transport),
         len: t.len,
         segment_size: None,
         ecn: Ecn::NotEct,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tincan_ice as ice;
 
 use super::PeerConnection;
+use crate::jsep::{Description, IceParameters};
 use crate::types::{
     DtlsRole, DtlsTransportState, IceConnectionState, IceGatheringState, SctpTransportState,
 };
@@ -19,13 +20,13 @@ pub struct IceTransport {
     pub state: IceConnectionState,
     /// Whether gathering goes on.
     pub gathering: IceGatheringState,
-    /// Username fragment and password of ours (`getLocalParameters`).
-    pub local_ufrag: String,
-    /// The far side's username fragment, once it is known (`getRemoteParameters`).
-    pub remote_ufrag: Option<String>,
+    /// Username fragment and password of ours (`getLocalParameters`); `None` before a local description.
+    pub local_parameters: Option<IceParameters>,
+    /// The far side's (`getRemoteParameters`); `None` before a remote description.
+    pub remote_parameters: Option<IceParameters>,
     /// Our candidates, as in `a=candidate` (`getLocalCandidates`).
     pub local_candidates: Vec<String>,
-    /// The far side's (`getRemoteCandidates`).
+    /// The far side's that were given to us (`getRemoteCandidates`): none that only its packets told of.
     pub remote_candidates: Vec<String>,
     /// Both ends of the pair in use (`getSelectedCandidatePair`).
     pub selected: Option<(SocketAddr, SocketAddr)>,
@@ -69,12 +70,15 @@ impl PeerConnection {
             controlling: agent.role() == ice::Role::Controlling,
             state: self.ice_connection_state(),
             gathering: self.ice_gathering_state(),
-            local_ufrag: agent.local_credentials().ufrag.as_str().to_owned(),
-            remote_ufrag: agent
-                .remote_credentials()
-                .map(|c| c.ufrag.as_str().to_owned()),
+            local_parameters: parameters(self.jsep.local()),
+            remote_parameters: parameters(self.jsep.remote()),
             local_candidates: stats.local_candidates.iter().map(line).collect(),
-            remote_candidates: stats.remote_candidates.iter().map(line).collect(),
+            remote_candidates: stats
+                .remote_candidates
+                .iter()
+                .filter(|c| c.kind != ice::CandidateKind::PeerReflexive)
+                .map(line)
+                .collect(),
             selected,
         }
     }
@@ -102,4 +106,10 @@ impl PeerConnection {
             max_channels: max_channels.filter(|_| state == SctpTransportState::Connected),
         })
     }
+}
+
+/// The ICE parameters that a description gives the transport.
+fn parameters(description: Option<&Description>) -> Option<IceParameters> {
+    let (_, section) = description?.transport_section()?;
+    section.transport.ice.clone()
 }

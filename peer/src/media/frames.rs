@@ -185,13 +185,18 @@ fn is_vp9_key_frame(data: &[u8]) -> bool {
 /// Puts the frames of one received stream together.
 #[derive(Debug)]
 pub(crate) struct Assembly {
-    reorder: ReorderBuffer<Bytes>,
+    reorder: ReorderBuffer<(Instant, Bytes)>,
     formats: Vec<(PayloadType, AnyDepacketizer)>,
     pub(crate) key_frame: KeyFrameRequester,
     video: bool,
     lost: u64,
     pub(crate) frames: u64,
     pub(crate) key_frames: u64,
+    /// Of more than one packet, and how long these came in, summed up.
+    pub(crate) of_several: u64,
+    pub(crate) assembly_time: Duration,
+    /// When the first and the last packet of the frame under way came.
+    span: Option<(Instant, Instant)>,
     /// Octets of packets that wait for earlier ones.
     waiting: usize,
     /// Octets of the frame under way, and of the largest so far: the formats keep room for three of it.
@@ -210,6 +215,9 @@ impl Assembly {
             lost: 0,
             frames: 0,
             key_frames: 0,
+            of_several: 0,
+            assembly_time: Duration::ZERO,
+            span: None,
             waiting: 0,
             open: 0,
             largest: 0,
@@ -247,7 +255,7 @@ impl Assembly {
     /// A packet with its unwrapped number.
     pub(crate) fn insert(&mut self, now: Instant, sequence: u64, packet: Bytes) {
         let (len, before) = (packet.len(), self.reorder.len());
-        self.reorder.insert(now, sequence, len, packet);
+        self.reorder.insert(now, sequence, len, (now, packet));
         if self.reorder.len() > before {
             self.waiting += len;
         }
@@ -281,15 +289,16 @@ impl Assembly {
     ) -> Option<u64> {
         let mut given_up = None;
         while let Some(delivery) = self.reorder.poll(now) {
-            self.waiting = self.waiting.saturating_sub(delivery.packet.len());
-            self.open = (self.open + delivery.packet.len()).min(tincan_rtp::limits::MAX_FRAME);
+            let (came, packet) = &delivery.packet;
+            self.waiting = self.waiting.saturating_sub(packet.len());
+            self.open = (self.open + packet.len()).min(tincan_rtp::limits::MAX_FRAME);
             self.largest = self.largest.max(self.open);
             if delivery.lost_before > 0 {
                 given_up = Some(delivery.sequence);
                 self.lost += delivery.lost_before;
                 self.want_key_frame();
             }
-            let Ok(view) = Packet::parse(&delivery.packet) else {
+            let Ok(view) = Packet::parse(packet) else {
                 continue;
             };
             let payload_type = view.payload_type();
@@ -303,6 +312,10 @@ impl Assembly {
                 marker: view.marker(),
                 payload: view.payload(),
             };
+            self.span = Some(match self.span {
+                Some((first, last)) => (first.min(*came), last.max(*came)),
+                None => (*came, *came),
+            });
             if format.push(&input).is_err() && self.video {
                 self.key_frame.request();
             }
@@ -313,6 +326,12 @@ impl Assembly {
                     self.key_frame.on_key_frame();
                 }
                 self.frames += 1;
+                if let Some((first, last)) = self.span.take()
+                    && frame.first_sequence < frame.last_sequence
+                {
+                    self.of_several += 1;
+                    self.assembly_time += last.saturating_duration_since(first);
+                }
                 self.key_frames += u64::from(key_frame && !matches!(frame.info, FrameInfo::Audio));
                 events.push_back(Event::Frame {
                     transceiver,

@@ -43,7 +43,7 @@ use crate::jsep::{MediaParameters, Transceiver};
 use crate::limits::{MAX_REMOTE_SSRCS, MAX_SEND_QUEUE, TRANSPORT_FEEDBACK_INTERVAL};
 use crate::packet::{Head, RtpPacket};
 use crate::queue::Events;
-use crate::types::TransceiverId;
+use crate::types::{Ecn, TransceiverId};
 
 /// All media of one connection.
 #[derive(Debug)]
@@ -125,6 +125,8 @@ enum What {
 
 #[derive(Debug)]
 struct Queued {
+    /// Since when it waits.
+    at: Instant,
     transceiver: TransceiverId,
     encoding: u8,
     what: What,
@@ -271,17 +273,19 @@ impl Media {
         &self.receivers
     }
 
-    /// Packets, octets of payload and of headers on the streams that repair this one.
-    pub(crate) fn repairs(&self, of: usize) -> [u64; 3] {
+    /// Packets, octets of payload and of headers on the streams that repair this one, and the SSRC of one.
+    pub(crate) fn repairs(&self, of: usize) -> ([u64; 3], Option<u32>) {
         let mut sum = [0; 3];
+        let mut ssrc = None;
         for (at, r) in self.receivers.iter().enumerate() {
             if r.repairs.is_some() && self.router.repaired(at, &self.receivers) == Some(of) {
                 sum[0] += r.packets;
                 sum[1] += r.octets;
                 sum[2] += r.header_octets;
+                ssrc = Some(r.ssrc);
             }
         }
-        sum
+        (sum, ssrc)
     }
 
     /// Bounds what receivers hold and what each sender keeps to send again, in octets.
@@ -342,7 +346,12 @@ impl Media {
     }
 
     /// Queues a packet for sending.
-    pub(crate) fn send(&mut self, id: TransceiverId, packet: RtpPacket) -> Result<(), Error> {
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        id: TransceiverId,
+        packet: RtpPacket,
+    ) -> Result<(), Error> {
         if self.queue.len() >= MAX_SEND_QUEUE {
             return Err(Error::SendQueueFull);
         }
@@ -352,6 +361,7 @@ impl Media {
         track.can_send(packet.encoding, packet.payload_type)?;
         self.queued += packet.payload.len();
         self.queue.push_back(Queued {
+            at: now,
             transceiver: id,
             encoding: packet.encoding,
             what: What::Packet(packet),
@@ -362,6 +372,7 @@ impl Media {
     /// Cuts a frame into packets of at most `max` octets of payload and queues them: all, or none.
     pub(crate) fn send_frame(
         &mut self,
+        now: Instant,
         id: TransceiverId,
         frame: &Frame,
         max: usize,
@@ -389,6 +400,7 @@ impl Media {
         frames.commit(packets.len());
         self.queued += packets.iter().map(|p| p.payload.len()).sum::<usize>();
         self.queue.extend(packets.into_iter().map(|packet| Queued {
+            at: now,
             transceiver: id,
             encoding: packet.encoding,
             what: What::Packet(packet),
@@ -456,6 +468,9 @@ impl Media {
                 }
             };
             let keeps = sender.history_bytes();
+            if written {
+                sender.send_delay += now.saturating_duration_since(queued.at);
+            }
             self.history = (self.history + keeps).saturating_sub(kept);
             if written {
                 self.transport_sequence = sequence.next();
@@ -475,9 +490,15 @@ impl Media {
     }
 
     /// Takes a decrypted RTP packet; what the application gets is pushed to `events`.
-    pub(crate) fn handle_rtp(&mut self, now: Instant, datagram: BytesMut, events: &mut Events) {
+    pub(crate) fn handle_rtp(
+        &mut self,
+        now: Instant,
+        ecn: Ecn,
+        datagram: BytesMut,
+        events: &mut Events,
+    ) {
         let mut touched = [None; 2];
-        self.take_rtp(now, datagram, events, &mut touched);
+        self.take_rtp(now, ecn, datagram, events, &mut touched);
         for place in touched.into_iter().flatten() {
             self.rearm(place);
         }
@@ -487,6 +508,7 @@ impl Media {
     fn take_rtp(
         &mut self,
         now: Instant,
+        ecn: Ecn,
         mut datagram: BytesMut,
         events: &mut Events,
         touched: &mut [Option<usize>; 2],
@@ -516,6 +538,7 @@ impl Media {
         }
         let mut number = receiver.on_packet(
             now,
+            ecn,
             &view,
             datagram.len(),
             &track.parameters,
@@ -725,7 +748,7 @@ impl Track {
     }
 
     /// Whether it sends at all.
-    fn sends(&self) -> bool {
+    pub(crate) fn sends(&self) -> bool {
         self.parameters.direction.sends() && !self.silent
     }
 
@@ -753,6 +776,7 @@ impl Track {
             );
             sender.active = encoding.active;
             sender.codec = encoding.codec.clone().map(Box::new);
+            sender.scalability_mode = encoding.scalability_mode;
             self.senders.push(sender);
         }
         let gone = before.iter().filter(|s| s.packets > 0);

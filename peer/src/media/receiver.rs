@@ -13,7 +13,7 @@ use super::frames::{Assembly, MIN_ROUND_TRIP};
 use crate::jsep::MediaParameters;
 use crate::limits::{KEY_FRAME_INTERVAL, MAX_CONTRIBUTORS, MAX_MISSING, MAX_RECOVERED};
 use crate::queue::Events;
-use crate::types::TransceiverId;
+use crate::types::{Ecn, TransceiverId};
 
 /// A received stream, found by its SSRC.
 #[derive(Debug)]
@@ -29,6 +29,9 @@ pub(crate) struct ReceiveStream {
     pub(crate) packets: u64,
     pub(crate) octets: u64,
     pub(crate) header_octets: u64,
+    /// That came marked ECT(1), and CE.
+    pub(crate) ect1: u64,
+    pub(crate) ce: u64,
     pub(crate) key_frame_wanted: bool,
     pub(crate) key_frame_asked: Option<Instant>,
     pub(crate) plis: u64,
@@ -94,6 +97,8 @@ impl ReceiveStream {
             packets: 0,
             octets: 0,
             header_octets: 0,
+            ect1: 0,
+            ce: 0,
             key_frame_wanted: false,
             key_frame_asked: None,
             plis: 0,
@@ -116,6 +121,7 @@ impl ReceiveStream {
     pub(crate) fn on_packet(
         &mut self,
         now: Instant,
+        ecn: Ecn,
         view: &Packet<'_>,
         len: usize,
         parameters: &MediaParameters,
@@ -146,6 +152,8 @@ impl ReceiveStream {
         self.payload_type = Some(payload_type);
         let payload = view.payload().len();
         self.packets += 1;
+        self.ect1 += u64::from(ecn == Ecn::Ect1);
+        self.ce += u64::from(ecn == Ecn::Ce);
         self.octets += payload as u64;
         self.header_octets += (len - payload) as u64;
         self.last_packet = Some(now);

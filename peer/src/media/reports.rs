@@ -72,7 +72,7 @@ impl Media {
                     self.handle_block(now, &block);
                 }
             }
-            Packet::Nack(nack) => self.handle_nack(nack),
+            Packet::Nack(nack) => self.handle_nack(now, nack),
             Packet::PictureLoss(loss) => {
                 let ssrc = loss.media.0;
                 self.handle_key_frame_request(ssrc, None, events);
@@ -114,7 +114,7 @@ impl Media {
         }
     }
 
-    fn handle_nack(&mut self, nack: &tincan_rtp::rtcp::Nack<'_>) {
+    fn handle_nack(&mut self, now: Instant, nack: &tincan_rtp::rtcp::Nack<'_>) {
         for track in &mut self.tracks {
             let id = track.id;
             let Some((encoding, sender)) = track
@@ -130,6 +130,7 @@ impl Media {
                 // Requests are dropped before packets are: the far side asks again.
                 if self.queue.len() < MAX_SEND_QUEUE / 2 {
                     self.queue.push_back(Queued {
+                        at: now,
                         transceiver: id,
                         encoding: encoding as u8,
                         what: What::Again(sequence),

@@ -14,6 +14,7 @@ use crate::codec::Codec;
 use crate::jsep::MediaParameters;
 use crate::limits::RTP_HISTORY;
 use crate::packet::RtpPacket;
+use crate::parameters::ScalabilityMode;
 
 /// A sent stream and its retransmissions.
 #[derive(Debug)]
@@ -31,8 +32,11 @@ pub(crate) struct SendStream {
     pub(crate) max_history: Option<usize>,
     /// `active` of the encoding.
     pub(crate) active: bool,
-    /// `codec` of the encoding.
+    /// `codec` and `scalabilityMode` of the encoding.
     pub(crate) codec: Option<Box<Codec>>,
+    pub(crate) scalability_mode: Option<ScalabilityMode>,
+    /// How long packets waited here, summed up.
+    pub(crate) send_delay: Duration,
     /// Made with the first frame.
     pub(crate) frames: Option<Box<FrameSender>>,
     clock_rates: Vec<(u8, u32)>,
@@ -101,6 +105,8 @@ impl SendStream {
             max_history: None,
             active: true,
             codec: None,
+            scalability_mode: None,
+            send_delay: Duration::ZERO,
             frames: None,
             clock_rates: Vec::new(),
             packets: 0,

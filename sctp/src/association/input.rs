@@ -191,11 +191,7 @@ impl Association {
     }
 
     pub(super) fn violated(&mut self, violation: Violation) {
-        let code = match violation {
-            Violation::NoUserData => cause::NO_USER_DATA,
-            _ => cause::PROTOCOL_VIOLATION,
-        };
-        self.due.abort = Some(code);
+        self.due.abort = Some(violation.cause_code());
         self.close_with(CloseReason::ProtocolViolation(violation));
     }
 

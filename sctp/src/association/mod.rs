@@ -261,6 +261,7 @@ pub struct Association {
     path: crate::path_mtu::PathMtu,
     reset: Reset,
     events: VecDeque<Event>,
+    close_reason: Option<CloseReason>,
     due: Due,
     /// The peer's last advertised window.
     peer_window: usize,
@@ -349,6 +350,7 @@ impl Association {
             path: crate::path_mtu::PathMtu::new(config.mtu, config.max_mtu),
             reset: Reset::new(own.initial_tsn, 0),
             events: VecDeque::new(),
+            close_reason: None,
             due: Due::default(),
             peer_window: 0,
             advertised: config.receive_window,
@@ -373,6 +375,11 @@ impl Association {
     /// Where the association is in its life.
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// Why it ended, once it has.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.close_reason
     }
 
     /// How many streams we may send on: identifiers below this are valid.
@@ -718,6 +725,7 @@ impl Association {
             return;
         }
         self.state = State::Closed;
+        self.close_reason = Some(reason);
         self.timers.stop_all();
         self.send.clear();
         self.events.push_back(Event::Closed { reason });
