@@ -86,7 +86,9 @@ impl Crowd {
         packet.extend_from_slice(&ssrc.to_be_bytes());
         packet.extend_from_slice(&[0x10; 40]);
         let datagram = BytesMut::from(&packet[..]);
-        self.media.handle_rtp(self.now, datagram, &mut self.events);
+        let ecn = crate::Ecn::NotEct;
+        self.media
+            .handle_rtp(self.now, ecn, datagram, &mut self.events);
     }
 
     /// What an event loop does; the RTCP that came of it.
