@@ -370,3 +370,127 @@ fn the_second_retransmission_of_a_packet_is_a_duplicate() {
         assert_eq!(got, (0..20).collect::<Vec<_>>(), "{codec}");
     }
 }
+
+/// A RED payload (RFC 2198 §3): blocks of payload type, timestamp offset and octets, the last one the primary.
+fn red(blocks: &[(u8, u32, &[u8])]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (n, (payload_type, offset, data)) in blocks.iter().enumerate() {
+        if n + 1 < blocks.len() {
+            let word = 1 << 31 | u32::from(*payload_type) << 24 | offset << 10 | data.len() as u32;
+            out.extend_from_slice(&word.to_be_bytes());
+        } else {
+            out.push(*payload_type);
+        }
+    }
+    blocks
+        .iter()
+        .for_each(|(.., data)| out.extend_from_slice(data));
+    out
+}
+
+fn payload_type(pair: &Pair, id: TransceiverId, codec: &str) -> u8 {
+    let codecs = pair.ends[0].pc.transceiver(id).unwrap().send_codecs;
+    codecs
+        .iter()
+        .find(|c| c.is(codec))
+        .expect(codec)
+        .payload_type
+}
+
+#[test]
+fn frames_are_taken_out_of_red_and_do_not_wait_for_repair_packets_or_padding() {
+    // As Chromium sends VP8 where RED and ULPFEC are agreed on: all in one sequence space.
+    let mut pair = Pair::new();
+    let (from, _, vp8) = sending(&mut pair, Kind::Video, "VP8");
+    let (wrapper, fec) = (
+        payload_type(&pair, from, "red"),
+        payload_type(&pair, from, "ulpfec"),
+    );
+    let mut sequence = 65_500u16;
+    let mut send = |pair: &mut Pair, timestamp, marker, payload: Vec<u8>| {
+        let now = pair.now;
+        let packet = RtpPacket::new(wrapper, sequence, timestamp, marker, payload);
+        sequence = sequence.wrapping_add(1);
+        pair.a().pc.send_rtp(now, from, packet).unwrap();
+    };
+    for n in 0..60u32 {
+        let whole = frame("VP8", n as usize);
+        let parts: Vec<&[u8]> = whole.chunks(1000).collect();
+        for (at, part) in parts.iter().enumerate() {
+            // Descriptor: S bit on the first.
+            let payload = [&[u8::from(at == 0) << 4][..], part].concat();
+            let last = at + 1 == parts.len();
+            send(&mut pair, n * 3000, last, red(&[(vp8, 0, &payload)]));
+        }
+        send(&mut pair, n * 3000, false, red(&[(fec, 0, &[7; 30])]));
+        if n % 3 == 0 {
+            send(&mut pair, n * 3000, false, Vec::new());
+        }
+        pair.run(Duration::from_millis(33));
+        let got = frames(&mut pair, 1);
+        assert_eq!(got.len(), 1, "frame {n} at once");
+        assert_eq!((&got[0].data[..], got[0].payload_type), (&whole[..], vp8));
+        assert_eq!(got[0].lost_before, 0);
+    }
+    assert!(
+        !pair.ends[1].saw(|e| matches!(e, Event::Rtp { .. })),
+        "nothing of it comes twice"
+    );
+    send(&mut pair, 60 * 3000, true, vec![0xff; 3]);
+    pair.run(SECOND);
+    assert!(
+        frames(&mut pair, 1).is_empty(),
+        "a header that ends too early"
+    );
+}
+
+#[test]
+fn lost_sound_is_taken_from_the_redundancy_of_later_packets() {
+    let mut pair = Pair::new();
+    let (from, _, opus) = sending(&mut pair, Kind::Audio, "opus");
+    let wrapper = payload_type(&pair, from, "red");
+    let sound = |n: u32| vec![n as u8; 20 + n as usize % 7];
+    let mut got = Vec::new();
+    for n in 0..100u32 {
+        // Two earlier ones go along; some packets are plain.
+        let (one, two, three) = (
+            sound(n.saturating_sub(2)),
+            sound(n.saturating_sub(1)),
+            sound(n),
+        );
+        let (payload_type, payload) = match n {
+            0 | 1 | 50 => (opus, three),
+            _ => (
+                wrapper,
+                red(&[(opus, 1920, &one), (opus, 960, &two), (opus, 0, &three)]),
+            ),
+        };
+        // Gone: one, two and three in a row, and one before a plain one.
+        let gone = matches!(n, 5 | 20 | 21 | 30 | 31 | 32 | 49);
+        if !gone {
+            let now = pair.now;
+            let packet = RtpPacket::new(payload_type, n as u16, n * 960, n == 0, payload);
+            pair.a().pc.send_rtp(now, from, packet).unwrap();
+        }
+        pair.run(Duration::from_millis(20));
+        let new = frames(&mut pair, 1);
+        if [6, 22].contains(&n) {
+            let timestamps: Vec<u32> = new.iter().map(|f| f.timestamp / 960).collect();
+            let expected: &[u32] = if n == 6 { &[5, 6] } else { &[20, 21, 22] };
+            assert_eq!(timestamps, expected, "at once");
+        }
+        got.extend(new);
+    }
+    pair.run(SECOND);
+    got.extend(frames(&mut pair, 1));
+    let mut expected: Vec<u32> = (0..100).collect();
+    // Of three in a row the first is carried by nobody that came; 49 is carried by 51, after 50.
+    expected.retain(|n| ![30, 49].contains(n));
+    let timestamps: Vec<u32> = got.iter().map(|f| f.timestamp / 960).collect();
+    assert_eq!(timestamps, expected);
+    for frame in &got {
+        let n = frame.timestamp / 960;
+        assert_eq!((&frame.data[..], frame.payload_type), (&sound(n)[..], opus));
+        assert_eq!(frame.lost_before, u64::from([31, 50].contains(&n)), "{n}");
+    }
+}

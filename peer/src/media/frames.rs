@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tincan_rtp::format::{
-    AnyDepacketizer, Depacketize, FrameInfo, Input, Packetize, av1, h264, h265, vp8, vp9,
+    AnyDepacketizer, Depacketize, FrameInfo, Input, Packetize, av1, h264, h265, red, vp8, vp9,
 };
 use tincan_rtp::limits::REORDER_WAIT;
 use tincan_rtp::receive::{KeyFrameRequester, ReorderBuffer, ReorderConfig};
@@ -182,11 +182,37 @@ fn is_vp9_key_frame(data: &[u8]) -> bool {
     marker && flags & 0x0c == 0
 }
 
+/// What is made of the payloads of one type.
+#[derive(Debug)]
+struct Format {
+    payload_type: PayloadType,
+    depacketizer: AnyDepacketizer,
+    /// Number of its next packet: it is told of packets of media only, and of those that never came.
+    next: u64,
+    missing: u64,
+}
+
+/// A payload on its way to a format: that of a packet, or one that a packet carries along.
+struct Part<'a> {
+    payload_type: PayloadType,
+    timestamp: u32,
+    marker: bool,
+    payload: &'a [u8],
+    came: Instant,
+}
+
 /// Puts the frames of one received stream together.
 #[derive(Debug)]
 pub(crate) struct Assembly {
     reorder: ReorderBuffer<(Instant, Bytes)>,
-    formats: Vec<(PayloadType, AnyDepacketizer)>,
+    formats: Vec<Format>,
+    /// Payload types that wrap others (RFC 2198), and what of sound was given already.
+    wrappers: Vec<PayloadType>,
+    redundancy: red::Receiver,
+    /// How long packets wait for those before them.
+    wait: Duration,
+    /// Packets of media that never came.
+    missing: u64,
     pub(crate) key_frame: KeyFrameRequester,
     video: bool,
     lost: u64,
@@ -210,6 +236,10 @@ impl Assembly {
         let mut assembly = Assembly {
             reorder: ReorderBuffer::new(ReorderConfig::default()),
             formats: Vec::new(),
+            wrappers: Vec::new(),
+            redundancy: red::Receiver::new(),
+            wait: REORDER_WAIT,
+            missing: 0,
             key_frame: KeyFrameRequester::new(KEY_FRAME_RETRY),
             video,
             lost: 0,
@@ -234,7 +264,8 @@ impl Assembly {
         } else {
             AUDIO_REORDER_WAIT
         };
-        self.reorder.set_max_wait(target.unwrap_or(usual));
+        self.wait = target.unwrap_or(usual);
+        self.reorder.set_max_wait(self.wait);
     }
 
     /// Learns payload types; those known keep what they hold.
@@ -243,11 +274,22 @@ impl Assembly {
             let Some(payload_type) = PayloadType::new(codec.payload_type) else {
                 continue;
             };
-            if self.formats.iter().any(|(pt, _)| *pt == payload_type) {
+            if codec.is("red") {
+                if !self.wrappers.contains(&payload_type) {
+                    self.wrappers.push(payload_type);
+                }
                 continue;
             }
-            if let Some(format) = AnyDepacketizer::for_encoding(&codec.name) {
-                self.formats.push((payload_type, format));
+            if self.formats.iter().any(|f| f.payload_type == payload_type) {
+                continue;
+            }
+            if let Some(depacketizer) = AnyDepacketizer::for_encoding(&codec.name) {
+                self.formats.push(Format {
+                    payload_type,
+                    depacketizer,
+                    next: 0,
+                    missing: self.missing,
+                });
             }
         }
     }
@@ -269,6 +311,8 @@ impl Assembly {
     /// The sender began anew.
     pub(crate) fn restart(&mut self) {
         self.reorder.reset();
+        self.redundancy = red::Receiver::new();
+        self.missing += 1;
         self.waiting = 0;
         self.want_key_frame();
     }
@@ -287,74 +331,181 @@ impl Assembly {
         (transceiver, ssrc, encoding): (TransceiverId, u32, u8),
         events: &mut Events,
     ) -> Option<u64> {
+        let about = (transceiver, ssrc, encoding);
         let mut given_up = None;
-        while let Some(delivery) = self.reorder.poll(now) {
+        while let Some(delivery) = self.next(now) {
             let (came, packet) = &delivery.packet;
             self.waiting = self.waiting.saturating_sub(packet.len());
             self.open = (self.open + packet.len()).min(tincan_rtp::limits::MAX_FRAME);
             self.largest = self.largest.max(self.open);
             if delivery.lost_before > 0 {
                 given_up = Some(delivery.sequence);
-                self.lost += delivery.lost_before;
-                self.want_key_frame();
             }
             let Ok(view) = Packet::parse(packet) else {
+                self.lose(delivery.lost_before + 1);
                 continue;
             };
-            let payload_type = view.payload_type();
-            let Some((_, format)) = self.formats.iter_mut().find(|(pt, _)| *pt == payload_type)
-            else {
+            let wraps = self.wrappers.contains(&view.payload_type());
+            if wraps && !self.video {
+                self.take_redundant(&view, *came, delivery.lost_before, about, events);
                 continue;
-            };
-            let input = Input {
-                sequence: delivery.sequence,
+            }
+            self.lose(delivery.lost_before);
+            let mut part = Part {
+                payload_type: view.payload_type(),
                 timestamp: view.timestamp(),
                 marker: view.marker(),
                 payload: view.payload(),
+                came: *came,
             };
-            self.span = Some(match self.span {
-                Some((first, last)) => (first.min(*came), last.max(*came)),
-                None => (*came, *came),
-            });
-            if format.push(&input).is_err() && self.video {
-                self.key_frame.request();
+            if wraps && !part.payload.is_empty() {
+                let Ok(wrapped) = red::Payload::parse(part.payload) else {
+                    // What wraps nothing is as good as lost.
+                    self.lose(1);
+                    continue;
+                };
+                let inside = wrapped.primary();
+                (part.payload_type, part.payload) = (inside.payload_type, inside.data);
             }
-            while let Some(frame) = format.poll_frame() {
-                self.open = 0;
-                let key_frame = frame.info.is_key_frame();
-                if key_frame {
-                    self.key_frame.on_key_frame();
-                }
-                self.frames += 1;
-                if let Some((first, last)) = self.span.take()
-                    && frame.first_sequence < frame.last_sequence
-                {
-                    self.of_several += 1;
-                    self.assembly_time += last.saturating_duration_since(first);
-                }
-                self.key_frames += u64::from(key_frame && !matches!(frame.info, FrameInfo::Audio));
-                events.push_back(Event::Frame {
-                    transceiver,
-                    frame: Frame {
-                        payload_type: payload_type.get(),
-                        timestamp: frame.timestamp,
-                        encoding,
-                        data: Bytes::copy_from_slice(frame.data),
-                        key_frame,
-                        lost_before: core::mem::take(&mut self.lost),
-                        ssrc,
-                    },
-                });
-            }
+            self.redundancy.on_plain(part.timestamp);
+            self.take(&part, about, events);
         }
         given_up
+    }
+
+    /// The next packet in order. One that carries along all that is missing before it waits for nothing.
+    fn next(&mut self, now: Instant) -> Option<tincan_rtp::receive::Delivery<(Instant, Bytes)>> {
+        let missing = self
+            .reorder
+            .first()
+            .filter(|_| !self.video && !self.wrappers.is_empty());
+        let carried = missing.is_some_and(|(missing, (_, packet))| {
+            let view = Packet::parse(packet).ok();
+            let view = view.filter(|v| self.wrappers.contains(&v.payload_type()));
+            let blocks = view.and_then(|v| {
+                let red = red::Payload::parse(v.payload()).ok()?;
+                let carried = |b: &red::Block<'_>| b.timestamp_offset > 0 && !b.data.is_empty();
+                Some(red.blocks().filter(carried).count())
+            });
+            missing > 0 && blocks.is_some_and(|blocks| blocks >= missing)
+        });
+        if carried {
+            self.reorder.set_max_wait(Duration::ZERO);
+        }
+        let delivery = self.reorder.poll(now);
+        if carried {
+            self.reorder.set_max_wait(self.wait);
+        }
+        delivery
+    }
+
+    /// Packets of media will not come any more.
+    fn lose(&mut self, packets: u64) {
+        if packets > 0 {
+            self.lost += packets;
+            self.missing += packets;
+            self.want_key_frame();
+        }
+    }
+
+    /// Gives the sound of a packet, and of those before it that were lost, as far as it carries them along.
+    fn take_redundant(
+        &mut self,
+        view: &Packet<'_>,
+        came: Instant,
+        lost: u64,
+        about: (TransceiverId, u32, u8),
+        events: &mut Events,
+    ) {
+        let blocks: Vec<_> = match self.redundancy.on_packet(view.timestamp(), view.payload()) {
+            Ok(blocks) => blocks.collect(),
+            Err(_) => Vec::new(),
+        };
+        let carried = blocks
+            .iter()
+            .filter(|(_, b)| b.timestamp_offset > 0)
+            .count();
+        self.lose(lost.saturating_sub(carried as u64));
+        for (timestamp, block) in blocks {
+            let part = Part {
+                payload_type: block.payload_type,
+                timestamp,
+                marker: view.marker(),
+                payload: block.data,
+                came,
+            };
+            self.take(&part, about, events);
+        }
+    }
+
+    /// Gives a payload to its format, and the application the frames that are whole by it. Padding, and what repairs
+    /// others, is of no format.
+    fn take(
+        &mut self,
+        part: &Part<'_>,
+        (transceiver, ssrc, encoding): (TransceiverId, u32, u8),
+        events: &mut Events,
+    ) {
+        if part.payload.is_empty() {
+            return;
+        }
+        let Some(format) = self
+            .formats
+            .iter_mut()
+            .find(|f| f.payload_type == part.payload_type)
+        else {
+            return;
+        };
+        format.next += self.missing - format.missing;
+        format.missing = self.missing;
+        let input = Input {
+            sequence: format.next,
+            timestamp: part.timestamp,
+            marker: part.marker,
+            payload: part.payload,
+        };
+        format.next += 1;
+        self.span = Some(match self.span {
+            Some((first, last)) => (first.min(part.came), last.max(part.came)),
+            None => (part.came, part.came),
+        });
+        if format.depacketizer.push(&input).is_err() && self.video {
+            self.key_frame.request();
+        }
+        while let Some(frame) = format.depacketizer.poll_frame() {
+            self.open = 0;
+            let key_frame = frame.info.is_key_frame();
+            if key_frame {
+                self.key_frame.on_key_frame();
+            }
+            self.frames += 1;
+            if let Some((first, last)) = self.span.take()
+                && frame.first_sequence < frame.last_sequence
+            {
+                self.of_several += 1;
+                self.assembly_time += last.saturating_duration_since(first);
+            }
+            self.key_frames += u64::from(key_frame && !matches!(frame.info, FrameInfo::Audio));
+            events.push_back(Event::Frame {
+                transceiver,
+                frame: Frame {
+                    payload_type: part.payload_type.get(),
+                    timestamp: frame.timestamp,
+                    encoding,
+                    data: Bytes::copy_from_slice(frame.data),
+                    key_frame,
+                    lost_before: core::mem::take(&mut self.lost),
+                    ssrc,
+                },
+            });
+        }
     }
 
     /// Frames dropped because a packet of theirs never came.
     pub(crate) fn dropped(&self) -> u64 {
         self.formats
             .iter()
-            .map(|(_, f)| f.stats().dropped_frames)
+            .map(|f| f.depacketizer.stats().dropped_frames)
             .sum()
     }
 

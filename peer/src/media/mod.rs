@@ -5,6 +5,7 @@
 //! - `sender`: one sent stream with its history and counters;
 //! - `receiver`: one received stream with its statistics and what it lacks;
 //! - `reports`: RTCP in and out;
+//! - `track`: what of it belongs to one transceiver;
 //! - `frames`: whole frames to packets and back;
 //! - `dtmf`: tones between the packets of an audio stream;
 //! - `agenda`: when which received stream has something due.
@@ -18,6 +19,7 @@ mod receiver;
 mod reports;
 mod router;
 mod sender;
+mod track;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,12 +36,13 @@ pub(crate) use frames::max_payload;
 pub(crate) use receiver::ReceiveStream;
 pub(crate) use router::Router;
 pub(crate) use sender::SendStream;
+pub(crate) use track::{Reception, Track};
 
 use crate::codec::Codec;
 use crate::error::Error;
 use crate::event::Event;
 use crate::frame::{Delivery, Frame};
-use crate::jsep::{MediaParameters, Transceiver};
+use crate::jsep::Transceiver;
 use crate::limits::{MAX_REMOTE_SSRCS, MAX_SEND_QUEUE, TRANSPORT_FEEDBACK_INTERVAL};
 use crate::packet::{Head, RtpPacket};
 use crate::queue::Events;
@@ -90,30 +93,6 @@ pub(crate) struct Counters {
     pub(crate) unwanted: u64,
     /// Packets that came while too many events waited for the application.
     pub(crate) overflow: u64,
-}
-
-/// What media knows of a transceiver.
-#[derive(Debug)]
-pub(crate) struct Track {
-    pub(crate) id: TransceiverId,
-    pub(crate) parameters: Arc<MediaParameters>,
-    pub(crate) extensions: Arc<ExtensionMap>,
-    pub(crate) senders: Vec<SendStream>,
-    /// There is nothing to send: the sender's track was taken away.
-    silent: bool,
-    reception: Reception,
-    /// The first packet has been told of.
-    unmuted: bool,
-    /// Made with the first tones.
-    dtmf: Option<Box<tincan_rtp::send::DtmfSender>>,
-}
-
-/// What the application wants of what is received.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Reception {
-    pub(crate) delivery: Delivery,
-    /// How long packets wait for those before them, where it says.
-    pub(crate) jitter_buffer_target: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -556,7 +535,11 @@ impl Media {
             self.reports_due = Some(now + reports::first_interval());
         }
         if view.payload().is_empty() {
-            // Padding only: a probe for bandwidth.
+            // Padding only: a probe for bandwidth, for which frames must not wait.
+            let frames = track.reception.delivery == Delivery::Frames;
+            if let Some(number) = number.filter(|_| frames && receiver.repairs.is_none()) {
+                receiver.skip(now, number, datagram.freeze(), events);
+            }
             return;
         }
         let mut recovered = false;
@@ -642,11 +625,12 @@ impl Media {
                 at,
             );
             // What is no part of a frame, as telephone events, comes as packets even so.
+            let apart = |c: &Codec| !c.is_media() && !c.is("red") && !c.is("ulpfec");
             let helper = track
                 .parameters
                 .receive_codecs
                 .iter()
-                .any(|c| c.payload_type == payload_type && !c.is_media());
+                .any(|c| c.payload_type == payload_type && apart(c));
             if !helper {
                 return;
             }
@@ -709,79 +693,6 @@ fn charge(receivers: &mut [ReceiveStream], incoming: &mut usize, max: usize, at:
     }
     receiver.charged = receiver.memory_usage();
     *incoming = others + receiver.charged;
-}
-
-impl Track {
-    /// Whether a packet may be sent; the place of its codec.
-    fn can_send(&self, encoding: u8, payload_type: u8) -> Result<usize, Error> {
-        let sender = self
-            .senders
-            .get(usize::from(encoding))
-            .filter(|_| self.sends())
-            .ok_or(Error::NotSending(self.id))?;
-        if !sender.active {
-            return Err(Error::EncodingInactive {
-                transceiver: self.id,
-                encoding,
-            });
-        }
-        let codecs = &self.parameters.send_codecs;
-        let at = codecs
-            .iter()
-            .position(|c| c.payload_type == payload_type && !c.is_rtx())
-            .ok_or(Error::PayloadTypeUnknown {
-                transceiver: self.id,
-                payload_type,
-            })?;
-        let other = |chosen: &Codec| {
-            codecs
-                .get(at)
-                .is_some_and(|codec| codec.is_media() && !codec.matches(chosen))
-        };
-        if sender.codec.as_deref().is_some_and(other) {
-            return Err(Error::EncodingCodec {
-                transceiver: self.id,
-                encoding,
-            });
-        }
-        Ok(at)
-    }
-
-    /// Whether it sends at all.
-    pub(crate) fn sends(&self) -> bool {
-        self.parameters.direction.sends() && !self.silent
-    }
-
-    /// One sender for each encoding that may be sent. SSRCs of those that sent and are no more.
-    fn set_senders(&mut self, t: &Transceiver) -> Vec<u32> {
-        let rids = &self.parameters.send_rids;
-        let wanted: Vec<_> = t
-            .ssrcs()
-            .iter()
-            .zip(t.encodings())
-            .filter(|(_, e)| {
-                t.encodings().len() == 1 || e.rid.as_ref().is_some_and(|r| rids.contains(r))
-            })
-            .collect();
-        let mut before = core::mem::take(&mut self.senders);
-        for (ssrcs, encoding) in wanted {
-            let kept = before
-                .iter()
-                .position(|s| s.ssrc == ssrcs.media)
-                .map(|at| before.swap_remove(at));
-            let mut sender = kept.unwrap_or_else(|| SendStream::new(ssrcs.media, ssrcs.rtx));
-            sender.configure(
-                &self.parameters,
-                encoding.rid.as_deref().filter(|_| !rids.is_empty()),
-            );
-            sender.active = encoding.active;
-            sender.codec = encoding.codec.clone().map(Box::new);
-            sender.scalability_mode = encoding.scalability_mode;
-            self.senders.push(sender);
-        }
-        let gone = before.iter().filter(|s| s.packets > 0);
-        gone.map(|s| s.ssrc).collect()
-    }
 }
 
 /// Slices a datagram into the packet that the application gets.

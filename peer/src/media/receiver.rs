@@ -244,6 +244,14 @@ impl ReceiveStream {
         self.drain(now, events);
     }
 
+    /// A packet without payload came in between those of frames.
+    pub(crate) fn skip(&mut self, now: Instant, number: u64, packet: Bytes, events: &mut Events) {
+        if let Some(assembly) = &mut self.assembly {
+            assembly.insert(now, number, packet);
+            self.drain(now, events);
+        }
+    }
+
     /// Gives frames that are whole, or whose missing packets were waited for long enough.
     pub(crate) fn drain(&mut self, now: Instant, events: &mut Events) {
         let about = (self.transceiver, self.ssrc, self.encoding);

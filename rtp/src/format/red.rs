@@ -200,6 +200,15 @@ impl Receiver {
         Self::default()
     }
 
+    /// A payload of the same stream came by itself, not in RED: it is not new when it comes along
+    /// with a later one.
+    pub fn on_plain(&mut self, timestamp: u32) {
+        let later = |b: u32| (timestamp.wrapping_sub(b) as i32) > 0;
+        if self.newest.is_none_or(later) {
+            self.newest = Some(timestamp);
+        }
+    }
+
     /// The blocks of a packet that are new, with their timestamps, the oldest first. Empty blocks
     /// are left away.
     ///

@@ -240,6 +240,13 @@ impl<P> ReorderBuffer<P> {
         })
     }
 
+    /// How many packets are missing before the first that is held, and that one.
+    pub fn first(&self) -> Option<(usize, &P)> {
+        let missing = self.slots.iter().position(Option::is_some)?;
+        let slot = self.slots.get(missing)?.as_ref()?;
+        Some((missing, &slot.packet))
+    }
+
     /// When [`poll`](Self::poll) will give something even if nothing comes.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.deadline()
