@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::digest;
+use rustls::NamedGroup;
 use rustls::crypto::CryptoProvider;
 use rustls::sign::SigningKey;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, alg_id};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::crypto::der::ParsedCertificate;
+use crate::crypto::der::{self, ParsedCertificate};
 use crate::crypto::generate;
 use crate::error::Error;
 
@@ -175,6 +176,7 @@ pub struct Certificate {
     chain: Arc<[CertificateDer<'static>]>,
     key: Arc<dyn SigningKey>,
     pkcs8: Option<Arc<Zeroizing<Vec<u8>>>>,
+    only_for_issuer: bool,
 }
 
 impl fmt::Debug for Certificate {
@@ -254,7 +256,40 @@ impl Certificate {
             chain: chain.into_iter().map(CertificateDer::from).collect(),
             key,
             pkcs8: None,
+            only_for_issuer: false,
         })
+    }
+
+    /// Has it shown only to a peer that names the issuer of one of its chain
+    /// among the authorities that it trusts (RFC 8446 §4.2.4, RFC 5246 §7.4.4).
+    #[must_use]
+    pub fn only_for_issuer(mut self) -> Self {
+        self.only_for_issuer = true;
+        self
+    }
+
+    /// The curve of an ECDSA key, as a group's number.
+    pub(crate) fn curve(&self) -> Option<u16> {
+        let parsed = ParsedCertificate::parse(self.leaf()).ok()?;
+        [
+            (alg_id::ECDSA_P256, NamedGroup::secp256r1),
+            (alg_id::ECDSA_P384, NamedGroup::secp384r1),
+            (alg_id::ECDSA_P521, NamedGroup::secp521r1),
+        ]
+        .into_iter()
+        .find(|(algorithm, _)| algorithm.as_ref() == parsed.key_algorithm)
+        .map(|(_, curve)| curve.into())
+    }
+
+    /// Whether a peer that names these authorities may see it.
+    pub(crate) fn may_be_shown(&self, authorities: &[&[u8]]) -> bool {
+        !self.only_for_issuer
+            || self.chain().any(|certificate| {
+                ParsedCertificate::parse(certificate).is_ok_and(|parsed| {
+                    let issued = |name: &&[u8]| der::name(name) == Ok(parsed.issuer);
+                    authorities.iter().any(issued)
+                })
+            })
     }
 
     /// The chain in DER, the leaf first.
@@ -296,5 +331,29 @@ impl Certificate {
 
     pub(crate) fn key(&self) -> &Arc<dyn SigningKey> {
         &self.key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_for_an_issuers_peers_is_shown_to_who_names_the_issuer() {
+        let certificate = Certificate::generate(SystemTime::UNIX_EPOCH).expect("a certificate");
+        let parsed = ParsedCertificate::parse(certificate.leaf()).expect("well-formed");
+        let issuer = der::write(der::SEQUENCE, parsed.issuer);
+        let other = der::sequence(&[b"another"]);
+        assert!(certificate.may_be_shown(&[]));
+        let certificate = certificate.only_for_issuer();
+        assert!(!certificate.may_be_shown(&[]));
+        assert!(!certificate.may_be_shown(&[&other, b"\x30\x05\x01"]));
+        assert!(certificate.may_be_shown(&[&other, &issuer]));
+    }
+
+    #[test]
+    fn the_curve_is_read_of_the_certificate() {
+        let certificate = Certificate::generate(SystemTime::UNIX_EPOCH).expect("a certificate");
+        assert_eq!(certificate.curve(), Some(NamedGroup::secp256r1.into()));
     }
 }

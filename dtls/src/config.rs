@@ -111,7 +111,7 @@ pub enum Verification {
 /// number of connections.
 #[derive(Clone)]
 pub struct Config {
-    pub(crate) certificate: Option<Certificate>,
+    pub(crate) certificates: Vec<Certificate>,
     pub(crate) provider: Arc<CryptoProvider>,
     pub(crate) backend: Backend,
     pub(crate) oldest: Version,
@@ -129,6 +129,7 @@ pub struct Config {
     pub(crate) key_log: Arc<dyn KeyLog>,
     pub(crate) key_shares: Vec<NamedGroup>,
     pub(crate) server_name: Option<String>,
+    pub(crate) acknowledges_server_name: bool,
     pub(crate) suites12: Vec<Suite12>,
     pub(crate) suites13: Vec<Suite13>,
     pub(crate) schemes12: Vec<u16>,
@@ -138,7 +139,7 @@ pub struct Config {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
-            .field("certificate", &self.certificate)
+            .field("certificates", &self.certificates)
             .field("versions", &(self.oldest, self.newest))
             .field("verification", &self.verification)
             .field("client_auth", &self.client_auth)
@@ -155,7 +156,7 @@ impl Config {
     pub fn builder() -> Builder {
         Builder {
             config: Self {
-                certificate: None,
+                certificates: Vec::new(),
                 provider: Arc::new(crate::provider::default_provider()),
                 backend: Backend::default(),
                 oldest: Version::Dtls12,
@@ -173,6 +174,7 @@ impl Config {
                 key_log: Arc::new(NoKeyLog),
                 key_shares: Vec::new(),
                 server_name: None,
+                acknowledges_server_name: false,
                 suites12: Vec::new(),
                 suites13: Vec::new(),
                 schemes12: Vec::new(),
@@ -238,7 +240,16 @@ impl Builder {
     /// request with none.
     #[must_use]
     pub fn certificate(mut self, certificate: Certificate) -> Self {
-        self.config.certificate = Some(certificate);
+        self.config.certificates = vec![certificate];
+        self
+    }
+
+    /// Several in place of one, best first: the first is shown that the peer
+    /// takes, by its key (cipher suites of 1.2, signature schemes) and, where
+    /// [`Certificate::only_for_issuer`] says so, by its issuer.
+    #[must_use]
+    pub fn certificates(mut self, certificates: Vec<Certificate>) -> Self {
+        self.config.certificates = certificates;
         self
     }
 
@@ -364,6 +375,15 @@ impl Builder {
     #[must_use]
     pub fn server_name(mut self, name: String) -> Self {
         self.config.server_name = Some(name);
+        self
+    }
+
+    /// Whether a server tells a client that it makes use of the name that it
+    /// was asked for (RFC 6066 §3): [`crate::Connection::server_name`]. Default:
+    /// not.
+    #[must_use]
+    pub fn acknowledge_server_name(mut self, acknowledge: bool) -> Self {
+        self.config.acknowledges_server_name = acknowledge;
         self
     }
 

@@ -105,6 +105,10 @@ pub enum Failure {
     /// No signature scheme in common.
     #[error("no signature scheme in common")]
     NoCommonSignatureScheme,
+    /// The peer names authorities, and none of them issued a certificate of ours
+    /// that is for their peers only.
+    #[error("no certificate of an issuer that the peer names")]
+    NoMatchingIssuer,
     /// A signature scheme was used that was not offered or does not fit the key.
     #[error("the peer used a signature scheme that was not offered")]
     WrongSignatureScheme,
@@ -218,6 +222,7 @@ impl Failure {
             Self::NoCommonCipherSuite
             | Self::NoCommonGroup
             | Self::NoCommonSignatureScheme
+            | Self::NoMatchingIssuer
             | Self::NoExtendedMasterSecret
             | Self::RenegotiationMismatch => A::HandshakeFailure,
             Self::NoCommonAlpn => A::NoApplicationProtocol,

@@ -77,7 +77,7 @@ impl Gate {
     /// [`Error::Config`] without a certificate, [`Error::Crypto`] when the
     /// provider gives no randomness.
     pub fn new(config: Arc<Config>, now: Instant) -> Result<Self, Error> {
-        if config.certificate.is_none() {
+        if config.certificates.is_empty() {
             return Err(Error::Config("a server needs a certificate"));
         }
         Ok(Self {

@@ -34,6 +34,11 @@ pub(crate) struct Session {
     pub(crate) peer_scheme: Option<u16>,
     pub(crate) srtp_profile: Option<SrtpProfile>,
     pub(crate) alpn: Option<Vec<u8>>,
+    /// What the client offers and asks for, at a server.
+    pub(crate) offered_alpn: Vec<Vec<u8>>,
+    pub(crate) server_name: Option<String>,
+    /// Which of our certificates was shown.
+    pub(crate) shown: Option<usize>,
     pub(crate) peer_certificates: Vec<Vec<u8>>,
     pub(crate) trust: PeerTrust,
     pub(crate) fingerprints: Vec<Fingerprint>,
@@ -58,6 +63,9 @@ impl Session {
             peer_scheme: None,
             srtp_profile: None,
             alpn: None,
+            offered_alpn: Vec::new(),
+            server_name: None,
+            shown: None,
             peer_certificates: Vec::new(),
             trust: PeerTrust::Unknown,
             fingerprints,

@@ -245,6 +245,15 @@ impl Connection {
         let mut reader = Reader::new(payload);
         while !reader.is_empty() {
             let fragment = Fragment::read(&mut reader)?;
+            let renegotiates = matches!(
+                fragment.kind,
+                HandshakeType::HelloRequest | HandshakeType::ClientHello
+            );
+            if established && !is_13 && number.epoch > 0 && renegotiates {
+                // A new handshake counts its messages from 0 again (RFC 6347
+                // §4.2.2), so this would pass for an old one.
+                return Err(Failure::UnexpectedMessage(fragment.kind.into()));
+            }
             let past = u32::from(fragment.sequence) < parts.reassembly.next_sequence();
             let outcome = if current || past {
                 parts.reassembly.insert(&fragment)?

@@ -168,7 +168,7 @@ impl Connection {
             Role::Client => State::AwaitServerHello(Box::new(
                 AwaitServerHello::start(&mut parts).map_err(|_| Error::Crypto)?,
             )),
-            Role::Server if parts.config.certificate.is_none() => {
+            Role::Server if parts.config.certificates.is_empty() => {
                 return Err(Error::Config("a server needs a certificate"));
             }
             Role::Server => State::AwaitClientHello(AwaitClientHello::default()),
@@ -529,6 +529,26 @@ impl Connection {
         self.parts.session.alpn.as_deref()
     }
 
+    /// At a server, the application protocols that the client offers, best
+    /// first.
+    #[must_use]
+    pub fn offered_alpn(&self) -> &[Vec<u8>] {
+        &self.parts.session.offered_alpn
+    }
+
+    /// At a server, the name that the client asks for (RFC 6066 §3).
+    #[must_use]
+    pub fn server_name(&self) -> Option<&str> {
+        self.parts.session.server_name.as_deref()
+    }
+
+    /// Which certificate of [`crate::Builder::certificates`] the peer was shown,
+    /// counted from 0.
+    #[must_use]
+    pub fn shown_certificate(&self) -> Option<usize> {
+        self.parts.session.shown
+    }
+
     /// The peer's chain in DER, the leaf first; empty until it was shown.
     #[must_use]
     pub fn peer_certificates(&self) -> &[Vec<u8>] {
@@ -583,6 +603,13 @@ impl Connection {
     pub fn close(&mut self, now: Instant) {
         self.parts.now = now;
         self.end(CloseReason::Local, Some(AlertDescription::CloseNotify));
+    }
+
+    /// Ends the connection with a fatal alert of the caller's choice, for what is
+    /// wrong above it.
+    pub fn abort(&mut self, now: Instant, alert: AlertDescription) {
+        self.parts.now = now;
+        self.end(CloseReason::Local, Some(alert));
     }
 
     fn fail(&mut self, failure: Failure) {

@@ -40,6 +40,8 @@ fn expect<'a>(reader: &mut Reader<'a>, tag: u8) -> Result<&'a [u8], Malformed> {
 /// What is read of the peer's certificate.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ParsedCertificate<'a> {
+    /// The contents of the issuer's Name.
+    pub(crate) issuer: &'a [u8],
     /// AlgorithmIdentifier's contents, as rustls-pki-types compares them.
     pub(crate) key_algorithm: &'a [u8],
     pub(crate) public_key: &'a [u8],
@@ -77,7 +79,7 @@ impl<'a> ParsedCertificate<'a> {
             _ => return Err(Malformed),
         }
         expect(&mut tbs, SEQUENCE)?;
-        expect(&mut tbs, SEQUENCE)?;
+        let issuer = expect(&mut tbs, SEQUENCE)?;
         let mut validity = Reader::new(expect(&mut tbs, SEQUENCE)?);
         element(&mut validity)?;
         let (tag, text) = element(&mut validity)?;
@@ -98,6 +100,7 @@ impl<'a> ParsedCertificate<'a> {
             }
         }
         Ok(Self {
+            issuer,
             key_algorithm,
             public_key,
             not_after,
@@ -130,6 +133,14 @@ fn find_key_usage(extensions: &[u8]) -> Result<Option<u8>, Malformed> {
         return Ok(Some(bits.get(1).copied().unwrap_or(0)));
     }
     Ok(None)
+}
+
+/// The contents of a Name as it stands in a list of authorities.
+pub(crate) fn name(encoded: &[u8]) -> Result<&[u8], Malformed> {
+    let mut reader = Reader::new(encoded);
+    let contents = expect(&mut reader, SEQUENCE)?;
+    reader.finish()?;
+    Ok(contents)
 }
 
 /// Writes one element.

@@ -2,6 +2,7 @@
 
 use rustls::crypto::SharedSecret;
 
+use super::credential::{Wanted, choose};
 use super::established::Established;
 use super::{Parts, expect, expect_empty};
 use crate::config::Version;
@@ -221,7 +222,8 @@ impl Common {
         parts.begin_flight();
         let mut signer = None;
         if let Some(request) = request {
-            if let Some(certificate) = &config.certificate {
+            let mut certificate = None;
+            if !config.certificates.is_empty() {
                 let schemes: Vec<u16> = request
                     .schemes
                     .iter()
@@ -234,14 +236,20 @@ impl Common {
                         request.types.contains(&kind)
                     })
                     .collect();
-                signer = signature::choose(certificate.key(), &schemes, Rules::Tls12);
-                if signer.is_none() {
-                    return Err(Failure::NoCommonSignatureScheme);
-                }
+                let authorities: Vec<&[u8]> =
+                    request.authorities.iter().map(Vec::as_slice).collect();
+                let wanted = Wanted {
+                    rules: Rules::Tls12,
+                    schemes: &schemes,
+                    authorities: &authorities,
+                };
+                let chosen = choose(&config.certificates, &wanted)?;
+                certificate = Some(chosen.certificate);
+                signer = Some(chosen.signer);
+                parts.session.shown = Some(chosen.place);
             }
-            let chain = config
-                .certificate
-                .iter()
+            let chain = certificate
+                .into_iter()
                 .flat_map(|certificate| certificate.chain());
             let body = write_certificate12(chain);
             parts.send(&mut self.transcript, 0, HandshakeType::Certificate, body)?;

@@ -1,5 +1,6 @@
 //! The client's script of 1.3 after ServerHello (RFC 8446 §4, appendix A.1).
 
+use super::credential::{Wanted, choose};
 use super::established::Established;
 use super::{Parts, expect};
 use crate::config::Version;
@@ -28,6 +29,7 @@ struct Common {
 struct Request {
     context: Vec<u8>,
     schemes: Vec<u16>,
+    authorities: Vec<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -164,7 +166,7 @@ fn on_certificate_request(message: &Message) -> Result<Request, Failure> {
     if !request.context.is_empty() {
         return Err(Failure::Malformed);
     }
-    request.extensions.check_unused()?;
+    let authorities = request.extensions.authorities()?;
     let schemes = request
         .extensions
         .signature_algorithms()?
@@ -172,6 +174,7 @@ fn on_certificate_request(message: &Message) -> Result<Request, Failure> {
     Ok(Request {
         context: request.context.to_vec(),
         schemes,
+        authorities: authorities.into_iter().map(<[u8]>::to_vec).collect(),
     })
 }
 
@@ -208,13 +211,14 @@ fn finish(
     parts.read_from_epoch(3)?;
     parts.begin_flight();
     if let Some(request) = request {
-        send_certificate13(
-            parts,
-            &mut common.transcript,
-            &request.context,
-            &request.schemes,
-            false,
-        )?;
+        let authorities: Vec<&[u8]> = request.authorities.iter().map(Vec::as_slice).collect();
+        let wanted = Wanted {
+            rules: Rules::Tls13,
+            schemes: &request.schemes,
+            authorities: &authorities,
+        };
+        let context = &request.context;
+        send_certificate13(parts, &mut common.transcript, context, &wanted, false)?;
     }
     let verify_data = common.secrets.client.finished(&common.transcript.current());
     parts.send(
@@ -238,24 +242,18 @@ pub(super) fn send_certificate13(
     parts: &mut Parts,
     transcript: &mut Transcript,
     context: &[u8],
-    schemes: &[u16],
+    wanted: &Wanted<'_>,
     from_server: bool,
 ) -> Result<(), Failure> {
     let config = std::sync::Arc::clone(&parts.config);
-    let signer = config.certificate.as_ref().and_then(|certificate| {
-        Some((
-            certificate,
-            signature::choose(certificate.key(), schemes, Rules::Tls13)?,
-        ))
-    });
-    let Some((certificate, signer)) = signer else {
-        if from_server || config.certificate.is_some() {
-            return Err(Failure::NoCommonSignatureScheme);
-        }
+    if config.certificates.is_empty() && !from_server {
         let body = Certificate13::write(context, std::iter::empty());
         parts.send(transcript, 2, HandshakeType::Certificate, body)?;
         return Ok(());
-    };
+    }
+    let chosen = choose(&config.certificates, wanted)?;
+    let (certificate, signer) = (chosen.certificate, chosen.signer);
+    parts.session.shown = Some(chosen.place);
     let body = Certificate13::write(context, certificate.chain());
     parts.send(transcript, 2, HandshakeType::Certificate, body)?;
     let content = signature::content13(from_server, &transcript.current());

@@ -78,13 +78,7 @@ impl Established {
         message: &Message,
     ) -> Result<State, Failure> {
         let Some(keys) = &mut self.keys else {
-            return match message.kind {
-                // Renegotiation is refused in silence (RFC 5246 §7.4.1.1).
-                HandshakeType::HelloRequest if self.is_client && message.body.is_empty() => {
-                    Ok(State::Established(self))
-                }
-                _ => unexpected(message),
-            };
+            return unexpected(message);
         };
         match message.kind {
             HandshakeType::NewSessionTicket if self.is_client => {

@@ -35,6 +35,7 @@ use crate::wire::{Reader, Write};
 pub(crate) mod client;
 pub(crate) mod client12;
 pub(crate) mod client13;
+mod credential;
 pub(crate) mod established;
 pub(crate) mod server;
 pub(crate) mod server12;
@@ -263,6 +264,9 @@ impl Parts {
         offered: &Extensions<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
+        if self.config.acknowledges_server_name && self.session.server_name.is_some() {
+            extension(out, ext::SERVER_NAME, |_| ());
+        }
         if let Some((profiles, _)) = offered.use_srtp()? {
             let chosen = self
                 .config

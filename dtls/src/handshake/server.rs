@@ -36,7 +36,20 @@ impl AwaitClientHello {
     pub(crate) fn on_message(self, parts: &mut Parts, message: &Message) -> Result<State, Failure> {
         expect(message, HandshakeType::ClientHello)?;
         let hello = ClientHello::parse(&message.body)?;
-        hello.extensions.check_unused()?;
+        // What is no text is no name of ours.
+        let name = hello.extensions.server_name()?;
+        let name = name.and_then(|name| std::str::from_utf8(name).ok());
+        parts.session.server_name = name.map(str::to_owned);
+        hello.extensions.authorities()?;
+        // Of another transport (RFC 9001 §8.2).
+        if hello.extensions.has(ext::QUIC_TRANSPORT_PARAMETERS) {
+            return Err(Failure::UnsolicitedExtension(
+                ext::QUIC_TRANSPORT_PARAMETERS,
+            ));
+        }
+        if let Some(names) = hello.extensions.alpn()? {
+            parts.session.offered_alpn = names.iter().map(|name| name.to_vec()).collect();
+        }
         parts.session.client_random = hello.random;
         let version = choose_version(&parts.config, &hello)?;
         if self.retry.is_some() && version != Version::Dtls13 {

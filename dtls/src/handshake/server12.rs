@@ -2,6 +2,7 @@
 
 use rustls::crypto::ActiveKeyExchange;
 
+use super::credential::choose_with;
 use super::established::Established;
 use super::server::knows_renegotiation;
 use super::{Parts, expect};
@@ -64,10 +65,6 @@ pub(crate) fn start(
         return Err(Failure::IllegalHello);
     }
     let config = std::sync::Arc::clone(&parts.config);
-    let certificate = config
-        .certificate
-        .as_ref()
-        .ok_or(Failure::NoCommonCipherSuite)?;
     let groups = hello.extensions.supported_groups()?.unwrap_or_default();
     let group = config
         .groups(Version::Dtls12)
@@ -77,23 +74,33 @@ pub(crate) fn start(
         .extensions
         .signature_algorithms()?
         .ok_or(Failure::NoCommonSignatureScheme)?;
-    let mut signer = None;
-    let suite = config
-        .suites12
-        .iter()
-        .filter(|suite| hello.cipher_suites.contains(&suite.id()))
-        .find(|suite| {
-            let fitting: Vec<u16> = schemes
-                .iter()
-                .copied()
-                .filter(|scheme| signature::key_kind(*scheme) == suite.key_kind())
-                .collect();
-            signer = signature::choose(certificate.key(), &fitting, Rules::Tls12);
-            signer.is_some()
-        })
-        .copied()
-        .ok_or(Failure::NoCommonCipherSuite)?;
-    let signer = signer.ok_or(Failure::NoCommonSignatureScheme)?;
+    let authorities = hello.extensions.authorities()?;
+    let (chosen, suite) = choose_with(&config.certificates, &authorities, |certificate| {
+        // The groups are also the curves that a certificate's key may have
+        // (RFC 8422 §5.3).
+        if certificate
+            .curve()
+            .is_some_and(|curve| !groups.contains(&curve))
+        {
+            return Err(Failure::NoCommonGroup);
+        }
+        config
+            .suites12
+            .iter()
+            .filter(|suite| hello.cipher_suites.contains(&suite.id()))
+            .find_map(|suite| {
+                let fitting: Vec<u16> = schemes
+                    .iter()
+                    .copied()
+                    .filter(|scheme| signature::key_kind(*scheme) == suite.key_kind())
+                    .collect();
+                let signer = signature::choose(certificate.key(), &fitting, Rules::Tls12)?;
+                Some((signer, *suite))
+            })
+            .ok_or(Failure::NoCommonCipherSuite)
+    })?;
+    let (certificate, signer) = (chosen.certificate, chosen.signer);
+    parts.session.shown = Some(chosen.place);
     parts.session.cipher_suite = Some(suite.suite.common.suite);
     let group_id: u16 = group.name().into();
     parts.session.group = Some(group_id);

@@ -1,6 +1,7 @@
 //! The server's script of 1.3 after ClientHello (RFC 8446 §4, appendix A.2).
 
 use super::client13::send_certificate13;
+use super::credential::Wanted;
 use super::established::Established;
 use super::{Parts, expect};
 use crate::config::{ClientAuth, Version};
@@ -94,7 +95,13 @@ pub(crate) fn start(
         let body = CertificateRequest13::write(&extensions);
         parts.send(&mut transcript, 2, HandshakeType::CertificateRequest, body)?;
     }
-    send_certificate13(parts, &mut transcript, &[], &schemes, true)?;
+    let authorities = hello.extensions.authorities()?;
+    let wanted = Wanted {
+        rules: Rules::Tls13,
+        schemes: &schemes,
+        authorities: &authorities,
+    };
+    send_certificate13(parts, &mut transcript, &[], &wanted, true)?;
     let verify_data = secrets.server.finished(&transcript.current());
     parts.send(&mut transcript, 2, HandshakeType::Finished, verify_data)?;
 

@@ -40,6 +40,7 @@ pub(crate) mod ext {
     pub(crate) const COOKIE: u16 = 44;
     pub(crate) const KEY_SHARE: u16 = 51;
     pub(crate) const CONNECTION_ID: u16 = 54;
+    pub(crate) const QUIC_TRANSPORT_PARAMETERS: u16 = 57;
     pub(crate) const RENEGOTIATION_INFO: u16 = 0xff01;
 }
 
@@ -254,9 +255,8 @@ impl<'a> Extensions<'a> {
         self.read_with(ext::RENEGOTIATION_INFO, |reader| reader.vec8())
     }
 
-    /// Checks the grammar of what we know but make no use of: the names of
-    /// server (RFC 6066 §3) and authorities (RFC 8446 §4.2.4).
-    pub(crate) fn check_unused(&self) -> Result<(), Malformed> {
+    /// The server's name in a ClientHello (RFC 6066 §3).
+    pub(crate) fn server_name(&self) -> Result<Option<&'a [u8]>, Malformed> {
         self.read_with(ext::SERVER_NAME, |reader| {
             let mut list = Reader::new(reader.vec16()?);
             let kind = list.u8()?;
@@ -265,28 +265,38 @@ impl<'a> Extensions<'a> {
             if kind != 0 || name.is_empty() || name.contains(&0) {
                 Err(Malformed)
             } else {
-                Ok(())
+                Ok(name)
+            }
+        })
+    }
+
+    /// The names of authorities (RFC 8446 §4.2.4).
+    pub(crate) fn authorities(&self) -> Result<Vec<&'a [u8]>, Malformed> {
+        let names = self.read_with(ext::CERTIFICATE_AUTHORITIES, |reader| {
+            let names = names(reader.vec16()?)?;
+            if names.is_empty() || names.iter().any(|name| name.is_empty()) {
+                Err(Malformed)
+            } else {
+                Ok(names)
             }
         })?;
-        self.read_with(ext::CERTIFICATE_AUTHORITIES, |reader| {
-            let mut list = Reader::new(reader.vec16()?);
-            if list.is_empty() {
-                return Err(Malformed);
-            }
-            while !list.is_empty() {
-                if list.vec16()?.is_empty() {
-                    return Err(Malformed);
-                }
-            }
-            Ok(())
-        })?;
-        Ok(())
+        Ok(names.unwrap_or_default())
     }
 
     /// RFC 8422 §5.1.2.
     pub(crate) fn ec_point_formats(&self) -> Result<Option<&'a [u8]>, Malformed> {
         self.read_with(ext::EC_POINT_FORMATS, |reader| reader.vec8())
     }
+}
+
+/// Names of authorities, each under a two-octet length.
+pub(crate) fn names(list: &[u8]) -> Result<Vec<&[u8]>, Malformed> {
+    let mut list = Reader::new(list);
+    let mut names = Vec::new();
+    while !list.is_empty() {
+        names.push(list.vec16()?);
+    }
+    Ok(names)
 }
 
 /// Writes one extension.

@@ -94,6 +94,7 @@ pub(crate) fn write_certificate12<'c>(chain: impl Iterator<Item = &'c [u8]>) -> 
 pub(crate) struct CertificateRequest12 {
     pub(crate) types: Vec<u8>,
     pub(crate) schemes: Vec<u16>,
+    pub(crate) authorities: Vec<Vec<u8>>,
 }
 
 impl CertificateRequest12 {
@@ -101,15 +102,17 @@ impl CertificateRequest12 {
         let mut reader = Reader::new(body);
         let types = reader.vec8()?.to_vec();
         let schemes = u16_list(reader.vec16()?)?;
-        let mut names = Reader::new(reader.vec16()?);
-        while !names.is_empty() {
-            names.vec16()?;
-        }
+        let names = super::hello::names(reader.vec16()?)?;
         reader.finish()?;
         if types.is_empty() || schemes.is_empty() {
             return Err(Malformed);
         }
-        Ok(Self { types, schemes })
+        let authorities = names.into_iter().map(<[u8]>::to_vec).collect();
+        Ok(Self {
+            types,
+            schemes,
+            authorities,
+        })
     }
 
     pub(crate) fn write(schemes: &[u16]) -> Vec<u8> {

@@ -5,7 +5,8 @@
 //! a flag asks for what is not implemented.
 #![allow(clippy::print_stderr, clippy::print_stdout, clippy::exit)]
 
-use std::fmt;
+mod options;
+
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;
@@ -14,269 +15,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use options::{Credential, Options, fail, parse_options, unimplemented};
 use rand::{SeedableRng, rngs::StdRng};
-use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::sign::{Signer, SigningKey};
 use rustls::{AlertDescription, NamedGroup, SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer};
 use tincan_dtls::{
-    Certificate, ClientAuth, CloseReason, Config, Connection, Event, Role, SrtpProfile,
-    Verification, VerifyPeer, Version, provider, rustls,
+    Certificate, ClientAuth, CloseReason, Config, Connection, Event, Role, Verification,
+    VerifyPeer, Version, provider, rustls,
 };
-
-const UNIMPLEMENTED: i32 = 89;
-
-/// A flag and a reason a line.
-const UNIMPLEMENTED_FLAGS: &str = include_str!("../bogo/unimplemented.txt");
 
 /// A timeout this near is taken to have passed: the runner tests for it, since
 /// real timers fire a little early.
 const FUDGE: Duration = Duration::from_millis(15);
-
-/// `println!` to standard error and the exit code for failure.
-fn fail(reason: impl fmt::Display) -> ! {
-    eprintln!("{reason}");
-    exit(1)
-}
-
-fn unimplemented(what: impl fmt::Display) -> ! {
-    eprintln!("unimplemented: {what}");
-    exit(UNIMPLEMENTED)
-}
-
-/// What the flags say.
-#[derive(Debug, Default)]
-struct Options {
-    port: u16,
-    ipv6: bool,
-    shim_id: u64,
-    server: bool,
-    min_version: Option<u16>,
-    max_version: Option<u16>,
-    no_12: bool,
-    no_13: bool,
-    no_old: bool,
-    cert_file: Option<String>,
-    key_file: Option<String>,
-    trust_cert: bool,
-    host_name: Option<String>,
-    curves: Vec<u16>,
-    key_shares: Option<Vec<u16>>,
-    verify_prefs: Vec<u16>,
-    signing_prefs: Vec<u16>,
-    require_client_certificate: bool,
-    verify_peer: bool,
-    verify_fail: bool,
-    custom_verify: bool,
-    advertise_alpn: Vec<u8>,
-    select_alpn: Option<String>,
-    decline_alpn: bool,
-    reject_alpn: bool,
-    expect_alpn: Option<String>,
-    shim_writes_first: bool,
-    initial_write: Option<String>,
-    repeat_initial_write: usize,
-    srtp_profiles: Vec<SrtpProfile>,
-    expect_version: Option<u16>,
-    mtu: Option<usize>,
-    export_length: usize,
-    export_label: String,
-    export_context: String,
-    use_export_context: bool,
-    check_close_notify: bool,
-    max_message: Option<usize>,
-    credentials: usize,
-    shuts_down: bool,
-    expect_signature_algorithm: Option<u16>,
-    expect_curve: Option<u16>,
-    initial_timeout: Option<Duration>,
-    expect_cipher: Option<u16>,
-    expect_peer_cert_file: Option<String>,
-    expect_no_peer_cert: bool,
-    key_update: bool,
-    key_update_before_read: bool,
-    expect_hrr: Option<bool>,
-    cipher_aes: Option<u16>,
-}
-
-fn parse_options() -> Options {
-    let mut options = Options {
-        repeat_initial_write: 1,
-        ..Options::default()
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut flag = argument.as_str();
-        let mut skip = false;
-        for (prefix, skipped) in [
-            ("-on-shim", false),
-            ("-on-handshaker", true),
-            ("-on-initial", false),
-            ("-on-resume", true),
-            ("-on-retry", true),
-        ] {
-            if let Some(rest) = flag.strip_prefix(prefix) {
-                flag = rest;
-                skip |= skipped;
-            }
-        }
-        let mut value = || {
-            arguments
-                .next()
-                .unwrap_or_else(|| fail(format_args!("no value for {argument}")))
-        };
-        if skip {
-            // Flags of connections that are never made; the ones with a value.
-            const WITH_VALUE: [&str; 14] = [
-                "-application-settings",
-                "-expect-peer-application-settings",
-                "-expect-version",
-                "-max-version",
-                "-min-version",
-                "-cert-file",
-                "-key-file",
-                "-curves",
-                "-verify-prefs",
-                "-expect-peer-signature-algorithm",
-                "-expect-curve-id",
-                "-advertise-alpn",
-                "-select-alpn",
-                "-expect-alpn",
-            ];
-            if WITH_VALUE.contains(&flag) {
-                value();
-            }
-            continue;
-        }
-        let mut number = || -> u64 {
-            value()
-                .parse()
-                .unwrap_or_else(|_| fail(format_args!("bad number for {flag}")))
-        };
-        match flag {
-            "-is-handshaker-supported" => {
-                println!("No");
-                exit(0);
-            }
-            "-port" => options.port = number() as u16,
-            "-ipv6" => options.ipv6 = true,
-            "-shim-id" => options.shim_id = number(),
-            "-server" => options.server = true,
-            "-min-version" => options.min_version = Some(number() as u16),
-            "-max-version" => options.max_version = Some(number() as u16),
-            "-no-tls13" => options.no_13 = true,
-            "-no-tls12" => options.no_12 = true,
-            "-no-tls11" | "-no-tls1" => options.no_old = true,
-            "-cert-file" => options.cert_file = Some(value()),
-            "-key-file" => options.key_file = Some(value()),
-            "-trust-cert" => {
-                value();
-                options.trust_cert = true;
-            }
-            "-host-name" => options.host_name = Some(value()),
-            "-curves" => options.curves.push(number() as u16),
-            "-key-shares" => options
-                .key_shares
-                .get_or_insert_default()
-                .push(number() as u16),
-            "-no-key-shares" => options.key_shares = Some(Vec::new()),
-            "-verify-prefs" => options.verify_prefs.push(number() as u16),
-            "-signing-prefs" => options.signing_prefs.push(number() as u16),
-            "-require-any-client-certificate" => options.require_client_certificate = true,
-            "-verify-peer" => options.verify_peer = true,
-            "-use-custom-verify-callback" => options.custom_verify = true,
-            "-verify-fail" => options.verify_fail = true,
-            "-advertise-alpn" => options.advertise_alpn = value().into_bytes(),
-            "-select-alpn" => options.select_alpn = Some(value()),
-            "-decline-alpn" => options.decline_alpn = true,
-            "-reject-alpn" => options.reject_alpn = true,
-            "-expect-alpn" => options.expect_alpn = Some(value()),
-            "-shim-writes-first" => options.shim_writes_first = true,
-            "-shim-initial-write" => options.initial_write = Some(value()),
-            "-repeat-shim-initial-write" => options.repeat_initial_write = number() as usize,
-            "-srtp-profiles" => {
-                options.srtp_profiles = value()
-                    .split(':')
-                    .filter_map(|name| match name {
-                        "SRTP_AES128_CM_SHA1_80" => Some(SrtpProfile::AesCm128HmacSha1_80),
-                        "SRTP_AES128_CM_SHA1_32" => Some(SrtpProfile::AesCm128HmacSha1_32),
-                        "SRTP_AEAD_AES_128_GCM" => Some(SrtpProfile::AeadAes128Gcm),
-                        "SRTP_AEAD_AES_256_GCM" => Some(SrtpProfile::AeadAes256Gcm),
-                        _ => None,
-                    })
-                    .collect();
-            }
-            "-expect-version" => options.expect_version = Some(number() as u16),
-            "-mtu" => options.mtu = Some(number() as usize),
-            "-export-keying-material" => options.export_length = number() as usize,
-            "-export-label" => options.export_label = value(),
-            "-export-context" => options.export_context = value(),
-            "-use-export-context" => options.use_export_context = true,
-            "-check-close-notify" => options.check_close_notify = true,
-            "-shim-shuts-down" => options.shuts_down = true,
-            "-expect-peer-signature-algorithm" => {
-                options.expect_signature_algorithm = Some(number() as u16);
-            }
-            "-expect-curve-id" => options.expect_curve = Some(number() as u16),
-            "-initial-timeout-duration-ms" => {
-                options.initial_timeout = Some(Duration::from_millis(number()));
-            }
-            "-expect-cipher" => options.expect_cipher = Some(number() as u16),
-            "-expect-cipher-aes" => options.cipher_aes = Some(number() as u16),
-            "-expect-cipher-no-aes" => drop(number()),
-            "-expect-peer-cert-file" => options.expect_peer_cert_file = Some(value()),
-            "-expect-no-peer-cert" => options.expect_no_peer_cert = true,
-            "-new-x509-credential" => {
-                options.credentials += 1;
-                if options.credentials > 1 || options.cert_file.is_some() {
-                    unimplemented("several credentials");
-                }
-            }
-            "-key-update" => options.key_update = true,
-            "-key-update-before-read" => options.key_update_before_read = true,
-            "-expect-hrr" => options.expect_hrr = Some(true),
-            "-expect-no-hrr" => options.expect_hrr = Some(false),
-            // What we do anyway, or what makes no difference here.
-            "-dtls"
-            | "-async"
-            | "-implicit-handshake"
-            | "-no-ticket"
-            | "-use-old-client-cert-callback"
-            | "-use-early-callback"
-            | "-install-ddos-callback"
-            | "-no-op-extra-handshake"
-            | "-handshake-twice"
-            | "-peek-then-read"
-            | "-permute-extensions"
-            | "-use-exporter-between-reads"
-            | "-expect-extended-master-secret"
-            | "-expect-secure-renegotiation"
-            | "-expect-no-session"
-            | "-expect-verify-result"
-            | "-expect-session-miss"
-            | "-expect-no-session-id"
-            | "-server-preference"
-            | "-renegotiate-ignore"
-            | "-expect-no-server-name"
-            | "-enable-early-data"
-            | "-expect-no-offer-early-data" => (),
-            "-max-cert-list" => options.max_message = Some(number() as usize),
-            "-write-settings" | "-handshaker-path" | "-read-size" => {
-                value();
-            }
-            other => match UNIMPLEMENTED_FLAGS
-                .lines()
-                .filter_map(|line| line.split_once("  "))
-                .find(|(flag, _)| *flag == other)
-            {
-                Some((flag, reason)) => unimplemented(format_args!("{flag}: {reason}")),
-                None => fail(format_args!("unknown flag {other}")),
-            },
-        }
-    }
-    options
-}
 
 /// A key that signs only with the schemes of `-signing-prefs`, in their order.
 #[derive(Debug)]
@@ -326,6 +79,32 @@ fn version(wire: u16) -> Version {
         0xfefd | 0x0303 => Version::Dtls12,
         other => unimplemented(format_args!("version {other:04x}")),
     }
+}
+
+fn load(credential: &Credential, crypto: &CryptoProvider) -> Option<Certificate> {
+    let (cert, key) = (
+        credential.cert_file.as_ref()?,
+        credential.key_file.as_ref()?,
+    );
+    let der = PrivateKeyDer::from_pem_file(Path::new(key))
+        .unwrap_or_else(|error| fail(format_args!("{key}: {error}")));
+    let mut key = crypto
+        .key_provider
+        .load_private_key(der)
+        .unwrap_or_else(|error| unimplemented(format_args!("key {key}: {error}")));
+    if !credential.signing_prefs.is_empty() {
+        key = Arc::new(RestrictedKey {
+            inner: key,
+            prefs: credential.signing_prefs.clone(),
+        });
+    }
+    let certificate =
+        Certificate::from_signing_key(chain(cert), key).unwrap_or_else(|error| fail(error));
+    Some(if credential.must_match_issuer {
+        certificate.only_for_issuer()
+    } else {
+        certificate
+    })
 }
 
 fn configure(options: &Options) -> Arc<Config> {
@@ -399,23 +178,12 @@ fn configure(options: &Options) -> Arc<Config> {
             ClientAuth::None
         })
         .srtp_profiles(options.srtp_profiles.clone());
-    if let (Some(cert), Some(key)) = (&options.cert_file, &options.key_file) {
-        let der = PrivateKeyDer::from_pem_file(Path::new(key))
-            .unwrap_or_else(|error| fail(format_args!("{key}: {error}")));
-        let mut key = crypto
-            .key_provider
-            .load_private_key(der)
-            .unwrap_or_else(|error| unimplemented(format_args!("key {key}: {error}")));
-        if !options.signing_prefs.is_empty() {
-            key = Arc::new(RestrictedKey {
-                inner: key,
-                prefs: options.signing_prefs.clone(),
-            });
-        }
-        let certificate =
-            Certificate::from_signing_key(chain(cert), key).unwrap_or_else(|error| fail(error));
-        builder = builder.certificate(certificate);
-    }
+    let credentials = options.credentials.iter().chain([&options.default]);
+    builder = builder.certificates(
+        credentials
+            .filter_map(|credential| load(credential, &crypto))
+            .collect(),
+    );
     if let Some(shares) = &options.key_shares {
         builder = builder.key_shares(shares.iter().map(|id| NamedGroup::from(*id)).collect());
     }
@@ -440,6 +208,7 @@ fn configure(options: &Options) -> Arc<Config> {
     if let Some(name) = &options.host_name {
         builder = builder.server_name(name.clone());
     }
+    builder = builder.acknowledge_server_name(!options.no_server_name_ack);
     if let Some(octets) = options.max_message {
         builder = builder.max_message(octets);
     }
@@ -563,6 +332,29 @@ impl Shim {
                 "ALPN",
             );
         }
+        if let Some(expected) = &options.expect_server_name {
+            check(
+                connection.server_name() == Some(expected.as_str()),
+                "server name",
+            );
+        }
+        if let Some(expected) = &options.expect_advertised_alpn {
+            let mut offered = Vec::new();
+            for name in connection.offered_alpn() {
+                offered.push(name.len() as u8);
+                offered.extend_from_slice(name);
+            }
+            check(offered == expected.as_bytes(), "offered ALPN");
+        }
+        if let Some(expected) = options.expect_selected {
+            // The default comes last, and is called -1.
+            let place = connection.shown_certificate();
+            let place = place.filter(|place| *place < options.credentials.len());
+            check(
+                place.map_or(-1, |place| place as i64) == expected,
+                "credential",
+            );
+        }
         let peer = connection.peer_certificates();
         check(
             !options.expect_no_peer_cert || peer.is_empty(),
@@ -584,6 +376,11 @@ impl Shim {
         self.connected = true;
         self.flush()?;
         self.check_expectations();
+        if self.options.send_alert {
+            self.connection
+                .abort(self.now, AlertDescription::DecompressionFailure);
+            return self.flush();
+        }
         if self.options.export_length > 0 {
             let mut material = vec![0; self.options.export_length];
             let context = self
