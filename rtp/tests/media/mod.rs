@@ -276,6 +276,39 @@ pub fn read_ogg_opus(path: &Path) -> Vec<Vec<u8>> {
     packets
 }
 
+/// The first header of an Ogg/Opus file: its channels and what to skip (RFC 7845 §5.1).
+pub fn ogg_opus_head(path: &Path) -> Vec<u8> {
+    let mut reader = ogg::PacketReader::new(std::fs::File::open(path).unwrap());
+    reader.read_packet_expected().unwrap().data
+}
+
+/// Writes Opus packets of 20 ms behind such a header as an Ogg/Opus file (RFC 7845).
+pub fn write_ogg_opus(path: &Path, head: &[u8], packets: &[Vec<u8>]) {
+    use ogg::PacketWriteEndInfo::{EndPage, EndStream, NormalPacket};
+    const SERIAL: u32 = 7;
+    let mut tags = b"OpusTags".to_vec();
+    tags.extend_from_slice(&4u32.to_le_bytes());
+    tags.extend_from_slice(b"none");
+    tags.extend_from_slice(&0u32.to_le_bytes());
+    let mut writer = ogg::PacketWriter::new(std::fs::File::create(path).unwrap());
+    writer
+        .write_packet(head.to_vec(), SERIAL, EndPage, 0)
+        .unwrap();
+    writer.write_packet(tags, SERIAL, EndPage, 0).unwrap();
+    for (n, packet) in packets.iter().enumerate() {
+        let end = match n + 1 {
+            all if all == packets.len() => EndStream,
+            second if second % 50 == 0 => EndPage,
+            _ => NormalPacket,
+        };
+        // Samples at 48 kHz up to the packet's end (RFC 7845 §4).
+        let position = 960 * (n as u64 + 1);
+        writer
+            .write_packet(packet.clone(), SERIAL, end, position)
+            .unwrap();
+    }
+}
+
 /// The encoded frames of a file: pictures or packets; for sound that can be cut anywhere, 20 ms
 /// each.
 pub fn read(codec: &Codec, path: &Path) -> Vec<Vec<u8>> {
