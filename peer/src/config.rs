@@ -162,9 +162,9 @@ impl Configuration {
             }
             for url in &server.urls {
                 let parsed: IceServerUrl = url.parse()?;
-                if parsed.scheme.is_turn()
-                    && (server.username.is_none() || server.credential.is_none())
-                {
+                // RFC 8489 §14.3: a username has fewer than 509 octets.
+                let named = server.username.as_ref().is_some_and(|u| u.len() < 509);
+                if parsed.scheme.is_turn() && !(named && server.credential.is_some()) {
                     return Err(Error::IceServerCredentials);
                 }
             }
@@ -392,6 +392,16 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(c.validate(), Err(Error::IceServerCredentials));
+        c.ice_servers[0].credential = Some("wonderland".into());
+        for (len, fits) in [(508, true), (509, false)] {
+            c.ice_servers[0].username = Some("u".repeat(len));
+            let expected = if fits {
+                Ok(())
+            } else {
+                Err(Error::IceServerCredentials)
+            };
+            assert_eq!(c.validate(), expected);
+        }
         c.ice_servers[0].urls.clear();
         assert_eq!(c.validate(), Err(Error::IceServerUrl));
     }

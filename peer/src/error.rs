@@ -83,7 +83,7 @@ pub enum Error {
     /// The configuration's ICE server URL is malformed (RFC 7064, RFC 7065).
     #[error("malformed ICE server url")]
     IceServerUrl,
-    /// A `turn:`/`turns:` server without username or credential.
+    /// A `turn:`/`turns:` server without username or credential, or with a username of more than 508 bytes.
     #[error("a TURN server needs username and credential")]
     IceServerCredentials,
     /// A certificate is past its expiry.

@@ -117,6 +117,21 @@ fn a_pool_gathers_before_the_description_and_tells_with_it() {
     assert!(sdp.contains("typ host"));
 }
 
+/// RFC 9429 §4.1.18: a pool that grows is gathered at once, with the new servers.
+#[test]
+fn a_pool_that_is_wanted_later_gathers_when_it_is() {
+    let mut pair = Pair::new();
+    let config = Configuration {
+        ice_candidate_pool_size: 1,
+        ice_servers: vec![stun(1004)],
+        ..pair.ends[0].pc.configuration().clone()
+    };
+    assert!(asked(&mut pair, 0).is_empty());
+    pair.a().pc.set_configuration(config).unwrap();
+    assert_eq!(asked(&mut pair, 0), [1004]);
+    assert_eq!(pair.a().pc.poll_event(), None);
+}
+
 #[test]
 fn transports_are_objects() {
     let mut pair = Pair::new();

@@ -189,7 +189,17 @@ impl PeerConnection {
         if self.config.ice_transport_policy != config.ice_transport_policy {
             self.transport.agent.set_policy(ice_policy(&config));
         }
+        let pool = config.ice_candidate_pool_size > 0 && self.config.ice_candidate_pool_size == 0;
         self.config = config;
+        if pool && !self.signalling_begun() {
+            // RFC 9429 §4.1.18: a pool that grows is gathered at once.
+            let now = self.taps.clock();
+            for address in self.addresses.clone() {
+                self.gather(now, address);
+            }
+            self.drain_ice_events();
+            self.held.wake = true;
+        }
         Ok(())
     }
 

@@ -271,7 +271,7 @@ impl PeerConnection {
         }
     }
 
-    fn gather(&mut self, now: Instant, address: LocalAddress) {
+    pub(super) fn gather(&mut self, now: Instant, address: LocalAddress) {
         let base = ice::LocalBase::new(
             address.addr,
             super::transport::host_transport(address.transport),

@@ -182,6 +182,19 @@ fn transport_attribute(transport: &mut TransportAttributes, ice: &mut Ice, attri
     }
 }
 
+/// What RFC 9429 §5.1.2 wants to be accepted: they all mean the first.
+const MEDIA_PROFILES: [&str; 8] = [
+    "UDP/TLS/RTP/SAVPF",
+    "UDP/TLS/RTP/SAVP",
+    "TCP/DTLS/RTP/SAVPF",
+    "TCP/DTLS/RTP/SAVP",
+    "RTP/SAVPF",
+    "RTP/SAVP",
+    "RTP/AVPF",
+    "RTP/AVP",
+];
+const DATA_PROFILES: [&str; 3] = ["UDP/DTLS/SCTP", "TCP/DTLS/SCTP", "DTLS/SCTP"];
+
 fn read_section(
     media: &sdp::MediaDescription,
     inherited: &TransportAttributes,
@@ -190,9 +203,9 @@ fn read_section(
     line: &mut usize,
 ) -> Result<Section, Error> {
     let media_type = match media.kind() {
-        "audio" if media.line.is_rtp() => Media::Rtp(Kind::Audio),
-        "video" if media.line.is_rtp() => Media::Rtp(Kind::Video),
-        "application" if media.proto().contains("DTLS/SCTP") => Media::Data,
+        "audio" if MEDIA_PROFILES.contains(&media.proto()) => Media::Rtp(Kind::Audio),
+        "video" if MEDIA_PROFILES.contains(&media.proto()) => Media::Rtp(Kind::Video),
+        "application" if DATA_PROFILES.contains(&media.proto()) => Media::Data,
         _ => Media::Unknown,
     };
     let mut s = Section::new(media_type, media.kind(), media.proto());
