@@ -1,7 +1,5 @@
 //! Frames from packets in order: what all formats share.
 
-use std::collections::VecDeque;
-
 use crate::error::ParseError;
 use crate::format::Input;
 use crate::limits::MAX_FRAME;
@@ -50,6 +48,7 @@ pub(crate) enum Start {
     Unknown,
 }
 
+/// Room for a whole frame.
 #[derive(Debug)]
 struct Done<I> {
     data: Vec<u8>,
@@ -57,7 +56,64 @@ struct Done<I> {
     first_sequence: u64,
     last_sequence: u64,
     lost_before: u64,
-    info: I,
+    info: Option<I>,
+}
+
+impl<I> Done<I> {
+    const fn new() -> Self {
+        Self {
+            data: Vec::new(),
+            timestamp: 0,
+            first_sequence: 0,
+            last_sequence: 0,
+            lost_before: 0,
+            info: None,
+        }
+    }
+}
+
+/// Whole frames in order. They stay where they are written until others take their room: moving
+/// them about costs as much as putting a small one together.
+#[derive(Debug)]
+struct Queue<I> {
+    /// At most two frames can end in one packet.
+    rooms: [Done<I>; 2],
+    /// The room of the oldest frame.
+    first: usize,
+    len: usize,
+    /// The oldest frame was given already, and may still be looked at.
+    given: bool,
+}
+
+impl<I> Queue<I> {
+    const fn new() -> Self {
+        Self {
+            rooms: [Done::new(), Done::new()],
+            first: 0,
+            len: 0,
+            given: false,
+        }
+    }
+
+    fn room(&mut self, at: usize) -> Option<&mut Done<I>> {
+        self.rooms.get_mut((self.first + at) % 2)
+    }
+
+    /// Nobody looks any more at the frame given last.
+    #[inline]
+    fn forget_given(&mut self) {
+        if std::mem::take(&mut self.given) {
+            self.forget();
+        }
+    }
+
+    /// Without the oldest. The last one's room is the next one's: it is in the processor's cache.
+    fn forget(&mut self) {
+        self.len = self.len.saturating_sub(1);
+        if self.len > 0 {
+            self.first = (self.first + 1) % 2;
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -78,10 +134,7 @@ pub(crate) struct Assembler<I> {
     lost_before: u64,
     /// The frame that the packet before belongs to was dropped already.
     dropping: bool,
-    /// Whole frames. The first one was given already when `given` says so.
-    done: VecDeque<Done<I>>,
-    given: bool,
-    spare: Vec<Vec<u8>>,
+    done: Queue<I>,
     pub(crate) stats: AssemblerStats,
 }
 
@@ -94,9 +147,7 @@ impl<I: Clone> Assembler<I> {
             boundary: false,
             lost_before: 0,
             dropping: false,
-            done: VecDeque::new(),
-            given: false,
-            spare: Vec::new(),
+            done: Queue::new(),
             stats: AssemblerStats::default(),
         }
     }
@@ -203,26 +254,16 @@ impl<I: Clone> Assembler<I> {
         true
     }
 
-    /// Makes the buffer empty; takes one that was used before when it went away with a frame. The
-    /// one given last comes first, as it is the one in the processor's cache.
+    /// Makes the buffer empty; takes the one that went away with the frame given last, as it is the
+    /// one in the processor's cache.
     fn renew(&mut self) {
-        if self.data.capacity() == 0 {
-            self.recycle_given();
-            if let Some(used) = self.spare.pop() {
-                self.data = used;
-            }
+        self.done.forget_given();
+        if self.done.len == 0
+            && let Some(room) = self.done.room(0)
+        {
+            std::mem::swap(&mut self.data, &mut room.data);
         }
         self.data.clear();
-    }
-
-    /// Nobody looks any more at the frame given last.
-    #[inline]
-    fn recycle_given(&mut self) {
-        if std::mem::take(&mut self.given)
-            && let Some(given) = self.done.pop_front()
-        {
-            self.spare.push(given.data);
-        }
     }
 
     /// Ends a packet's part: with `ends` the frame is whole.
@@ -288,50 +329,48 @@ impl<I: Clone> Assembler<I> {
 
     fn finish(&mut self, last_sequence: u64) {
         let Some(open) = self.open.take() else { return };
-        let data = std::mem::take(&mut self.data);
         self.stats.frames += 1;
-        self.recycle_given();
-        // At most two frames can end in one packet; a caller who does not poll loses the oldest.
-        if self.done.len() >= 2
-            && let Some(lost) = self.done.pop_front()
-        {
-            self.spare.push(lost.data);
+        self.done.forget_given();
+        // A caller who does not poll loses the oldest.
+        if self.done.len == 2 {
+            self.done.forget();
             self.stats.dropped_frames += 1;
         }
-        self.done.push_back(Done {
-            data,
-            timestamp: open.timestamp,
-            first_sequence: open.first_sequence,
-            last_sequence,
-            lost_before: std::mem::take(&mut self.lost_before),
-            info: open.info,
-        });
+        if let Some(room) = self.done.room(self.done.len) {
+            std::mem::swap(&mut self.data, &mut room.data);
+            room.timestamp = open.timestamp;
+            room.first_sequence = open.first_sequence;
+            room.last_sequence = last_sequence;
+            room.lost_before = std::mem::take(&mut self.lost_before);
+            room.info = Some(open.info);
+            self.done.len += 1;
+        }
     }
 
     /// Octets on the heap.
     pub(crate) fn memory_usage(&self) -> usize {
-        let frames = self.done.iter().map(|d| &d.data);
-        let buffers = frames.chain(&self.spare).chain([&self.data]);
-        buffers.map(Vec::capacity).sum::<usize>()
-            + self.done.capacity() * size_of::<Done<I>>()
-            + self.spare.capacity() * size_of::<Vec<u8>>()
+        let rooms = self.done.rooms.iter().map(|room| &room.data);
+        rooms.chain([&self.data]).map(Vec::capacity).sum()
     }
 
     pub(crate) fn has_frame(&self) -> bool {
-        self.done.len() > usize::from(self.given)
+        self.done.len > usize::from(self.done.given)
     }
 
     pub(crate) fn poll(&mut self) -> Option<Frame<'_, I>> {
-        self.recycle_given();
-        let done = self.done.front()?;
-        self.given = true;
+        self.done.forget_given();
+        if self.done.len == 0 {
+            return None;
+        }
+        self.done.given = true;
+        let done = self.done.room(0)?;
         Some(Frame {
             data: &done.data,
             timestamp: done.timestamp,
             first_sequence: done.first_sequence,
             last_sequence: done.last_sequence,
             lost_before: done.lost_before,
-            info: done.info.clone(),
+            info: done.info.clone()?,
         })
     }
 }
