@@ -282,6 +282,7 @@ impl<I: Clone> Assembler<I> {
     /// As [`leave`](Self::leave), where a frame is made of NAL units and the packet belongs to one
     /// that is open: `taken` says whether the payload was one, `fragment` whether it left a NAL unit
     /// unfinished, which the last packet must not (`kind` names the fragment).
+    #[inline]
     pub(crate) fn leave_units(
         &mut self,
         packet: &Input<'_>,
@@ -290,18 +291,16 @@ impl<I: Clone> Assembler<I> {
         kind: &'static str,
     ) -> Result<(), ParseError> {
         let unfinished = packet.marker && *fragment;
-        let taken = match taken {
-            Ok(()) if unfinished => Err(ParseError::Field(kind)),
-            taken => taken,
-        };
-        if taken.is_err() {
-            *fragment = false;
-            self.malformed();
-        }
-        if taken.is_ok() || packet.marker {
+        if taken.is_ok() && !unfinished {
             self.leave(packet, packet.marker);
+            return Ok(());
         }
-        taken
+        *fragment = false;
+        self.malformed();
+        if packet.marker {
+            self.leave(packet, true);
+        }
+        taken.and(Err(ParseError::Field(kind)))
     }
 
     /// The payload is wrong: the frame is dropped.
