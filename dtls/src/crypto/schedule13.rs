@@ -370,4 +370,57 @@ mod tests {
                  0c 9a 3f 89 45 2f 68 d8 ae 31 1b 43 09 d3 cf 50")
         );
     }
+
+    /// RFC 5869 A.1 to A.3, those with SHA-256, by the HKDF of every backend: the
+    /// schedule is made of nothing else.
+    #[test]
+    fn hkdf_gives_the_vectors_of_rfc_5869() {
+        let run = |from: u8, to: u8| (from..=to).collect::<Vec<u8>>();
+        let vectors = [
+            (
+                vec![0x0b; 22],
+                run(0x00, 0x0c),
+                run(0xf0, 0xf9),
+                "3cb25f25faacd57a90434f64d0362f2a 2d2d0a90cf1a5a4c5db02d56ecc4c5bf
+                 34007208d5b887185865",
+            ),
+            (
+                run(0x00, 0x4f),
+                run(0x60, 0xaf),
+                run(0xb0, 0xff),
+                "b11e398dc80327a1c8e7f78c596a4934 4f012eda2d4efad8a050cc4c19afa97c
+                 59045a99cac7827271cb41c65e590e09 da3275600c2f09b8367793a9aca3db71
+                 cc30c58179ec3e87c14c01d5c1f3434f 1d87",
+            ),
+            (
+                vec![0x0b; 22],
+                Vec::new(),
+                Vec::new(),
+                "8da4e775a563c18f715f802a063c5a31 b8a11f5c5ee1879ec3454e5f3c738d2d
+                 9d201395faa4b61a96c8",
+            ),
+        ];
+        let backends = [
+            crate::provider::Backend::Ring,
+            #[cfg(feature = "aws-lc-rs")]
+            crate::provider::Backend::AwsLcRs,
+        ];
+        for backend in backends {
+            let suite = crate::crypto::suite::suites13(&backend.provider())
+                .into_iter()
+                .find(|suite| suite.id() == 0x1301)
+                .expect("a suite with SHA-256");
+            for (secret, salt, info, expected) in &vectors {
+                let salt = Some(salt.as_slice()).filter(|salt| !salt.is_empty());
+                let hkdf = suite.suite.hkdf_provider;
+                let expander = hkdf.extract_from_secret(salt, secret);
+                let expected = hex(expected);
+                let mut output = vec![0; expected.len()];
+                expander
+                    .expand_slice(&[info], &mut output)
+                    .expect("not too long");
+                assert_eq!(output, expected, "{backend:?}");
+            }
+        }
+    }
 }
