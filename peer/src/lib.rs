@@ -28,25 +28,23 @@
 //! bob.set_local_description(now, None)?;
 //! alice.set_remote_description(now, bob.local_description().ok_or("no answer")?)?;
 //!
-//! // The network, and what the two do with their news.
+//! // The network, and what the two do with their news: one after the other.
 //! let (mut out, mut greeting) = (Vec::new(), None);
 //! while greeting.is_none() {
-//!     for turn in [0, 1] {
-//!         let (from, to) = if turn == 0 { (&mut alice, &mut bob) } else { (&mut bob, &mut alice) };
-//!         from.handle_timeout(now);
-//!         while let Some(t) = from.poll_transmit(now, &mut out, 1) {
-//!             let received = Received { local: t.remote, remote: t.local, transport: t.transport, ecn: t.ecn };
-//!             to.handle_input(now, received, BytesMut::from(&out[..]));
-//!             out.clear();
-//!         }
-//!         while let Some(event) = from.poll_event() {
-//!             match event {
-//!                 Event::ChannelOpen(key) if turn == 0 => from.send(now, key, Message::text("hello"))?,
-//!                 Event::ChannelMessage(_, message) => greeting = Some(message),
-//!                 _ => {}
-//!             }
+//!     alice.handle_timeout(now);
+//!     while let Some(t) = alice.poll_transmit(now, &mut out, 1) {
+//!         let received = Received { local: t.remote, remote: t.local, transport: t.transport, ecn: t.ecn };
+//!         bob.handle_input(now, received, BytesMut::from(&out[..]));
+//!         out.clear();
+//!     }
+//!     while let Some(event) = alice.poll_event() {
+//!         match event {
+//!             Event::ChannelOpen(key) => alice.send(now, key, Message::text("hello"))?,
+//!             Event::ChannelMessage(_, message) => greeting = Some(message),
+//!             _ => {}
 //!         }
 //!     }
+//!     std::mem::swap(&mut alice, &mut bob);
 //!     now += Duration::from_millis(1);
 //! }
 //! assert_eq!(greeting, Some(Message::text("hello")));

@@ -285,3 +285,25 @@ fn s5_11_an_answer_that_takes_less_leaves_less() {
     let has = |uri: &str| video.header_extensions.iter().any(|e| e.uri.ends_with(uri));
     assert!(!has("video-orientation") && has("sdes:mid"));
 }
+
+/// §5.10 wants a transceiver for each section. Where there can't be one the offer is refused, and nothing has changed.
+#[test]
+fn an_offer_of_more_sections_than_there_can_be_transceivers_changes_nothing() {
+    let mut far = Pair::new();
+    for _ in 0..200 {
+        let init = TransceiverInit::default();
+        far.a().pc.add_transceiver(Kind::Audio, init).unwrap();
+    }
+    let now = far.now;
+    far.a().pc.set_local_description(now, None).unwrap();
+    let offer = far.a().pc.local_description().unwrap();
+    for _ in 0..limits::MAX_TRANSCEIVERS - 100 {
+        let init = TransceiverInit::default();
+        far.b().pc.add_transceiver(Kind::Video, init).unwrap();
+    }
+    let before: Vec<Transceiver> = far.b().pc.transceivers().collect();
+    let refused = far.b().pc.set_remote_description(now, offer);
+    assert_eq!(refused, Err(Error::TooManyTransceivers));
+    assert_eq!(far.b().pc.transceivers().collect::<Vec<_>>(), before);
+    assert_eq!(far.b().pc.signaling_state(), SignalingState::Stable);
+}

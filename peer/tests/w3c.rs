@@ -161,6 +161,12 @@ fn transports_are_objects() {
     assert!(a.0.controlling && !b.0.controlling);
     assert_eq!(a.0.selected, Some((address(0), address(1))));
     assert_eq!(b.0.selected, Some((address(1), address(0))));
+    let (local, remote) = a.0.selected_candidates.as_ref().unwrap();
+    assert_eq!(
+        (local.kind, remote.kind),
+        (CandidateKind::Host, CandidateKind::Host)
+    );
+    assert_eq!(remote.socket_addr(), Some(address(1)));
     // §5.6.2: as the descriptions have them.
     let own = a.0.local_parameters.as_ref().unwrap();
     assert!(own.ufrag.len() >= 4 && own.pwd.len() >= 22);

@@ -30,6 +30,8 @@ pub struct IceTransport {
     pub remote_candidates: Vec<String>,
     /// Both ends of the pair in use (`getSelectedCandidatePair`).
     pub selected: Option<(SocketAddr, SocketAddr)>,
+    /// Their candidates: ours, and the far side's (`RTCIceCandidatePair`).
+    pub selected_candidates: Option<(ice::Candidate, ice::Candidate)>,
 }
 
 /// `RTCDtlsTransport` (W3C §5.5).
@@ -62,10 +64,8 @@ impl PeerConnection {
         let agent = &self.transport.agent;
         let stats = agent.stats();
         let line = |c: &ice::Candidate| c.to_string().trim_start_matches("a=").to_owned();
-        let selected = stats
-            .selected
-            .and_then(|n| stats.pairs.get(n))
-            .and_then(|p| p.local.socket_addr().zip(p.remote.socket_addr()));
+        let pair = stats.selected.and_then(|n| stats.pairs.get(n));
+        let selected = pair.and_then(|p| p.local.socket_addr().zip(p.remote.socket_addr()));
         IceTransport {
             controlling: agent.role() == ice::Role::Controlling,
             state: self.ice_connection_state(),
@@ -80,6 +80,7 @@ impl PeerConnection {
                 .map(line)
                 .collect(),
             selected,
+            selected_candidates: pair.map(|p| (p.local.clone(), p.remote.clone())),
         }
     }
 

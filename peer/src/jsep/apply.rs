@@ -96,6 +96,9 @@ impl Jsep {
         }
         let parsed = super::read::parse(&description.sdp)?;
         self.verify_remote(type_, &parsed)?;
+        if type_ == SdpType::Offer {
+            self.has_room_for(&parsed, glare)?;
+        }
         let mut changes = Vec::new();
         if glare {
             changes.extend(self.rollback());
@@ -167,6 +170,28 @@ impl Jsep {
         {
             self.retired.forget(stored.description());
         }
+    }
+
+    /// Whether there can be a transceiver for each section of a remote offer. What an offer of ours has associated goes
+    /// with it where it is rolled back.
+    fn has_room_for(&self, offer: &Description, glare: bool) -> Result<(), Error> {
+        let associated = |index: usize, mid: Option<&String>| {
+            self.transceivers.iter().any(|t| {
+                let association = match (&t.stable, glare) {
+                    (stable, true) => stable.as_ref().and_then(|s| s.association.as_ref()),
+                    (_, false) => t.association.as_ref(),
+                };
+                association.is_some_and(|a| a.index == index && mid == Some(&a.mid))
+            })
+        };
+        let sections = offer.sections.iter().enumerate();
+        let new = sections
+            .filter(|(_, s)| matches!(s.media, Media::Rtp(_)) && !s.rejected)
+            .filter(|(index, s)| !associated(*index, s.mid.as_ref()));
+        if self.transceivers.len() + new.count() > crate::limits::MAX_TRANSCEIVERS {
+            return Err(Error::TooManyTransceivers);
+        }
+        Ok(())
     }
 
     /// RFC 9429 §5.10: every RTP section of a remote offer gets a transceiver.
