@@ -579,12 +579,22 @@ fn copied(payloads: &[Bytes], frame: &mut Vec<u8>) -> Option<usize> {
     Some(frame.len())
 }
 
-/// A frame by somebody's depacketizer: what it gives of each payload, one after the other.
+/// A frame by somebody's depacketizer: what it gives of each payload, one after the other, in a
+/// buffer that grows, as webrtc-rs's own sample builder has it.
 fn their_frame(
+    payloads: &[Bytes],
+    depacketize: impl FnMut(&Bytes) -> Option<Bytes>,
+) -> Option<usize> {
+    their_frame_into(&mut BytesMut::new(), payloads, depacketize)
+}
+
+/// The same into a buffer that somebody keeps.
+fn their_frame_into(
+    frame: &mut BytesMut,
     payloads: &[Bytes],
     mut depacketize: impl FnMut(&Bytes) -> Option<Bytes>,
 ) -> Option<usize> {
-    let mut frame = BytesMut::new();
+    frame.clear();
     for payload in payloads {
         frame.extend_from_slice(&depacketize(payload)?);
     }
@@ -593,7 +603,7 @@ fn their_frame(
 
 fn vp8_frame() {
     let payloads = vp8_payloads();
-    let mut warm = Vec::new();
+    let (mut warm, mut kept) = (Vec::new(), BytesMut::new());
     let mut ours = vp8::Depacketizer::new();
     let mut sequence = 0;
     begin("vp8-frame-of-11")
@@ -602,6 +612,11 @@ fn vp8_frame() {
         })
         .work("webrtc-rs-rtp-0.17", || {
             their_frame(black_box(&payloads), |p| {
+                rtp::codecs::vp8::Vp8Packet::default().depacketize(p).ok()
+            })
+        })
+        .work("webrtc-rs-rtp-0.17-kept-buffer", || {
+            their_frame_into(&mut kept, black_box(&payloads), |p| {
                 rtp::codecs::vp8::Vp8Packet::default().depacketize(p).ok()
             })
         })
