@@ -646,6 +646,54 @@ fn setup_roles_are_kept_over_renegotiation() {
     );
 }
 
+/// Firefox answers an ICE restart as it would answer a first offer, and goes on with the association that there is.
+#[test]
+fn a_role_that_an_answer_changes_with_an_ice_restart_means_nothing() {
+    use tincan_peer::DtlsRole::{Client, Server};
+    let (mut a, mut b) = (End::new(1), End::new(2));
+    a.jsep.want_data();
+    exchange(&mut a, &mut b);
+    let active = |answer: SessionDescription| {
+        let sdp = answer.sdp.replace("a=setup:passive", "a=setup:active");
+        assert_ne!(sdp, answer.sdp);
+        SessionDescription::answer(sdp)
+    };
+    // Without a restart the roles stay.
+    let offer = b.offer();
+    a.remote(&offer).unwrap();
+    let answer = a.answer();
+    let changed = Err(DescriptionFault::SetupChanged.into());
+    assert_eq!(b.remote(&active(answer.clone())), changed);
+    b.remote(&answer).unwrap();
+
+    b.transport.ice.ufrag = "bbbb2".into();
+    let offer = b.offer();
+    a.remote(&offer).unwrap();
+    a.transport.ice.ufrag = "aaaa2".into();
+    let answer = active(a.answer());
+    let provisional = SessionDescription {
+        type_: SdpType::PrAnswer,
+        ..answer.clone()
+    };
+    for description in [provisional, answer] {
+        b.remote(&description).unwrap();
+        assert_eq!(b.jsep.dtls_role(), Some(Client));
+    }
+    // Nor is what we say afterwards changed by it.
+    let (_, answer) = exchange(&mut a, &mut b);
+    assert!(answer.contains("a=setup:active"));
+
+    // With another certificate the association is a new one, and the role is as the answer has it.
+    b.transport.ice.ufrag = "bbbb3".into();
+    let offer = b.offer();
+    a.remote(&offer).unwrap();
+    a.transport.ice.ufrag = "aaaa3".into();
+    a.transport.fingerprints = vec![format!("sha-256 {}CD", "CD:".repeat(31))];
+    let answer = active(a.answer());
+    b.remote(&answer).unwrap();
+    assert_eq!(b.jsep.dtls_role(), Some(Server));
+}
+
 #[test]
 fn faults_of_descriptions_are_named() {
     use DescriptionFault::*;

@@ -134,6 +134,7 @@ impl Jsep {
         }
         let mut past = vec![(replaced, side == Side::Remote)];
         if type_ == SdpType::Answer {
+            self.association_role = self.dtls_role();
             let local = core::mem::replace(&mut self.current_local, self.pending_local.take());
             let remote = core::mem::replace(&mut self.current_remote, self.pending_remote.take());
             past.extend([(local, true), (remote, true)]);

@@ -118,6 +118,8 @@ pub struct Jsep {
     pending_local: Option<Box<Stored>>,
     current_remote: Option<Box<Stored>>,
     pending_remote: Option<Box<Stored>>,
+    /// Our DTLS role in the association that the current descriptions are about.
+    association_role: Option<DtlsRole>,
     last_offer: Option<Box<Created>>,
     last_answer: Option<Box<Created>>,
     retired: Retired,
@@ -143,6 +145,7 @@ impl Jsep {
             pending_local: None,
             current_remote: None,
             pending_remote: None,
+            association_role: None,
             last_offer: None,
             last_answer: None,
             retired: Retired::default(),
@@ -518,34 +521,44 @@ impl Jsep {
         }
     }
 
-    /// Our DTLS role by the latest answer; `None` before.
+    /// Our DTLS role, by the answer that began the association; `None` before.
     pub fn dtls_role(&self) -> Option<DtlsRole> {
-        for (local, remote) in [
-            (&self.pending_local, &self.pending_remote),
-            (&self.current_local, &self.current_remote),
-        ] {
-            let (Some(local), Some(remote)) = (local, remote) else {
-                continue;
-            };
-            let answer_is_local = local.type_ != SdpType::Offer;
-            let answer = if answer_is_local { local } else { remote };
-            let setup = answer
-                .description()
-                .transport_section()
-                .and_then(|(_, s)| s.transport.setup);
-            let role = match setup {
-                Some(Setup::Active) => DtlsRole::Client,
-                Some(Setup::Passive) => DtlsRole::Server,
-                _ => continue,
-            };
-            return Some(match (answer_is_local, role) {
-                (true, role) => role,
-                (false, DtlsRole::Client) => DtlsRole::Server,
-                (false, DtlsRole::Server) => DtlsRole::Client,
-            });
+        let agreed = agreed_role(
+            self.pending_local.as_deref(),
+            self.pending_remote.as_deref(),
+        );
+        let (Some(agreed), Some(kept)) = (agreed, self.association_role) else {
+            return agreed.or(self.association_role);
+        };
+        let [before, now] = [&self.current_remote, &self.pending_remote].map(|stored| {
+            stored
+                .as_ref()
+                .and_then(|s| s.description().transport_section())
+                .map(|(_, section)| section)
+        });
+        match before.zip(now) {
+            Some((before, now)) if verify::continues(before, now) => Some(kept),
+            _ => Some(agreed),
         }
-        None
     }
+}
+
+/// Our DTLS role by an answer and its offer.
+fn agreed_role(local: Option<&Stored>, remote: Option<&Stored>) -> Option<DtlsRole> {
+    let (local, remote) = (local?, remote?);
+    let answer_is_local = local.type_ != SdpType::Offer;
+    let answer = if answer_is_local { local } else { remote };
+    let (_, section) = answer.description().transport_section()?;
+    let role = match section.transport.setup {
+        Some(Setup::Active) => DtlsRole::Client,
+        Some(Setup::Passive) => DtlsRole::Server,
+        _ => return None,
+    };
+    Some(match (answer_is_local, role) {
+        (true, role) => role,
+        (false, DtlsRole::Client) => DtlsRole::Server,
+        (false, DtlsRole::Server) => DtlsRole::Client,
+    })
 }
 
 /// The `a=identity` value of a description.

@@ -135,12 +135,14 @@ impl Jsep {
                 }
             }
         }
-        let changed = now.transport.fingerprints != before.transport.fingerprints
-            || matches!((&now.transport.tls_id, &before.transport.tls_id), (Some(a), Some(b)) if a != b);
+        let changed = !continues(before, now);
         if changed && !restarts {
             return Err(DescriptionFault::DtlsChangedWithoutRestart);
         }
-        if !changed {
+        // Firefox answers a restart with the role that it would take at first, and goes on with the association and the
+        // role that it has. Whoever begins a new association says so by another fingerprint or tls-id.
+        let restarted = type_ != SdpType::Offer && restarts;
+        if !changed && !restarted {
             let role = self.dtls_role();
             let conflict = match now.transport.setup {
                 Some(Setup::Active) => role == Some(DtlsRole::Client),
@@ -153,6 +155,13 @@ impl Jsep {
         }
         Ok(())
     }
+}
+
+/// Whether the DTLS association of a section goes on in another description's (RFC 8842 §4, but for the roles).
+pub(super) fn continues(before: &Section, now: &Section) -> bool {
+    let (before, now) = (&before.transport, &now.transport);
+    let other_id = matches!((&now.tls_id, &before.tls_id), (Some(a), Some(b)) if a != b);
+    now.fingerprints == before.fingerprints && !other_id
 }
 
 /// `RTP/SAVPF` and `UDP/TLS/RTP/SAVPF` mean the same here (RFC 9429 §5.1.2); so do the SCTP ones of old drafts.
