@@ -807,11 +807,67 @@ fn dtmf_goes_out_as_telephone_events_between_audio() {
     );
     let first = packets.iter().find(|p| p.payload_type == 110).unwrap();
     assert!(first.marker && first.payload[0] == 5);
+    // RFC 4733 §2.5.1.2: all packets of a tone have the timestamp of its beginning.
+    let mut begins: Vec<_> = packets
+        .iter()
+        .filter(|p| p.payload_type == 110)
+        .map(|p| (p.payload[0], p.timestamp))
+        .collect();
+    begins.dedup();
+    let [(5, five), (11, hash)] = begins[..] else {
+        panic!("{begins:?}");
+    };
+    assert_eq!(hash.wrapping_sub(five), 170 * 48);
     let now = pair.now;
     let theirs = pair.b().pc.transceivers().next().unwrap();
     assert!(!can(&pair, 1, theirs.sender));
     let sources = pair.b().pc.synchronization_sources(now, theirs.receiver);
     assert_eq!(sources.len(), 1);
+}
+
+/// Firefox has telephone events of 8 kHz beside Opus: their durations are in that clock, timestamps in Opus's.
+#[test]
+fn dtmf_of_another_clock_keeps_the_timestamps_of_the_sound() {
+    let mut capabilities = tincan_peer::Capabilities::default();
+    capabilities
+        .audio
+        .retain(|c| !(c.is("telephone-event") && c.clock_rate == 48_000));
+    let theirs = Configuration {
+        capabilities: capabilities.into(),
+        ..Configuration::default()
+    };
+    let mut pair = Pair::with(Configuration::default(), theirs, 1);
+    let audio = sending(&mut pair, Kind::Audio, Vec::new());
+    let sender = pair.a().pc.transceiver(audio).unwrap().sender;
+    let ms = Duration::from_millis;
+    for n in 0..40u16 {
+        let now = pair.now;
+        if n == 10 {
+            let inserted = pair.a().pc.insert_dtmf(now, sender, "12", ms(100), ms(100));
+            inserted.unwrap();
+        }
+        let packet = RtpPacket::new(111, n, u32::from(n) * 960, false, vec![n as u8]);
+        pair.a().pc.send_rtp(now, audio, packet).unwrap();
+        pair.run(ms(20));
+    }
+    let mut tones: Vec<(u8, u32, u16)> = pair.ends[1]
+        .events
+        .iter()
+        .filter_map(|e| match e {
+            Event::Rtp { packet, .. } if packet.payload_type == 126 => {
+                let duration = u16::from_be_bytes([packet.payload[2], packet.payload[3]]);
+                Some((packet.payload[0], packet.timestamp, duration))
+            }
+            _ => None,
+        })
+        .collect();
+    // The last packet of each tone has its whole duration.
+    tones.reverse();
+    tones.dedup_by_key(|(tone, timestamp, _)| (*tone, *timestamp));
+    let [(2, second, 800), (1, first, 800)] = tones[..] else {
+        panic!("{tones:?}");
+    };
+    assert_eq!(second.wrapping_sub(first), 200 * 48);
 }
 
 #[test]

@@ -104,7 +104,8 @@ async function interleave(page, far, number) {
       for (const m of list) await end.take(m);
       await new Promise(ok => setTimeout(ok, 5));
       // What was stopped, or never negotiated, has an offer still to come.
-      const open = end.making || end.pc.signalingState !== "stable" || end.pc.getTransceivers().some(t => t.stopped || t.mid === null);
+      // Firefox keeps those that are stopped and gone, without a mid.
+      const open = end.making || end.pc.signalingState !== "stable" || end.pc.getTransceivers().some(t => t.stopped === (t.mid !== null));
       return { list: end.outbox.splice(0), open };
     }, theirs);
     for (const m of ours.list) await far.take(m);

@@ -26,8 +26,8 @@ impl Received {
             .packets
             .entry((track.to_owned(), packet.encoding))
             .or_default() += 1;
-        // Browsers number telephone events 110 (48 kHz) and 126 (8 kHz), and so do we.
-        let event = matches!(packet.payload_type, 110 | 126) && packet.payload.len() == 4;
+        // Chromium numbers telephone events 110 (48 kHz) and 126 (8 kHz), and so do we; Firefox 101.
+        let event = matches!(packet.payload_type, 101 | 110 | 126) && packet.payload.len() == 4;
         if kind == Kind::Audio && event && self.last_tone != Some(packet.timestamp) {
             self.last_tone = Some(packet.timestamp);
             let tone = packet

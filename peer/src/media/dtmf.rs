@@ -13,14 +13,13 @@ use crate::queue::Events;
 use crate::types::{Kind, TransceiverId};
 
 impl Media {
-    /// The telephone-event format of a transceiver that can send tones.
-    fn dtmf_codec(&self, id: TransceiverId) -> Option<&Codec> {
+    /// The telephone-event format of a transceiver that can send tones, and the clock of its sound.
+    fn dtmf_codec(&self, id: TransceiverId) -> Option<(&Codec, u32)> {
         let track = self.track(id)?;
         let p = &track.parameters;
         if p.kind != Kind::Audio || !p.direction.sends() {
             return None;
         }
-        // RFC 4733 §2.5.1.2: of the clock of the codec in use, if there is one.
         let payload_type = track.senders.first().and_then(|s| s.payload_type);
         let in_use = match payload_type {
             Some(payload_type) => p
@@ -30,9 +29,13 @@ impl Media {
             None => p.send_codecs.iter().find(|c| c.is_media()),
         };
         let clock = in_use?.clock_rate;
-        p.send_codecs
-            .iter()
-            .find(|c| c.is("telephone-event") && c.clock_rate == clock)
+        let events = || p.send_codecs.iter().filter(|c| c.is("telephone-event"));
+        // RFC 4733 §2.5.1.2: of the clock of the codec in use, if there is one. Firefox has one of 8 kHz only, whatever the
+        // sound is.
+        let codec = events()
+            .find(|c| c.clock_rate == clock)
+            .or_else(|| events().next())?;
+        Some((codec, clock))
     }
 
     /// `canInsertDTMF`.
@@ -49,7 +52,7 @@ impl Media {
         tone: Duration,
         gap: Duration,
     ) -> Result<(), Error> {
-        let Some(clock_rate) = self.dtmf_codec(id).map(|c| c.clock_rate) else {
+        let Some(clock_rate) = self.dtmf_codec(id).map(|(c, _)| c.clock_rate) else {
             return Err(Error::CannotSendDtmf(id));
         };
         let Some(track) = self.track_mut(id) else {
@@ -83,9 +86,13 @@ impl Media {
             .iter_mut()
             .find_map(|t| Some((t.id, t.dtmf.as_mut()?.poll_packet(now)?)));
         let Some((id, due)) = due else { return false };
-        let Some(payload_type) = self.dtmf_codec(id).map(|c| c.payload_type) else {
+        let Some((codec, clock)) = self.dtmf_codec(id) else {
             return false;
         };
+        let payload_type = codec.payload_type;
+        // Timestamps go on in the clock of the sound, and durations are in that of the events.
+        let back =
+            u64::from(due.timestamp_back) * u64::from(clock) / u64::from(codec.clock_rate.max(1));
         let (ntp, sequence, started) = (self.ntp(now), self.transport_sequence, self.started);
         let Some(track) = self.track_mut(id) else {
             return false;
@@ -93,15 +100,15 @@ impl Media {
         let Some(sender) = track.senders.first_mut() else {
             return false;
         };
-        let timestamp = sender
-            .timestamp_at(now)
-            .unwrap_or_else(|| (now.saturating_duration_since(started).as_millis() * 48) as u32);
+        let running = now.saturating_duration_since(started).as_millis() * u128::from(clock);
+        sender.begin(now, (running / 1_000) as u32, clock);
+        let timestamp = sender.timestamp_at(now).unwrap_or_default();
         let mut payload = Vec::with_capacity(4);
         due.event.write(&mut payload);
         let packet = RtpPacket::new(
             payload_type,
             0,
-            timestamp.wrapping_sub(due.timestamp_back),
+            timestamp.wrapping_sub(back as u32),
             due.first,
             payload,
         );

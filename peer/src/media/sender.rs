@@ -164,7 +164,7 @@ impl SendStream {
         out: &mut Vec<u8>,
     ) -> bool {
         let sequence = SequenceNumber(packet.sequence_number.wrapping_add(self.shift));
-        self.write_as(
+        let written = self.write_as(
             now,
             ntp,
             extensions,
@@ -173,10 +173,21 @@ impl SendStream {
             packet,
             sequence,
             out,
-        )
+        );
+        if written {
+            self.payload_type = Some(packet.payload_type);
+            let clock = self
+                .clock_rates
+                .iter()
+                .find(|(pt, _)| *pt == packet.payload_type)
+                .map_or(90_000, |(_, c)| *c);
+            self.last = Some((packet.timestamp, clock, now));
+        }
+        written
     }
 
-    /// Writes a packet of our own after the last one; the caller's next ones move on by one.
+    /// Writes a packet of our own after the last one; the caller's next ones move on by one. Its payload type and
+    /// timestamp say nothing of the caller's.
     #[expect(
         clippy::too_many_arguments,
         reason = "what the connection knows, once a packet"
@@ -271,15 +282,8 @@ impl SendStream {
         let len = out.len() - start;
         self.packets += 1;
         self.last_sequence = Some(sequence);
-        self.payload_type = Some(packet.payload_type);
         self.octets += packet.payload.len() as u64;
         self.header_octets += (len - packet.payload.len()) as u64;
-        let clock = self
-            .clock_rates
-            .iter()
-            .find(|(pt, _)| *pt == packet.payload_type)
-            .map_or(90_000, |(_, c)| *c);
-        self.last = Some((packet.timestamp, clock, now));
         if self.keeps_history {
             let history = self.history.get_or_insert_with(|| {
                 Box::new(History::new(HistoryConfig {
@@ -339,6 +343,11 @@ impl SendStream {
         self.retransmitted_packets += 1;
         self.retransmitted_octets += payload;
         true
+    }
+
+    /// Where timestamps begin if nothing was sent yet.
+    pub(crate) fn begin(&mut self, now: Instant, timestamp: u32, clock: u32) {
+        self.last.get_or_insert((timestamp, clock, now));
     }
 
     /// The timestamp that a sampled moment has now, for sender reports; `None` before the first packet.
