@@ -1,9 +1,13 @@
 //! `compare -- driver`: the event loop on loopback, its sockets and system calls included, beside str0m on a plain
-//! socket loop.
+//! socket loop and, with the feature `libdatachannel`, beside that.
 //!
-//! What counts is CPU time, so that other programs on the machine do not: each end's thread is asked for its own.
-//! Bulk data go from one end to the other in one process; both ends are counted.
+//! What counts is CPU time, so that other programs on the machine do not: each end's threads are asked for their own.
+//! Bulk data go from one end to the other in one process; both ends are counted. Of packets that are forwarded, the
+//! forwarder alone.
 
+mod forward;
+#[cfg(feature = "libdatachannel")]
+mod libdatachannel;
 mod ours;
 mod theirs;
 
@@ -41,7 +45,22 @@ impl Bulk {
 
 /// Seconds that this thread has had the CPU.
 pub(crate) fn thread_cpu() -> f64 {
-    std::fs::read_to_string("/proc/thread-self/schedstat")
+    cpu_of("/proc/thread-self/schedstat")
+}
+
+/// Seconds that all threads of this process have had the CPU.
+fn process_cpu() -> f64 {
+    std::fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .filter_map(|task| Some(task.ok()?.path().join("schedstat")))
+        .map(cpu_of)
+        .sum()
+}
+
+/// Seconds that a thread has had the CPU, by the system's file about it.
+fn cpu_of(schedstat: impl AsRef<std::path::Path>) -> f64 {
+    std::fs::read_to_string(schedstat)
         .ok()
         .and_then(|s| s.split(' ').next()?.parse::<f64>().ok())
         .unwrap_or(0.0)
@@ -53,21 +72,28 @@ pub(crate) fn run() {
     let mut ours = ours::Pair::new(true);
     let mut plain = ours::Pair::new(false);
     let mut theirs = theirs::Pair::new();
+    #[cfg(feature = "libdatachannel")]
+    let mut libdatachannel = libdatachannel::Pair::new();
     for size in [64 * 1024, 1024, 64] {
         let wall = std::cell::RefCell::new((Vec::new(), Vec::new()));
-        Comparison::new("driver", format!("bulk-{size}"), "MB/cpu-s", Better::More)
-            .figure("ours", || {
-                let round = ours.bulk(size, ROUND);
-                wall.borrow_mut().0.push(round.per_second());
-                round.per_cpu()
-            })
-            .figure("ours-without-gso", || plain.bulk(size, ROUND).per_cpu())
-            .figure("str0m-plain-loop", || {
-                let round = theirs.bulk(size, ROUND);
-                wall.borrow_mut().1.push(round.per_second());
-                round.per_cpu()
-            })
-            .run();
+        let comparison =
+            Comparison::new("driver", format!("bulk-{size}"), "MB/cpu-s", Better::More)
+                .figure("ours", || {
+                    let round = ours.bulk(size, ROUND);
+                    wall.borrow_mut().0.push(round.per_second());
+                    round.per_cpu()
+                })
+                .figure("ours-without-gso", || plain.bulk(size, ROUND).per_cpu())
+                .figure("str0m-plain-loop", || {
+                    let round = theirs.bulk(size, ROUND);
+                    wall.borrow_mut().1.push(round.per_second());
+                    round.per_cpu()
+                });
+        #[cfg(feature = "libdatachannel")]
+        let comparison = comparison.figure("libdatachannel", || {
+            libdatachannel.bulk(size, ROUND).per_cpu()
+        });
+        comparison.run();
         let (a, b) = wall.into_inner();
         let [a, b] = [a, b].map(|rounds| tincan_benches::Figures::new(rounds).median());
         println!(
@@ -90,5 +116,6 @@ pub(crate) fn run() {
     })
     .run();
     drop((ours, plain, theirs));
+    forward::run();
     ours::loops();
 }

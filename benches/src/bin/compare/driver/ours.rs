@@ -7,7 +7,7 @@ use tincan_peer::driver::{
 };
 use tincan_peer::{Configuration, DataChannelInit, Message};
 
-use super::{Bulk, thread_cpu};
+use super::{Bulk, process_cpu, thread_cpu};
 
 /// Two loops on one thread, two peers, one channel.
 pub(crate) struct Pair {
@@ -127,14 +127,6 @@ async fn totals(handles: &[DriverHandle; 2]) -> (u64, u64) {
         totals.1 += stats.datagrams_sent + stats.datagrams_received;
     }
     totals
-}
-
-/// Seconds that all threads of this process have had the CPU, to ten milliseconds.
-fn process_cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(") ").next().unwrap_or_default();
-    let ticks = fields.split(' ').skip(11).take(2);
-    ticks.filter_map(|n| n.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 /// Peers that send to several loops.
