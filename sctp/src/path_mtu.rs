@@ -1,4 +1,8 @@
 //! Finding the largest packet that passes (RFC 8899), by HEARTBEAT with PAD.
+//!
+//! Messages are cut so that every chunk fits the smallest size, `base`, and a larger packet holds several. So a path that
+//! shrinks never strands what is in flight: it goes again in smaller packets, without IP's help (RFC 9260 §6.9 has IP
+//! fragment chunks that were cut too large, which "don't fragment" and IPv6's routers forbid).
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +18,10 @@ const RAISE_AFTER: Duration = Duration::from_secs(600);
 /// Timeouts in a row after which a large size is no longer trusted.
 const BLACK_HOLE_TIMEOUTS: u32 = 2;
 
+/// Losses make the size be confirmed no more often than this. Small packets may go on arriving where large ones vanish,
+/// so that timeouts alone don't tell (RFC 8899 §4.3); congestion loses packets of any size all the time.
+const CONFIRM_EVERY: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// No search: not wanted, or not yet possible.
@@ -24,6 +32,10 @@ enum Phase {
         probe: Option<Probe>,
         first: bool,
     },
+    /// Packets were lost: whether `current` still passes (RFC 8899 §4.3).
+    Confirm(Probe),
+    /// Large packets vanished. The search begins anew when data arrives again: until then it is the path that fails.
+    Fallen,
     /// Done until the raise timer.
     Done,
 }
@@ -42,6 +54,8 @@ pub(crate) struct PathMtu {
     current: usize,
     phase: Phase,
     timeouts: u32,
+    /// When losses may have the size confirmed again.
+    confirm_from: Option<Instant>,
 }
 
 impl PathMtu {
@@ -52,11 +66,27 @@ impl PathMtu {
             current: base,
             phase: Phase::Off,
             timeouts: 0,
+            confirm_from: None,
         }
     }
 
     pub(crate) fn current(&self) -> usize {
         self.current
+    }
+
+    /// The size that surely passes.
+    pub(crate) fn base(&self) -> usize {
+        self.base
+    }
+
+    /// The largest size that is ever tried.
+    pub(crate) fn most(&self) -> usize {
+        self.most.max(self.base)
+    }
+
+    /// Another path, of which only `base` is known; `most` is looked for from the next [`start`](Self::start) on.
+    pub(crate) fn change(&mut self, most: usize) {
+        *self = Self::new(self.base, most);
     }
 
     /// The association can probe now.
@@ -75,13 +105,18 @@ impl PathMtu {
     /// The size of the probe to be sent now, if any; `nonce` marks it.
     pub(crate) fn next_probe(&mut self, nonce: u64) -> Option<usize> {
         let current = self.current;
-        let Phase::Search {
-            bound,
-            probe,
-            first,
-        } = &mut self.phase
-        else {
-            return None;
+        let (bound, probe, first) = match &mut self.phase {
+            Phase::Search {
+                bound,
+                probe,
+                first,
+            } => (bound, probe, first),
+            Phase::Confirm(probe) => {
+                probe.tries += 1;
+                probe.nonce = nonce;
+                return Some(probe.size);
+            }
+            Phase::Off | Phase::Fallen | Phase::Done => return None,
         };
         match probe {
             Some(probe) => {
@@ -107,10 +142,16 @@ impl PathMtu {
         }
     }
 
-    /// The probe with this mark was answered. True when it was one and the size grew.
+    /// The probe with this mark was answered. True when it was one: the size may have grown.
     pub(crate) fn on_answer(&mut self, nonce: u64) -> bool {
-        let Phase::Search { bound, probe, .. } = &mut self.phase else {
-            return false;
+        let (bound, probe) = match &mut self.phase {
+            Phase::Search { bound, probe, .. } => (bound, probe),
+            Phase::Confirm(probe) if probe.nonce == nonce => {
+                self.timeouts = 0;
+                self.phase = Phase::Done;
+                return true;
+            }
+            _ => return false,
         };
         let Some(answered) = probe.filter(|p| p.nonce == nonce) else {
             return false;
@@ -124,10 +165,17 @@ impl PathMtu {
         true
     }
 
-    /// The timer ran out. True when a probe is to be sent now.
+    /// The timer ran out. True when a probe is to be sent now. The size may have fallen.
     pub(crate) fn on_timer(&mut self) -> bool {
         match &mut self.phase {
-            Phase::Off => false,
+            Phase::Off | Phase::Fallen => false,
+            Phase::Confirm(probe) => {
+                let goes_on = probe.tries < MAX_PROBES;
+                if !goes_on {
+                    self.fall();
+                }
+                goes_on
+            }
             Phase::Done => {
                 self.start();
                 self.is_searching()
@@ -146,6 +194,55 @@ impl PathMtu {
         }
     }
 
+    /// Only `base` is trusted.
+    fn fall(&mut self) {
+        self.current = self.base;
+        self.timeouts = 0;
+        self.phase = Phase::Fallen;
+    }
+
+    /// A packet is taken to be lost. True when the size is to be confirmed, by a probe now.
+    pub(crate) fn on_loss(&mut self, now: Instant) -> bool {
+        let rests = self.confirm_from.is_some_and(|from| now < from);
+        if self.phase != Phase::Done || self.current == self.base || rests {
+            return false;
+        }
+        self.confirm_from = Some(now + CONFIRM_EVERY);
+        self.phase = Phase::Confirm(Probe {
+            size: self.current,
+            nonce: 0,
+            tries: 0,
+        });
+        true
+    }
+
+    /// The system refused to send a packet of `size` in one piece: its interface is known to be smaller. True when a
+    /// probe is to be sent now. The size may have fallen.
+    pub(crate) fn on_refusal(&mut self, size: usize) -> bool {
+        let most = size.saturating_sub(1) & !3;
+        let too_large = self.current >= size && self.current > self.base;
+        if too_large {
+            self.current = self.base;
+        }
+        let bound = match self.phase {
+            // A late word of a probe that was given up already.
+            Phase::Search { bound, .. } if bound <= most && !too_large => return false,
+            Phase::Search { bound, .. } => bound.min(most),
+            Phase::Confirm(_) | Phase::Done if too_large => most,
+            _ => return false,
+        };
+        if self.current + GRANULARITY > bound {
+            self.phase = Phase::Done;
+            return false;
+        }
+        self.phase = Phase::Search {
+            bound,
+            probe: None,
+            first: false,
+        };
+        true
+    }
+
     pub(crate) fn is_searching(&self) -> bool {
         matches!(self.phase, Phase::Search { .. })
     }
@@ -153,8 +250,8 @@ impl PathMtu {
     /// When to call [`on_timer`](Self::on_timer).
     pub(crate) fn deadline(&self, now: Instant, rto: Duration) -> Option<Instant> {
         match self.phase {
-            Phase::Off => None,
-            Phase::Search { .. } => Some(now + rto),
+            Phase::Off | Phase::Fallen => None,
+            Phase::Search { .. } | Phase::Confirm(_) => Some(now + rto),
             Phase::Done => (self.most > self.current).then(|| now + RAISE_AFTER),
         }
     }
@@ -165,14 +262,19 @@ impl PathMtu {
         if self.timeouts < BLACK_HOLE_TIMEOUTS || self.current == self.base {
             return false;
         }
-        self.current = self.base;
-        self.phase = Phase::Done;
+        self.fall();
         true
     }
 
-    /// Data was acknowledged.
-    pub(crate) fn on_ack(&mut self) {
+    /// Data was acknowledged. True when a search begins.
+    #[inline]
+    pub(crate) fn on_ack(&mut self) -> bool {
         self.timeouts = 0;
+        if self.phase != Phase::Fallen {
+            return false;
+        }
+        self.start();
+        self.is_searching()
     }
 }
 
@@ -228,5 +330,73 @@ mod tests {
         assert!(!path.on_timeout());
         assert!(path.on_timeout());
         assert_eq!(path.current(), 1_160);
+        // No probe into a path that is gone; a new search once it is back.
+        assert_eq!(path.next_probe(3), None);
+        assert_eq!(path.deadline(Instant::now(), Duration::ZERO), None);
+        assert!(path.on_ack());
+        assert_eq!(path.next_probe(4), Some(1_400));
+        assert!(!path.on_ack(), "it has begun");
+    }
+
+    #[test]
+    fn losses_have_the_size_confirmed_but_not_all_the_time() {
+        let now = Instant::now();
+        let mut path = PathMtu::new(1_160, 1_400);
+        path.start();
+        assert!(!path.on_loss(now), "nothing to confirm");
+        path.next_probe(1);
+        assert!(path.on_answer(1));
+        assert!(path.on_loss(now));
+        assert_eq!(path.next_probe(2), Some(1_400));
+        assert!(path.on_answer(2));
+        assert!(!path.on_loss(now + CONFIRM_EVERY / 2));
+        assert_eq!(path.current(), 1_400);
+        assert!(path.on_loss(now + CONFIRM_EVERY));
+        for nonce in 3..3 + u64::from(MAX_PROBES) {
+            assert_eq!(path.current(), 1_400);
+            assert_eq!(path.next_probe(nonce), Some(1_400));
+            assert_eq!(path.on_timer(), nonce < 2 + u64::from(MAX_PROBES));
+        }
+        assert_eq!(path.current(), 1_160);
+        assert!(!path.on_answer(5), "too late");
+    }
+
+    #[test]
+    fn what_the_system_refuses_is_not_tried_again() {
+        let refusing = |limit: usize| {
+            let mut path = PathMtu::new(1_160, 9_000);
+            path.start();
+            let mut probes = 0;
+            let mut again = true;
+            while again && path.is_searching() {
+                probes += 1;
+                let size = path.next_probe(probes).unwrap();
+                again = if size > limit {
+                    path.on_refusal(size)
+                } else {
+                    path.on_answer(probes)
+                };
+            }
+            assert_eq!(path.phase, Phase::Done);
+            (path, probes)
+        };
+        for limit in (1_160..9_000).step_by(37) {
+            let (path, probes) = refusing(limit);
+            let found = path.current();
+            assert!(
+                found <= limit && found + 2 * GRANULARITY > limit,
+                "{limit}: {found}"
+            );
+            assert!(probes < 15, "{probes}");
+        }
+        // A smaller interface later on.
+        let (mut path, _) = refusing(4_000);
+        let found = path.current();
+        assert!(!path.on_refusal(found + 4), "nothing of that size was sent");
+        assert_eq!(path.current(), found);
+        assert!(path.on_refusal(found));
+        assert_eq!(path.current(), 1_160);
+        assert!(path.next_probe(1).unwrap() < found);
+        assert!(!path.on_refusal(1_000), "base is as small as it gets");
     }
 }

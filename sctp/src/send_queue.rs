@@ -49,6 +49,16 @@ pub(crate) struct OutFragment {
     pub(crate) number: u32,
 }
 
+/// What a packet has room for, in octets of payload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) room: usize,
+    /// The longest fragment.
+    pub(crate) full: usize,
+    /// The shortest that a message is cut to, but at its end.
+    pub(crate) crumb: usize,
+}
+
 /// What [`SendQueue::take`] came to.
 #[derive(Debug)]
 pub(crate) enum Taken {
@@ -350,10 +360,15 @@ impl SendQueue {
         self.activate(id);
     }
 
-    /// The next fragment of at most `room` octets. `full` is what a packet of its own would hold:
-    /// what fits there is not cut to fit here. A fragment longer than `window` is not taken.
+    /// The next fragment for this room. What would fit an empty packet waits for one. A fragment longer than `window` is
+    /// not taken.
     #[inline]
-    pub(crate) fn take(&mut self, now: Instant, room: usize, full: usize, window: usize) -> Taken {
+    pub(crate) fn take(
+        &mut self,
+        now: Instant,
+        Room { room, full, crumb }: Room,
+        window: usize,
+    ) -> Taken {
         loop {
             let chosen = self.locked.or(self.packet_of);
             let Some(id) = chosen.or_else(|| self.turns.first()) else {
@@ -377,12 +392,12 @@ impl SendQueue {
             let whole = front.piece.data.len();
             // A message that fits a packet of its own waits for it; a longer one fills this one
             // unless that would leave a crumb.
-            let length = if whole <= room {
+            let length = if whole <= room.min(full) {
                 whole
-            } else if whole <= full || room < full / 4 {
+            } else if whole <= full || room < crumb {
                 return Taken::Nothing;
             } else {
-                room
+                room.min(full)
             };
             if length > window {
                 return Taken::Nothing;

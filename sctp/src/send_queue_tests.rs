@@ -4,6 +4,14 @@ use super::*;
 
 const FULL: usize = 1_000;
 
+fn of(room: usize) -> Room {
+    Room {
+        room,
+        full: FULL,
+        crumb: FULL / 4,
+    }
+}
+
 /// A queue with messages of these sizes on these streams, in this order.
 fn queue(policy: Scheduler, interleaved: bool, messages: &[(u16, usize)]) -> SendQueue {
     let mut queue = SendQueue::new(policy);
@@ -31,7 +39,7 @@ fn order(queue: &mut SendQueue, count: usize) -> Vec<(u16, usize)> {
     let mut found = Vec::new();
     while found.len() < count {
         queue.start_packet();
-        match queue.take(Instant::now(), FULL, FULL, usize::MAX) {
+        match queue.take(Instant::now(), of(FULL), usize::MAX) {
             Taken::Fragment(fragment) => found.push((fragment.stream, fragment.data.len())),
             _ => break,
         }
@@ -89,7 +97,7 @@ fn by_packet(interleaved: bool) {
         queue.start_packet();
         let mut room = FULL;
         let mut packet = Vec::new();
-        while let Taken::Fragment(f) = queue.take(Instant::now(), room, FULL, usize::MAX) {
+        while let Taken::Fragment(f) = queue.take(Instant::now(), of(room), usize::MAX) {
             room -= f.data.len();
             packet.push(f.stream);
         }
@@ -109,7 +117,7 @@ fn round_robin_by_packet_finishes_a_message_that_cannot_be_interleaved() {
         queue.start_packet();
         let mut room = FULL;
         let mut packet = Vec::new();
-        while let Taken::Fragment(f) = queue.take(Instant::now(), room, FULL, usize::MAX) {
+        while let Taken::Fragment(f) = queue.take(Instant::now(), of(room), usize::MAX) {
             room -= f.data.len();
             packet.push((f.stream, f.data.len()));
         }
@@ -185,4 +193,30 @@ fn who_was_idle_starts_now() {
     let next = streams(&mut queue, 20);
     let first = next.iter().filter(|s| **s == 0).count();
     assert!((9..=11).contains(&first), "{next:?}");
+}
+
+/// A packet larger than a fragment may be holds several, and no crumbs.
+#[test]
+fn a_large_packet_is_filled_with_fragments_that_would_fit_a_small_one() {
+    let mut queue = queue(Scheduler::default(), false, &[(0, 6_000)]);
+    let mut packets = Vec::new();
+    while queue.has_sendable() {
+        queue.start_packet();
+        let mut left = 2_500;
+        let mut packet = Vec::new();
+        while let Taken::Fragment(f) = queue.take(Instant::now(), of(left), usize::MAX) {
+            left -= f.data.len();
+            packet.push(f.data.len());
+        }
+        packets.push(packet);
+        assert!(packets.len() < 10, "{packets:?}");
+    }
+    assert_eq!(
+        packets,
+        [
+            vec![1_000, 1_000, 500],
+            vec![1_000, 1_000, 500],
+            vec![1_000],
+        ]
+    );
 }

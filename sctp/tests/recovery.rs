@@ -181,39 +181,94 @@ fn data_rides_with_cookie_echo_and_arrives_once_even_when_that_packet_is_lost() 
     }
 }
 
-/// RFC 9260 §6.9: a fragment cannot be cut again when the path has shrunk. Its datagram says that
-/// IP may fragment it; new data keep to the path.
+/// RFC 8899 §4.3: large packets vanish from one moment to the next. What is in flight arrives all the same, in packets of
+/// the size that surely passes: no chunk is larger. Then the new size is found.
 #[test]
-fn what_was_cut_for_a_larger_path_is_marked_for_ip_fragmentation() {
+fn a_path_that_shrinks_under_data_strands_nothing_and_is_searched_again() {
     let mut larger = config(Role::Client);
     larger.association.max_mtu = 1_472;
     let mut pair = Pair::with(2, 10 * MS, larger.clone(), larger);
     pair.connect();
     pair.run_for(5 * SECOND);
-    assert!(pair.a.stats().mtu > 1_400);
+    assert_eq!(pair.a.stats().mtu, 1_472);
     let id = pair.a.open(pair.now, ChannelConfig::default()).unwrap();
     pair.run_for(SECOND);
-    // From now on the path carries 1 200 octets, unless a datagram may be fragmented.
     let data = pattern(100_000, 1);
     pair.a.send(pair.now, id, Message::Binary(data)).unwrap();
-    pair.to_b.mtu = 1_200;
-    pair.run(60 * SECOND, |p| {
+    pair.run_for(5 * MS);
+    assert!(pair.a.stats().bytes_in_flight > 5_000);
+    pair.to_b.mtu = 1_300;
+    pair.run(20 * SECOND, |p| {
         p.events_b
             .iter()
             .any(|e| matches!(e, Event::Message { .. }))
     });
-    assert!(pair.to_b.fragmented > 0);
-    let fragmented = pair.to_b.fragmented;
-    pair.a
-        .send(pair.now, id, Message::Binary(pattern(100_000, 2)))
-        .unwrap();
+    assert_eq!(pair.take_messages_b(), [pattern(100_000, 1)]);
+    pair.run_for(60 * SECOND);
+    let found = pair.a.stats().mtu;
+    assert!((1_270..=1_300).contains(&found), "{found}");
+    let too_large = pair.to_b.too_large;
+    let data = pattern(100_000, 2);
+    pair.a.send(pair.now, id, Message::Binary(data)).unwrap();
     pair.run_for(5 * SECOND);
-    assert_eq!(
-        pair.to_b.fragmented, fragmented,
-        "new data keep to the path"
-    );
-    assert_eq!(pair.take_messages_b().len(), 2);
-    assert_eq!(pair.a.stats().mtu, 1_160, "fallen back");
+    assert_eq!(pair.take_messages_b(), [pattern(100_000, 2)]);
+    assert_eq!(pair.to_b.too_large, too_large);
+}
+
+/// The same where small packets go on arriving, so that timeouts in a row never come.
+#[test]
+fn a_black_hole_is_found_though_small_messages_pass() {
+    let mut larger = config(Role::Client);
+    larger.association.max_mtu = 9_000;
+    let mut pair = Pair::with(3, 10 * MS, larger.clone(), larger);
+    pair.connect();
+    pair.run_for(5 * SECOND);
+    assert_eq!(pair.a.stats().mtu, 9_000);
+    let large = pair.a.open(pair.now, ChannelConfig::default()).unwrap();
+    let small = pair.a.open(pair.now, ChannelConfig::default()).unwrap();
+    pair.run_for(SECOND);
+    pair.to_b.mtu = 1_300;
+    let data = pattern(200_000, 1);
+    pair.a.send(pair.now, large, Message::Binary(data)).unwrap();
+    for n in 0..1_000 {
+        let tick = Message::Binary(pattern(20, n));
+        pair.a.send(pair.now, small, tick).unwrap();
+        pair.run_for(10 * MS);
+    }
+    let messages = pair.take_messages_b();
+    assert_eq!(messages.len(), 1_001, "{:?}", pair.a.stats());
+    assert!(messages.iter().any(|m| pattern(200_000, 1) == m));
+}
+
+/// The layer below says at once what its interface does not take.
+#[test]
+fn what_the_layer_below_refuses_is_believed_at_once() {
+    let mut larger = config(Role::Client);
+    larger.association.max_mtu = 9_000;
+    let mut pair = Pair::with(4, 10 * MS, larger.clone(), larger);
+    pair.to_b.mtu = 1_400;
+    pair.to_b.refuses = true;
+    pair.connect();
+    // An answer takes 20 ms, a probe that is waited for in vain a second, three times.
+    pair.run_for(SECOND);
+    let found = pair.a.stats().mtu;
+    assert!((1_370..=1_400).contains(&found), "{found}");
+    assert!(pair.to_b.too_large > 0);
+    let id = pair.a.open(pair.now, ChannelConfig::default()).unwrap();
+    let data = pattern(100_000, 1);
+    pair.a.send(pair.now, id, Message::Binary(data)).unwrap();
+    pair.run_for(30 * MS);
+    pair.to_b.mtu = 1_300;
+    pair.run_for(5 * SECOND);
+    assert_eq!(pair.take_messages_b(), [pattern(100_000, 1)]);
+    let found = pair.a.stats().mtu;
+    assert!((1_270..=1_300).contains(&found), "{found}");
+    // Another path: nothing is known of it.
+    pair.to_b.mtu = usize::MAX;
+    pair.a.path_changed(pair.now, 2_000);
+    assert_eq!(pair.a.stats().mtu, 1_160);
+    pair.run_for(100 * MS);
+    assert_eq!(pair.a.stats().mtu, 2_000);
 }
 
 fn reconfigure(raw: &mut Raw, kind: u16, number: u32) -> Vec<Vec<u32>> {

@@ -323,7 +323,9 @@ impl Association {
         let progress = acked.octets > 0 || acked.advanced;
         if progress {
             self.errors = 0;
-            self.path.on_ack();
+            if self.path.on_ack() {
+                self.schedule_path_mtu(now, true);
+            }
             if acked.octets > 0 {
                 let in_recovery = in_recovery_before && self.loss.in_recovery();
                 self.congestion.on_ack(&Ack {
@@ -402,6 +404,9 @@ impl Association {
         let test = self.loss.test(now, &self.rtt);
         let (losses, next) = self.outstanding.detect_losses(test);
         if let Some(highest) = losses.highest {
+            if self.path.on_loss(now) {
+                self.schedule_path_mtu(now, true);
+            }
             let next_packet = self.outstanding.next_packet();
             let next_tsn = self.outstanding.next_tsn();
             if self.loss.is_new_event(highest, next_tsn, next_packet) {

@@ -144,10 +144,9 @@ pub struct Transmit {
     pub len: usize,
     /// How to mark it.
     pub ecn: Ecn,
-    /// It holds data that was cut before the path shrank, and a fragment cannot be cut again: IP
-    /// has to fragment this datagram (RFC 9260 §6.9), so it must leave without "don't fragment".
-    /// Happens only after a black hole, when [`Config::max_mtu`] asked for a search.
-    pub oversized: bool,
+    /// It tries whether packets of its size pass (RFC 8899): it may be larger than any before, and its loss harms
+    /// nothing. It should leave with "don't fragment", and not in one call with others.
+    pub probes: bool,
 }
 
 /// Octets that the tables take for a chunk in flight, beyond its payload.
@@ -606,7 +605,7 @@ impl Association {
         if self.state != State::Established || !self.reset.is_waiting() {
             return;
         }
-        let most = (self.path.current() - 40) / 2;
+        let most = (self.path.base() - 40) / 2;
         let send = &self.send;
         let next_tsn = self.outstanding.next_tsn() as u32;
         self.reset

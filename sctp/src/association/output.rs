@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use super::{Association, Ecn, State, Transmit};
 use crate::congestion::CongestionControl;
 use crate::handshake::write_init;
-use crate::limits::MAX_TSN_SPAN;
+use crate::limits::{MAX_MTU, MAX_TSN_SPAN};
 use crate::outstanding::Limited;
-use crate::send_queue::Taken;
+use crate::send_queue::{Room, Taken};
 use crate::timers::Timer;
 use crate::wire::{
     CHUNK_HEADER_LEN, COMMON_HEADER_LEN, ChunkWriter, DATA_HEADER_LEN, FLAG_IMMEDIATE,
@@ -19,10 +19,30 @@ use crate::wire::{
 const LEAST_SACK: usize = 16;
 
 impl Association {
-    /// The most octets that one [`poll_transmit`](Self::poll_transmit) appends, as long as the
-    /// path does not shrink: see [`Transmit::oversized`].
+    /// The most octets that one [`poll_transmit`](Self::poll_transmit) appends.
     pub fn max_packet(&self) -> usize {
-        self.config.max_mtu.max(self.path.current())
+        self.path.most()
+    }
+
+    /// Packets take another path from now on. Of this one only [`Config::mtu`](crate::Config::mtu) is known; up to
+    /// `max_mtu` octets, lower layers' not counted, are looked for as
+    /// [`Config::max_mtu`](crate::Config::max_mtu) says, at once or when the association stands.
+    pub fn path_changed(&mut self, now: Instant, max_mtu: usize) {
+        self.path.change(max_mtu.min(MAX_MTU) & !3);
+        self.congestion.set_mtu(self.path.current());
+        if self.state == State::Established {
+            self.path.start();
+        }
+        self.due.path_probe = false;
+        self.schedule_path_mtu(now, true);
+    }
+
+    /// The layer below refused to send a packet of `size` octets: it is longer than what leaves here in one piece. What
+    /// was in it is lost, and sent again in smaller packets if there are smaller ones.
+    pub fn packet_refused(&mut self, now: Instant, size: usize) {
+        let probes = self.path.on_refusal(size);
+        self.congestion.set_mtu(self.path.current());
+        self.schedule_path_mtu(now, probes);
     }
 
     /// Appends one packet to `out` if there is one to send. Call it until it returns `None`.
@@ -90,12 +110,7 @@ impl Association {
         let len = out.len() - start;
         self.counters.packets_sent += 1;
         self.counters.bytes_sent += len as u64;
-        let oversized = !probes && len > self.path.current();
-        Some(Transmit {
-            len,
-            ecn,
-            oversized,
-        })
+        Some(Transmit { len, ecn, probes })
     }
 
     fn begin(&self, out: &mut Vec<u8>, verification_tag: u32) {
@@ -373,7 +388,10 @@ impl Association {
             DATA_HEADER_LEN
         };
         let mtu = self.path.current();
-        let full = mtu - COMMON_HEADER_LEN - header;
+        // The path may shrink, and a chunk can't be cut again.
+        let full = (self.path.base() - COMMON_HEADER_LEN - header) & !3;
+        // Where the packet can hold more than a fragment, what is left of it is worth more of them.
+        let crumb = full / if mtu > self.path.base() { 8 } else { 4 };
         self.send.start_packet();
         let mut sent = 0;
         let mut last_chunk = out.len();
@@ -394,7 +412,12 @@ impl Association {
             } else {
                 self.peer_window.saturating_sub(unacked)
             };
-            match self.send.take(now, room & !3, full & !3, window) {
+            let room = Room {
+                room: room & !3,
+                full,
+                crumb,
+            };
+            match self.send.take(now, room, window) {
                 Taken::Fragment(fragment) => {
                     if unacked == 0 && fragment.data.len() > self.peer_window {
                         self.due.window_probe = true;

@@ -35,10 +35,14 @@ impl Association {
                 }
                 Timer::Pacing => {}
                 Timer::PathMtu => {
+                    let before = self.path.current();
                     if self.path.on_timer() {
                         self.due.path_probe = true;
                     } else {
                         self.schedule_path_mtu(now, false);
+                    }
+                    if self.path.current() != before {
+                        self.congestion.set_mtu(self.path.current());
                     }
                 }
                 Timer::Guard => self.abort_for(CloseReason::PeerUnreachable),
@@ -71,6 +75,8 @@ impl Association {
         if self.path.on_timeout() {
             self.congestion.set_mtu(self.path.current());
             self.schedule_path_mtu(now, false);
+        } else if self.path.on_loss(now) {
+            self.schedule_path_mtu(now, true);
         }
         let losses = self.outstanding.all_lost();
         if losses.highest.is_some() {

@@ -130,6 +130,16 @@ impl Endpoint {
         self.remote_max_message_size = octets;
     }
 
+    /// Packets take another path from now on, see [`Association::path_changed`].
+    pub fn path_changed(&mut self, now: Instant, max_mtu: usize) {
+        self.association.path_changed(now, max_mtu);
+    }
+
+    /// The layer below refused to send a packet of `size` octets, see [`Association::packet_refused`].
+    pub fn packet_refused(&mut self, now: Instant, size: usize) {
+        self.association.packet_refused(now, size);
+    }
+
     /// Takes in a packet.
     pub fn handle_input(&mut self, now: Instant, packet: Bytes) {
         self.association.handle_input(now, packet);

@@ -25,11 +25,11 @@ impl Mixed {
             let mut idle = true;
             while self.ours.poll_transmit(self.now, &mut out).is_some() {
                 let packet = Bytes::from(std::mem::take(&mut out));
-                self.to_theirs.push(self.now, packet, false, &mut self.rng);
+                self.to_theirs.push(self.now, packet, &mut self.rng);
                 idle = false;
             }
             while let Some(packet) = self.theirs.poll_transmit(self.now) {
-                self.to_ours.push(self.now, packet, false, &mut self.rng);
+                self.to_ours.push(self.now, packet, &mut self.rng);
                 idle = false;
             }
             while let Some(packet) = self.to_theirs.pop(self.now) {

@@ -22,10 +22,12 @@ pub struct Path {
     pub reorder: u32,
     /// Of 1 000 packets: delivered twice.
     pub duplicate: u32,
-    /// Larger packets vanish, unless they may be fragmented.
+    /// Larger packets vanish.
     pub mtu: usize,
-    /// Larger packets that were fragmented.
-    pub fragmented: u64,
+    /// Larger packets that vanished.
+    pub too_large: u64,
+    /// They don't vanish: their sender is told.
+    pub refuses: bool,
     pub queue: VecDeque<(Instant, Bytes)>,
     pub delivered: u64,
     pub bytes: u64,
@@ -39,20 +41,21 @@ impl Path {
             reorder: 0,
             duplicate: 0,
             mtu: usize::MAX,
-            fragmented: 0,
+            too_large: 0,
+            refuses: false,
             queue: VecDeque::new(),
             delivered: 0,
             bytes: 0,
         }
     }
 
-    pub fn push(&mut self, now: Instant, packet: Bytes, may_fragment: bool, rng: &mut StdRng) {
+    pub fn push(&mut self, now: Instant, packet: Bytes, rng: &mut StdRng) {
         let mut chance = |of_1000: u32| rng.next_u32() % 1000 < of_1000;
         let large = packet.len() > self.mtu;
-        if large && !may_fragment || chance(self.loss) {
+        self.too_large += u64::from(large);
+        if large || chance(self.loss) {
             return;
         }
-        self.fragmented += u64::from(large);
         let mut at = now + self.delay;
         if chance(self.reorder) {
             at += self.delay / 2;
@@ -151,14 +154,15 @@ impl Pair {
             let mut idle = true;
             while let Some(transmit) = self.a.poll_transmit(self.now, &mut out) {
                 let packet = Bytes::from(std::mem::take(&mut out));
-                self.to_b
-                    .push(self.now, packet, transmit.oversized, &mut self.rng);
+                if self.to_b.refuses && transmit.len > self.to_b.mtu {
+                    self.a.packet_refused(self.now, transmit.len);
+                }
+                self.to_b.push(self.now, packet, &mut self.rng);
                 idle = false;
             }
-            while let Some(transmit) = self.b.poll_transmit(self.now, &mut out) {
+            while self.b.poll_transmit(self.now, &mut out).is_some() {
                 let packet = Bytes::from(std::mem::take(&mut out));
-                self.to_a
-                    .push(self.now, packet, transmit.oversized, &mut self.rng);
+                self.to_a.push(self.now, packet, &mut self.rng);
                 idle = false;
             }
             while let Some(packet) = self.to_b.pop(self.now) {
