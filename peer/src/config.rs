@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::codec::Capabilities;
-use crate::limits::{DEFAULT_MAX_MESSAGE_SIZE, MAX_DATAGRAM, MAX_ICE_SERVERS};
+use crate::limits::{DEFAULT_MAX_MESSAGE_SIZE, MAX_DATAGRAM, MAX_ICE_SERVERS, MAX_PROBED_DATAGRAM};
 
 /// `RTCIceServer` (W3C §4.2.2).
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -113,8 +113,14 @@ pub struct Configuration {
     /// [`Error::MemoryBudget`]. Message interleaving is not offered then: it would take a buffer for a message of every
     /// channel at once. `None` (unless set): each part has its own bounds only.
     pub memory_budget: Option<usize>,
-    /// Longest UDP datagram we send, 576–65 507 bytes.
+    /// Longest UDP datagram we send without knowing the path, 576–65 507 bytes. Default: 1280.
     pub max_datagram: usize,
+    /// Longest UDP datagram that the path is searched for (RFC 8899), up to 65 507 bytes: data channels use what is found to
+    /// pass, media keep to `max_datagram`. The search costs a padded packet when the channels come up, some more where that
+    /// does not pass, and again every ten minutes; when large datagrams vanish later on, `max_datagram` is gone back to and
+    /// nothing is lost. No search where this is not more than `max_datagram`. Default: 1452, what Ethernet takes of IPv6;
+    /// 8952 suits networks with jumbo frames.
+    pub max_probed_datagram: usize,
     /// The time of day when the connection is made: for a certificate's validity and for RTCP sender reports. Without
     /// it both count from an arbitrary day, which no far side minds.
     pub wall_clock: Option<std::time::SystemTime>,
@@ -139,6 +145,7 @@ impl Default for Configuration {
             max_buffered_amount: 16 << 20,
             memory_budget: None,
             max_datagram: MAX_DATAGRAM,
+            max_probed_datagram: MAX_PROBED_DATAGRAM,
             wall_clock: None,
         }
     }
@@ -175,6 +182,11 @@ impl Configuration {
         if !(576..=65_507).contains(&self.max_datagram) {
             return Err(Error::ConfigurationRange(
                 "max_datagram must be 576 to 65507 bytes",
+            ));
+        }
+        if self.max_probed_datagram > 65_507 {
+            return Err(Error::ConfigurationRange(
+                "max_probed_datagram must be at most 65507 bytes",
             ));
         }
         if self

@@ -67,6 +67,13 @@ pub const RTP_HISTORY: usize = 1024;
 /// Longest datagram `poll_transmit` writes: below the smallest MTU of paths seen in the wild with IPv6 and tunnels.
 pub const MAX_DATAGRAM: usize = 1_280;
 
+/// Longest datagram that a path is searched for unless configured: Ethernet's 1500 bytes minus 48 (IPv6, UDP). What is
+/// larger passes on loopback and in data centres only.
+pub const MAX_PROBED_DATAGRAM: usize = 1_452;
+
+/// Bytes of a TURN Send indication around data for an IPv6 address: the most that a relay adds (RFC 8656 §11.1).
+pub const MAX_RELAY_OVERHEAD: usize = 48;
+
 /// SCTP packet size inside of DTLS over UDP over IPv6 in 1280 bytes: minus 48 (IPv6, UDP) and at most 50 (DTLS).
 pub const SCTP_MTU: usize = 1_180;
 

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tincan_peer::stats::Stats;
 use tincan_peer::*;
-use tincan_sim::{Datagram, LinkConfig, Loss, Network, Peer, Simulation};
+use tincan_sim::{Action, Datagram, HostId, LinkConfig, Loss, Network, Peer, Simulation};
 
 const FRAME: Duration = Duration::from_millis(20);
 
@@ -27,6 +28,8 @@ struct Caller {
     channel: Option<ChannelKey>,
     sent: u64,
     read: u64,
+    /// Bytes of the longest datagram so far.
+    longest: usize,
 }
 
 impl Caller {
@@ -44,6 +47,7 @@ impl Caller {
             channel: None,
             sent: 0,
             read: 0,
+            longest: 0,
         }
     }
 
@@ -60,6 +64,24 @@ impl Caller {
             self.sent += 1;
         }
         self.frames = self.frames.wrapping_add(1);
+    }
+
+    /// Sends messages of 20 kB.
+    fn send(&mut self, now: Instant, count: usize) {
+        let channel = self.channel.unwrap();
+        for _ in 0..count {
+            let message = Message::binary(vec![7; 20_000]);
+            self.pc.send(now, channel, message).unwrap();
+        }
+    }
+
+    /// SCTP's packet size.
+    fn mtu(&self, now: Instant) -> u64 {
+        let of = |entry: &Stats| match entry {
+            Stats::Transport(transport) => transport.mtu,
+            _ => None,
+        };
+        self.pc.stats(now).entries.iter().find_map(of).unwrap()
     }
 
     fn news(&mut self) {
@@ -110,6 +132,7 @@ impl Peer for Caller {
         self.out.clear();
         let transmit = self.pc.poll_transmit(now, &mut self.out, 1)?;
         let (from, to) = (transmit.local, transmit.remote);
+        self.longest = self.longest.max(transmit.len);
         Some(Datagram::new(from, to, self.out.clone()))
     }
 }
@@ -121,18 +144,9 @@ fn connected(peers: &[Caller]) -> bool {
         .all(|p| state(p) == PeerConnectionState::Connected && p.channel.is_some())
 }
 
-#[test]
-fn a_long_call_in_little_time() {
-    let seconds: u64 = std::env::var("TINCAN_SECONDS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(300);
-    let link = LinkConfig::new()
-        .rate(1_000_000)
-        .delay(Duration::from_millis(40))
-        .jitter(Duration::from_millis(10))
-        .loss(Loss::Random(0.01));
-    let (network, a, b) = Network::pair(12, link.clone(), link);
+/// Two callers with sound and a channel between them, on this link.
+fn call(seed: u64, link: LinkConfig) -> (Simulation<Caller>, HostId) {
+    let (network, a, b) = Network::pair(seed, link.clone(), link);
     let now = network.now();
     let mut alice = Caller::new(now, network.addr(a, 5000), 1);
     let mut bob = Caller::new(now, network.addr(b, 5000), 2);
@@ -158,6 +172,21 @@ fn a_long_call_in_little_time() {
     simulation.add_peer(b, bob);
     let ten = Duration::from_secs(10);
     simulation.run_until(ten, |peers| connected(peers)).unwrap();
+    (simulation, a)
+}
+
+#[test]
+fn a_long_call_in_little_time() {
+    let seconds: u64 = std::env::var("TINCAN_SECONDS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(300);
+    let link = LinkConfig::new()
+        .rate(1_000_000)
+        .delay(Duration::from_millis(40))
+        .jitter(Duration::from_millis(10))
+        .loss(Loss::Random(0.01));
+    let (mut simulation, _) = call(12, link);
 
     let began = Instant::now();
     let start = simulation.now();
@@ -190,4 +219,74 @@ fn a_long_call_in_little_time() {
         assert!(peer.read + 3 >= seconds, "{} of {seconds}", peer.read);
         assert!(peer.pc.memory_usage() <= early + 16 * 1024);
     }
+}
+
+/// RFC 8899: data channels fill the path, headers of DTLS included; what is on its way when the path shrinks without a
+/// word arrives nevertheless, and ten minutes after it has grown again it is filled again.
+#[test]
+fn data_channels_find_the_size_of_the_path_and_lose_nothing_when_it_shrinks() {
+    let link = |mtu| {
+        LinkConfig::new()
+            .rate(20_000_000)
+            .delay(Duration::from_millis(20))
+            .mtu(mtu)
+    };
+    let second = Duration::from_secs(1);
+    let (mut simulation, alice) = call(5, link(1_500));
+    let configured = Configuration::default().max_probed_datagram;
+    // Whoever says how long datagrams may be gets them as long, to the granularity of SCTP's chunks, and no longer.
+    simulation.run_for(second);
+    for peer in simulation.peers() {
+        assert!(
+            (configured - 3..=configured).contains(&peer.longest),
+            "{} of {configured}",
+            peer.longest
+        );
+    }
+    let now = simulation.now();
+    let largest = simulation.peers()[0].mtu(now);
+
+    let send = |simulation: &mut Simulation<Caller>, wanted| {
+        let now = simulation.now();
+        simulation.peers_mut()[0].send(now, 50);
+        // In the middle of it.
+        simulation.run_for(Duration::from_millis(100));
+        let read = simulation.peers()[1].read;
+        assert!(read < wanted, "{read}");
+    };
+    let arrived = |simulation: &mut Simulation<Caller>, wanted| {
+        simulation
+            .run_until(20 * second, |peers| peers[1].read >= wanted)
+            .unwrap();
+        assert_eq!(simulation.peers()[1].read, wanted);
+    };
+    let change = |simulation: &mut Simulation<Caller>, mtu| {
+        let interface = simulation.network().interfaces(alice)[0];
+        let up = tincan_sim::Direction::Up;
+        let action = Action::SetLink(interface, up, link(mtu));
+        simulation.network_mut().act(action);
+    };
+    let too_large = |simulation: &Simulation<Caller>| {
+        let interface = simulation.network().interfaces(alice)[0];
+        let up = tincan_sim::Direction::Up;
+        simulation.network().link_stats(interface, up).too_large
+    };
+    send(&mut simulation, 50);
+    change(&mut simulation, 1_330);
+    arrived(&mut simulation, 50);
+    assert!(too_large(&simulation) > 0);
+    // The next search, which the first data that arrive again begin.
+    simulation.run_for(60 * second);
+    let now = simulation.now();
+    let smaller = simulation.peers()[0].mtu(now);
+    assert!((1_260..1_330).contains(&smaller), "{smaller} of {largest}");
+    let before = too_large(&simulation);
+    send(&mut simulation, 100);
+    arrived(&mut simulation, 100);
+    assert_eq!(too_large(&simulation), before);
+
+    change(&mut simulation, 1_500);
+    simulation.run_for(660 * second);
+    let now = simulation.now();
+    assert_eq!(simulation.peers()[0].mtu(now), largest);
 }

@@ -313,10 +313,27 @@ impl Channels {
     }
 
     /// DTLS is up: both ends begin the handshake.
-    pub(super) fn connect(&mut self, now: Instant) {
-        if let Some(endpoint) = self.endpoint.as_mut().filter(|_| !self.connecting) {
-            self.connecting = true;
-            endpoint.connect(now);
+    /// `true`: they begin now.
+    pub(super) fn connect(&mut self, now: Instant) -> bool {
+        let Some(endpoint) = self.endpoint.as_mut().filter(|_| !self.connecting) else {
+            return false;
+        };
+        self.connecting = true;
+        endpoint.connect(now);
+        true
+    }
+
+    /// Packets take another path, of which up to `max_mtu` bytes for SCTP are to be looked for.
+    pub(super) fn path_changed(&mut self, now: Instant, max_mtu: usize) {
+        if let Some(endpoint) = self.endpoint.as_mut().filter(|_| self.connecting) {
+            endpoint.path_changed(now, max_mtu);
+        }
+    }
+
+    /// The system would not send a packet of so many bytes.
+    pub(super) fn packet_refused(&mut self, now: Instant, size: usize) {
+        if let Some(endpoint) = &mut self.endpoint {
+            endpoint.packet_refused(now, size);
         }
     }
 
@@ -509,10 +526,12 @@ impl Channels {
     }
 
     /// Appends one SCTP packet.
-    pub(super) fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
-        self.endpoint
-            .as_mut()
-            .is_some_and(|e| e.poll_transmit(now, out).is_some())
+    pub(super) fn poll_transmit(
+        &mut self,
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Option<sctp::Transmit> {
+        self.endpoint.as_mut()?.poll_transmit(now, out)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {

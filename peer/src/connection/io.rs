@@ -19,6 +19,8 @@ pub(super) struct Held {
     closing: Option<Closing>,
     /// Something may be to be sent since the last [`poll_transmit`](PeerConnection::poll_transmit).
     pub(super) wake: bool,
+    /// The last packet of the data channels tries the path: it goes in a call of its own.
+    alone: bool,
 }
 
 /// What is still to be said after `close`.
@@ -147,8 +149,8 @@ impl PeerConnection {
             while let Some(data) = dtls.poll_data() {
                 self.channels.handle_input(now, data.freeze());
             }
-            if connected {
-                self.channels.connect(now);
+            if connected && self.channels.connect(now) {
+                self.search_path(now);
             }
         }
         self.channels.poll_events(&mut self.events);
@@ -163,7 +165,8 @@ impl PeerConnection {
     }
 
     /// Appends up to `max_datagrams` datagrams for one destination to `out`; `None` when there is nothing to send now.
-    /// All but the last have the same length, the last none longer.
+    /// All but the last have the same length, the last none longer, and all together at most
+    /// [`MAX_DATAGRAM`](Self::MAX_DATAGRAM) bytes, as one call with GSO takes them.
     pub fn poll_transmit(
         &mut self,
         now: Instant,
@@ -230,10 +233,18 @@ impl PeerConnection {
         max: usize,
         source: Source,
     ) -> Option<Transmit> {
+        self.held.alone = false;
         let mut run = self.poll_one(now, out, source)?;
+        if self.held.alone {
+            return Some(run);
+        }
         let segment = run.len;
         let mut count = 1;
-        while count < max && run.transport == crate::Protocol::Udp {
+        // The system takes no more in one call than a datagram could have.
+        while count < max
+            && run.transport == crate::Protocol::Udp
+            && run.len + segment <= Self::MAX_DATAGRAM
+        {
             let at = out.len();
             let Some(next) = self.poll_one(now, out, source) else {
                 break;
@@ -284,12 +295,12 @@ impl PeerConnection {
                 let head = self.transport.headroom();
                 let dtls = self.transport.dtls_mut().filter(|d| d.is_connected())?;
                 out.resize(start + head + dtls.headroom(), 0);
-                if !self.channels.poll_transmit(now, out)
-                    || dtls.seal_in_place(out, start + head).is_err()
-                {
+                let sent = self.channels.poll_transmit(now, out);
+                if sent.is_none() || dtls.seal_in_place(out, start + head).is_err() {
                     out.truncate(start);
                     return None;
                 }
+                self.held.alone = sent.is_some_and(|sent| sent.probes);
                 self.transport.frame(now, out, start)
             }
         }
@@ -361,6 +372,38 @@ impl PeerConnection {
         #[cfg(feature = "qlog")]
         if self.taps.wants_stats(crate::limits::LOG_STATS_INTERVAL) {
             self.log_stats();
+        }
+    }
+
+    /// The system would not send a datagram of `len` bytes in one piece (`EMSGSIZE`), to any destination: data channels
+    /// use smaller ones from now on, at once where no search for the path's size found it out before. Not needed for
+    /// correctness: without it, a search takes longer.
+    pub fn handle_refused(&mut self, now: Instant, len: usize) {
+        let _entered = self.taps.enter(now);
+        if let Some(around) = self.around_sctp() {
+            self.channels
+                .packet_refused(now, len.saturating_sub(around));
+        }
+    }
+
+    /// Bytes around an SCTP packet in a datagram of the path in use.
+    fn around_sctp(&self) -> Option<usize> {
+        let dtls = self.transport.dtls().filter(|dtls| dtls.is_connected())?;
+        // A relay's channel may come and go.
+        let relay = match self.transport.headroom() {
+            0..=2 => 0,
+            _ => crate::limits::MAX_RELAY_OVERHEAD,
+        };
+        Some(dtls.headroom() + dtls.tailroom() + relay)
+    }
+
+    /// Datagrams of data channels take another path, or the first: its size is to be found.
+    pub(super) fn search_path(&mut self, now: Instant) {
+        let most = self.config.max_probed_datagram;
+        if most > self.config.max_datagram
+            && let Some(around) = self.around_sctp()
+        {
+            self.channels.path_changed(now, most.saturating_sub(around));
         }
     }
 

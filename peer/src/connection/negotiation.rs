@@ -605,6 +605,7 @@ impl PeerConnection {
                 ice::Event::GatheringState(state) => self.on_gathering(state),
                 ice::Event::ConnectionState(state) => self.set_ice_state(state),
                 ice::Event::SelectedPair(pair) => {
+                    self.search_path(self.taps.clock());
                     if let (Some(local), Some(remote)) =
                         (pair.local.socket_addr(), pair.remote.socket_addr())
                     {

@@ -349,7 +349,7 @@ pub(super) fn wrap(
                 transceiver,
                 kind,
                 streams,
-                packets,
+                media: packets,
                 peer: peer.id(),
                 handle: peer.handle().clone(),
             }))

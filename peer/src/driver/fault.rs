@@ -31,6 +31,7 @@ pub struct Faults {
     loss: u64,
     delay: Duration,
     down: bool,
+    mtu: usize,
 }
 
 impl Faults {
@@ -41,6 +42,7 @@ impl Faults {
             loss: 0,
             delay: Duration::ZERO,
             down: false,
+            mtu: usize::MAX,
         }
     }
 
@@ -55,6 +57,14 @@ impl Faults {
     #[must_use]
     pub const fn with_delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
+        self
+    }
+
+    /// The longest datagram that passes, in bytes of UDP payload; longer ones vanish in both directions, and no error
+    /// tells, as where a router sends no word of it (a black hole).
+    #[must_use]
+    pub const fn with_mtu(mut self, mtu: usize) -> Self {
+        self.mtu = mtu;
         self
     }
 
@@ -86,9 +96,10 @@ impl Faulty {
         }
     }
 
-    /// Whether the next datagram is lost.
-    pub(super) fn loses(&mut self) -> bool {
+    /// Whether the next datagram, of so many bytes, is lost.
+    pub(super) fn loses(&mut self, len: usize) -> bool {
         self.faults.down
+            || len > self.faults.mtu
             || (self.faults.loss > 0 && u64::from(self.rng.next_u32()) < self.faults.loss)
     }
 
@@ -103,7 +114,7 @@ impl Faulty {
         let (mut lost, mut from, mut to) = (0, 0, 0);
         while from < transmit.len {
             let end = (from + segment).min(transmit.len);
-            if self.loses() {
+            if self.loses(end - from) {
                 lost += 1;
             } else {
                 bytes.copy_within(from..end, to);
@@ -218,7 +229,7 @@ mod tests {
         for _ in 0..200 {
             let (mut transmit, mut bytes) = run(995, 100);
             let gone = faulty.thin(&mut transmit, &mut bytes);
-            let expected: Vec<u8> = (0..10).filter(|_| !again.loses()).collect();
+            let expected: Vec<u8> = (0..10).filter(|_| !again.loses(100)).collect();
             assert_eq!(gone, 10 - expected.len() as u64);
             assert_eq!(transmit.len, bytes.len());
             assert!(expected.len() > 1 || transmit.segment_size.is_none());
@@ -243,6 +254,14 @@ mod tests {
             .map(|held| held.socket)
             .collect();
         assert_eq!(order, [0, 1, 2]);
+    }
+
+    #[test]
+    fn what_is_longer_than_the_mtu_vanishes_and_nothing_else() {
+        let mut faulty = Faulty::new(Faults::new(1).with_mtu(99));
+        let (mut transmit, mut bytes) = run(250, 100);
+        assert_eq!(faulty.thin(&mut transmit, &mut bytes), 2);
+        assert_eq!((transmit.len, bytes), (50, vec![2; 50]));
     }
 
     #[test]

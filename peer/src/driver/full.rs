@@ -12,9 +12,8 @@ use super::ready::{Flag, Ready, waker};
 use super::run::Driver;
 use super::slot::{PeerId, find};
 use super::socket::Sent;
-use super::streams::Path;
 use crate::limits::MAX_SOCKET_QUEUE;
-use crate::types::{Protocol, Transmit};
+use crate::types::Transmit;
 
 /// A run of datagrams that found its socket full.
 struct Kept {
@@ -100,42 +99,35 @@ impl Driver {
         let mut roomy = std::mem::take(&mut self.roomy);
         self.room.take(&mut roomy, super::run::SOCKETS_A_TURN);
         for place in roomy.drain(..) {
-            let unreachable = self.unjam(place);
-            for (peer, transmit, why) in unreachable {
-                let path = Path {
-                    transport: Protocol::Udp,
-                    local: transmit.local,
-                    remote: transmit.remote,
-                };
-                self.path_failed(now, peer, path, &why);
+            for (peer, transmit, sent) in self.unjam(place) {
+                self.tell(now, peer, &transmit, sent);
+                self.touch(peer);
             }
         }
         self.roomy = roomy;
     }
 
-    /// Sends what one socket kept. What led nowhere comes back.
-    fn unjam(&mut self, place: usize) -> Vec<(PeerId, Transmit, String)> {
-        let mut unreachable = Vec::new();
+    /// Sends what one socket kept. What the system would not send comes back.
+    fn unjam(&mut self, place: usize) -> Vec<(PeerId, Transmit, Sent)> {
+        let mut refused = Vec::new();
         let Some(Some(socket)) = self.sockets.get_mut(place) else {
-            return unreachable;
+            return refused;
         };
         if let Some((flag, _)) = &socket.jam.flag {
             flag.lower();
         }
         while let Some(kept) = socket.jam.runs.pop_front() {
-            match socket.send(&kept.transmit, &kept.bytes, &mut self.calls) {
+            let sent = socket.send(&kept.transmit, &kept.bytes, &mut self.calls);
+            sent.count(&kept.transmit, &mut self.stats);
+            match sent {
                 Sent::Full => {
                     socket.jam.runs.push_front(kept);
                     socket.wait_writable(&self.room, place);
-                    return unreachable;
+                    return refused;
                 }
-                Sent::Done => {
-                    self.stats.bytes_sent += kept.bytes.len() as u64;
-                    self.stats.datagrams_sent += kept.transmit.datagrams();
-                }
-                Sent::TooLong => self.stats.too_long += kept.transmit.datagrams(),
-                Sent::Unreachable(why) => {
-                    unreachable.extend(kept.peer.map(|peer| (peer, kept.transmit, why)));
+                Sent::Done => {}
+                Sent::TooLong | Sent::Unreachable(_) => {
+                    refused.extend(kept.peer.map(|peer| (peer, kept.transmit, sent)));
                 }
             }
             socket.jam.bytes -= kept.bytes.len();
@@ -147,7 +139,7 @@ impl Driver {
                 self.touch(id);
             }
         }
-        unreachable
+        refused
     }
 }
 
@@ -165,7 +157,7 @@ impl super::socket::Socket {
 mod tests {
     use std::time::Duration;
 
-    use crate::driver::run::Waiting;
+    use crate::driver::run::{Waiting, runtime};
     use crate::driver::{DataChannel, Driver, DriverConfig, DriverHandle, Events, Peer, PeerEvent};
     use crate::limits::MAX_SOCKET_QUEUE;
     use crate::{Configuration, DataChannelInit, Message};
@@ -239,10 +231,7 @@ mod tests {
 
     #[test]
     fn a_full_socket_stops_its_own_peer_and_loses_nothing() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        runtime.unwrap().block_on(async {
+        runtime().unwrap().block_on(async {
             let mut driver = Driver::bind(DriverConfig::loopback()).unwrap();
             let handle = driver.handle();
             let (mut slow, mut other) = drive(&mut driver, async {

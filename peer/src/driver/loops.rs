@@ -191,11 +191,7 @@ fn run(
     let Some((exchange, sockets)) = shared else {
         return Driver::run_blocking(config, ready);
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(DriverError::Runtime)?;
-    runtime.block_on(async {
+    super::run::runtime()?.block_on(async {
         let driver = Driver::with_exchange(config, exchange, sockets)?;
         ready(driver.handle());
         driver.run().await;

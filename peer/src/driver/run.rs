@@ -111,6 +111,14 @@ impl Waiting {
     }
 }
 
+/// A runtime of one thread.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, DriverError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(DriverError::Runtime)
+}
+
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver")
@@ -289,11 +297,7 @@ impl Driver {
         config: DriverConfig,
         ready: impl FnOnce(DriverHandle),
     ) -> Result<(), DriverError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(DriverError::Runtime)?;
-        runtime.block_on(async {
+        runtime()?.block_on(async {
             let driver = Self::bind(config)?;
             ready(driver.handle());
             driver.run().await;

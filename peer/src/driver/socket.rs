@@ -12,6 +12,7 @@ use tokio::net::UdpSocket;
 
 use super::config::DriverConfig;
 use super::full::Jam;
+use super::handle::DriverStats;
 use super::ready::{Flag, waker};
 use super::slot::PeerId;
 use crate::types::{Ecn, Protocol, Received, Transmit};
@@ -264,6 +265,20 @@ pub(super) enum Sent {
     TooLong,
     /// No way leads there from here, in the system's words.
     Unreachable(String),
+}
+
+impl Sent {
+    /// Counts what was sent and what can't be.
+    pub(super) fn count(&self, transmit: &Transmit, stats: &mut DriverStats) {
+        match self {
+            Self::Done => {
+                stats.bytes_sent += transmit.len as u64;
+                stats.datagrams_sent += transmit.datagrams();
+            }
+            Self::TooLong => stats.too_long += transmit.datagrams(),
+            Self::Full | Self::Unreachable(_) => {}
+        }
+    }
 }
 
 /// `EMSGSIZE`.

@@ -319,6 +319,7 @@ async fn connect(
     let news = workshop.news;
     let remote = path.remote;
     let idle = opening.idles.then_some(STREAM_IDLE_TIME);
+    let (read, framing) = (BytesMut::new(), opening.framing);
     let carried = async {
         let stream = timeout(STREAM_CONNECT_TIME, dial(path))
             .await
@@ -331,10 +332,10 @@ async fn connect(
                 .unwrap_or_else(|_| Err("no answer".to_owned()))
                 .map_err(|error| format!("TLS to {name} ({remote}) failed: {error}"))?;
             let _ = news.send(News::Connected(id)).await;
-            return Err(carry(stream, opening.framing, id, inbox, &news, idle).await);
+            return Err(carry(read, stream, framing, id, inbox, &news, idle).await);
         }
         let _ = news.send(News::Connected(id)).await;
-        Err::<(), String>(carry(stream, opening.framing, id, inbox, &news, idle).await)
+        Err::<(), String>(carry(read, stream, framing, id, inbox, &news, idle).await)
     };
     if let Err(why) = carried.await {
         // The loop has ended: nobody wants to know.
@@ -396,7 +397,7 @@ async fn greet(
     }
     let framing = Framing::Rfc4571;
     let idle = Some(STREAM_IDLE_TIME);
-    let why = carry_from(buffer, stream, framing, id, inbox, &news, idle).await;
+    let why = carry(buffer, stream, framing, id, inbox, &news, idle).await;
     let _ = news.send(News::Ended(id, why)).await;
 }
 
@@ -423,19 +424,8 @@ async fn first_frame(stream: &mut TcpStream, buffer: &mut BytesMut) -> Option<By
     }
 }
 
-/// Carries messages both ways until the connection ends, and says why it did.
+/// Carries messages both ways until the connection ends, and says why it did. `buffer` is what was read already.
 async fn carry<S: AsyncRead + AsyncWrite>(
-    stream: S,
-    framing: Framing,
-    id: StreamId,
-    inbox: Inbox,
-    news: &mpsc::Sender<News>,
-    idle: Option<Duration>,
-) -> String {
-    carry_from(BytesMut::new(), stream, framing, id, inbox, news, idle).await
-}
-
-async fn carry_from<S: AsyncRead + AsyncWrite>(
     buffer: BytesMut,
     stream: S,
     framing: Framing,

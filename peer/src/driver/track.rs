@@ -16,28 +16,22 @@ use crate::limits::MAX_SEND_QUEUE;
 use crate::packet::RtpPacket;
 use crate::types::{Kind, TransceiverId};
 
-/// What the far side sends on a transceiver.
+/// What the far side sends on a transceiver: RTP packets, or whole frames ([`into_frames`](RemoteTrack::into_frames)).
 #[derive(Debug)]
-pub struct RemoteTrack {
+pub struct RemoteTrack<T = RtpPacket> {
     pub(super) transceiver: TransceiverId,
     pub(super) kind: Kind,
     pub(super) streams: Vec<String>,
-    pub(super) packets: mpsc::Receiver<RtpPacket>,
+    pub(super) media: mpsc::Receiver<T>,
     /// By which it asks for frames; a track keeps no peer alive.
     pub(super) peer: PeerId,
     pub(super) handle: DriverHandle,
 }
 
-/// What the far side sends on a transceiver, as whole frames: [`RemoteTrack::into_frames`].
-#[derive(Debug)]
-pub struct RemoteFrames {
-    transceiver: TransceiverId,
-    kind: Kind,
-    streams: Vec<String>,
-    frames: mpsc::Receiver<Frame>,
-}
+/// What the far side sends on a transceiver, as whole frames.
+pub type RemoteFrames = RemoteTrack<Frame>;
 
-impl RemoteTrack {
+impl<T> RemoteTrack<T> {
     /// The transceiver.
     pub fn transceiver(&self) -> TransceiverId {
         self.transceiver
@@ -53,11 +47,13 @@ impl RemoteTrack {
         &self.streams
     }
 
-    /// The next RTP packet; `None` when the peer is closed. Cancel-safe.
-    pub async fn recv(&mut self) -> Option<RtpPacket> {
-        self.packets.recv().await
+    /// The next RTP packet, or frame; `None` when the peer is closed. Cancel-safe.
+    pub async fn recv(&mut self) -> Option<T> {
+        self.media.recv().await
     }
+}
 
+impl RemoteTrack {
     /// Whole frames in order instead of packets, from now on ([`Delivery::Frames`](crate::Delivery)): for decoding and
     /// recording. Packets that came before and were not taken are gone. 64 frames wait for the application; what comes
     /// when there is no room is counted as [`DriverStats::dropped_rtp`](super::DriverStats::dropped_rtp) and in the next
@@ -66,60 +62,40 @@ impl RemoteTrack {
     /// # Errors
     /// The peer is closed, or the driver has ended.
     pub async fn into_frames(self) -> Result<RemoteFrames, DriverError> {
+        let Self {
+            transceiver,
+            kind,
+            streams,
+            peer,
+            handle,
+            ..
+        } = self;
         let (reply, answer) = oneshot::channel();
         let command = Command::TakeFrames {
-            peer: self.peer,
-            transceiver: self.transceiver,
+            peer,
+            transceiver,
             reply,
         };
-        if !self.handle.command(command) {
+        if !handle.command(command) {
             return Err(DriverError::DriverEnded);
         }
-        let frames = answer.await.map_err(|_| DriverError::PeerClosed)??;
-        Ok(RemoteFrames {
-            transceiver: self.transceiver,
-            kind: self.kind,
-            streams: self.streams,
-            frames,
+        let media = answer.await.map_err(|_| DriverError::PeerClosed)??;
+        Ok(RemoteTrack {
+            transceiver,
+            kind,
+            streams,
+            media,
+            peer,
+            handle,
         })
     }
 }
 
-impl Stream for RemoteTrack {
-    type Item = RtpPacket;
+impl<T> Stream for RemoteTrack<T> {
+    type Item = T;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<RtpPacket>> {
-        self.get_mut().packets.poll_recv(cx)
-    }
-}
-
-impl RemoteFrames {
-    /// The transceiver.
-    pub fn transceiver(&self) -> TransceiverId {
-        self.transceiver
-    }
-
-    /// Audio or video.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// The far side's ids of the media streams that the track belongs to.
-    pub fn streams(&self) -> &[String] {
-        &self.streams
-    }
-
-    /// The next frame; `None` when the peer is closed. Cancel-safe.
-    pub async fn recv(&mut self) -> Option<Frame> {
-        self.frames.recv().await
-    }
-}
-
-impl Stream for RemoteFrames {
-    type Item = Frame;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
-        self.get_mut().frames.poll_recv(cx)
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.get_mut().media.poll_recv(cx)
     }
 }
 

@@ -14,7 +14,6 @@ use bytes::BytesMut;
 
 use super::commands::wrap;
 use super::exchange::Fate;
-use super::fault::Faulty;
 use super::handle::DriverStats;
 use super::run::Driver;
 use super::slot::{Delivered, PeerId, Slot, find};
@@ -70,7 +69,8 @@ impl Arrivals<'_> {
             return Some(datagram);
         };
         let slot = find(self.slots, id)?;
-        if slot.faulty.as_mut().is_some_and(|faulty| faulty.loses()) {
+        let len = datagram.len();
+        if slot.faulty.as_mut().is_some_and(|faulty| faulty.loses(len)) {
             self.stats.fault_losses += 1;
             return None;
         }
@@ -153,7 +153,8 @@ impl Driver {
                 let more = socket.receive(intake, calls, reading, |received, datagram| {
                     arrivals.stats.datagrams_received += 1;
                     arrivals.stats.bytes_received += datagram.len() as u64;
-                    if faulty.as_mut().is_some_and(Faulty::loses) {
+                    let len = datagram.len();
+                    if faulty.as_mut().is_some_and(|faulty| faulty.loses(len)) {
                         arrivals.stats.fault_losses += 1;
                         return;
                     }
@@ -330,19 +331,32 @@ impl Driver {
                 continue;
             };
             match self.send(socket, &transmit) {
-                Sent::Done | Sent::TooLong => {}
                 Sent::Full => self.keep(socket, Some(id), &transmit),
-                Sent::Unreachable(why) => {
-                    let path = Path {
-                        transport: Protocol::Udp,
-                        local: transmit.local,
-                        remote: transmit.remote,
-                    };
-                    self.path_failed(now, id, path, &why);
-                }
+                sent => self.tell(now, id, &transmit, sent),
             }
         }
         Said::Enough
+    }
+
+    /// Tells a peer what the system said of a transmit of its.
+    pub(super) fn tell(&mut self, now: Instant, id: PeerId, transmit: &Transmit, sent: Sent) {
+        match sent {
+            Sent::Done | Sent::Full => {}
+            Sent::TooLong => {
+                let longest = transmit.segment_size.unwrap_or(transmit.len);
+                if let Some(slot) = self.slot(id) {
+                    slot.connection.handle_refused(now, longest);
+                }
+            }
+            Sent::Unreachable(why) => {
+                let path = Path {
+                    transport: Protocol::Udp,
+                    local: transmit.local,
+                    remote: transmit.remote,
+                };
+                self.path_failed(now, id, path, &why);
+            }
+        }
     }
 
     /// What a network with faults leaves of a transmit to be sent now.
@@ -448,14 +462,7 @@ impl Driver {
             return Sent::Full;
         }
         let sent = socket.send(transmit, bytes, &mut self.calls);
-        match sent {
-            Sent::Done => {
-                self.stats.bytes_sent += bytes.len() as u64;
-                self.stats.datagrams_sent += transmit.datagrams();
-            }
-            Sent::TooLong => self.stats.too_long += transmit.datagrams(),
-            Sent::Full | Sent::Unreachable(_) => {}
-        }
+        sent.count(transmit, &mut self.stats);
         sent
     }
 }
@@ -466,7 +473,7 @@ mod tests {
     use std::net::{SocketAddr, UdpSocket};
 
     use super::super::handle::Command;
-    use super::super::run::Waiting;
+    use super::super::run::{Waiting, runtime};
     use super::*;
     use crate::driver::{Driver, DriverConfig};
     use crate::limits::{MAX_INBOX_MEDIA, MAX_MEDIA_A_TURN};
@@ -488,10 +495,7 @@ mod tests {
 
     #[test]
     fn packets_to_be_sent_are_shed_when_the_loop_does_not_keep_up_and_calls_are_not() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        runtime.unwrap().block_on(async {
+        runtime().unwrap().block_on(async {
             let mut driver = Driver::bind(DriverConfig::loopback()).unwrap();
             let (peer, _events) = driver
                 .new_peer(Instant::now(), Configuration::default())
@@ -530,10 +534,7 @@ mod tests {
 
     #[test]
     fn a_flood_costs_its_own_peer_media_first_and_nobody_else_anything() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        runtime.unwrap().block_on(async {
+        runtime().unwrap().block_on(async {
             let config = DriverConfig {
                 port_per_peer: false,
                 ..DriverConfig::loopback()
