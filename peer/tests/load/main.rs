@@ -11,5 +11,7 @@ mod common;
 mod faults;
 mod loops;
 mod media;
+#[cfg(target_os = "linux")]
+mod namespaces;
 mod overload;
 mod views;
