@@ -169,8 +169,8 @@ impl Configuration {
             }
             for url in &server.urls {
                 let parsed: IceServerUrl = url.parse()?;
-                // RFC 8489 §14.3: a username has fewer than 509 octets.
-                let named = server.username.as_ref().is_some_and(|u| u.len() < 509);
+                let fits = |u: &String| u.len() <= tincan_stun::limits::MAX_USERNAME_LEN;
+                let named = server.username.as_ref().is_some_and(fits);
                 if parsed.scheme.is_turn() && !(named && server.credential.is_some()) {
                     return Err(Error::IceServerCredentials);
                 }
