@@ -272,7 +272,7 @@ pub enum DescriptionFault {
     /// `a=setup` missing, or a value that the offer/answer rules of RFC 5763 §5 forbid.
     #[error("missing or impossible setup role")]
     Setup,
-    /// The DTLS role would change on an association that continues.
+    /// An offer changes the DTLS role on an association that continues. (In an answer it means nothing.)
     #[error("the DTLS role changes without a new association")]
     SetupChanged,
     /// Fingerprint or tls-id changed without an ICE restart (RFC 9429 §5.11).

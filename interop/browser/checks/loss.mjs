@@ -67,7 +67,8 @@ function judge({ in: i, out: o, path }, expect) {
   expect(o.retransmittedPacketsSent > 0 && fromBrowser.rtx > 0, "media", "the browser sent nothing again");
   // What we sent and lost, the browser asked for, and we sent again.
   expect(i.nackCount > 0, "media", "the browser asked for nothing");
-  expect(i.retransmittedPacketsReceived > 0 && fromUs.rtx > 0, "media", "we sent nothing again");
+  // (Firefox does not count what comes again.)
+  expect((i.retransmittedPacketsReceived ?? 1) > 0 && fromUs.rtx > 0, "media", "we sent nothing again");
   expect(i.framesDecoded >= 0.9 * o.framesEncoded, "media", `${i.framesDecoded} of ${o.framesEncoded} frames`);
 }
 

@@ -139,10 +139,10 @@ impl Jsep {
         if changed && !restarts {
             return Err(DescriptionFault::DtlsChangedWithoutRestart);
         }
-        // Firefox answers a restart with the role that it would take at first, and goes on with the association and the
-        // role that it has. Whoever begins a new association says so by another fingerprint or tls-id.
-        let restarted = type_ != SdpType::Offer && restarts;
-        if !changed && !restarted {
+        // An answer may say what it likes: Firefox answers our restart, and every offer of ours after it, with the role that
+        // it would take at first, and goes on with the association and the role that it has. Whoever begins a new
+        // association says so by another fingerprint or tls-id.
+        if !changed && type_ == SdpType::Offer {
             let role = self.dtls_role();
             let conflict = match now.transport.setup {
                 Some(Setup::Active) => role == Some(DtlsRole::Client),
