@@ -63,6 +63,14 @@ impl Events {
         Some(event)
     }
 
+    /// Candidates of these credentials are none any more.
+    pub(crate) fn forget_candidates(&mut self, ufrag: &str) {
+        self.queue.retain(|event| {
+            !matches!(event, Event::IceCandidate(Some(candidate))
+                if candidate.username_fragment.as_deref() == Some(ufrag))
+        });
+    }
+
     pub(crate) fn shrink_to_fit(&mut self) {
         self.queue.shrink_to_fit();
     }

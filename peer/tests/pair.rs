@@ -871,6 +871,36 @@ fn dtmf_of_another_clock_keeps_the_timestamps_of_the_sound() {
 }
 
 #[test]
+fn candidates_of_an_offer_that_is_taken_back_are_not_told() {
+    let told = |taken_back: bool| {
+        let mut pair = Pair::new();
+        let now = pair.now;
+        let init = DataChannelInit::default();
+        pair.a().pc.create_data_channel(now, "x", init).unwrap();
+        pair.negotiate(0);
+        pair.run_until(5 * SECOND, Pair::connected);
+        while pair.a().pc.poll_event().is_some() {}
+        let pc = &mut pair.a().pc;
+        pc.restart_ice();
+        pc.set_local_description(now, None).unwrap();
+        if taken_back {
+            let rollback = Some(SessionDescription::rollback());
+            pc.set_local_description(now, rollback).unwrap();
+        }
+        let mut told = Vec::new();
+        while let Some(event) = pc.poll_event() {
+            if let Event::IceCandidate(Some(candidate)) = event {
+                told.extend(candidate.username_fragment);
+            }
+        }
+        let agreed = pc.current_local_description().unwrap().sdp;
+        told.retain(|ufrag| !agreed.contains(&format!("a=ice-ufrag:{ufrag}\r")));
+        told.len()
+    };
+    assert_eq!((told(false), told(true)), (1, 0));
+}
+
+#[test]
 fn identity_assertions_are_carried() {
     let mut pair = Pair::new();
     let now = pair.now;

@@ -243,6 +243,7 @@ impl PeerConnection {
             return;
         }
         self.signalling.candidates.clear();
+        let undone = self.transport.agent.local_credentials().ufrag.clone();
         self.transport.agent.cancel_restart(now);
         if stale(&self.transport.agent) {
             // Two restarts lie between: the agreed credentials begin anew.
@@ -252,6 +253,8 @@ impl PeerConnection {
             }
         }
         self.drain_ice_events();
+        // The far side would refuse them: it knows no such description.
+        self.events.forget_candidates(undone.as_str());
     }
 
     /// What was gathered before there was a description to tell it with.
