@@ -14,7 +14,7 @@ const DIRECTIONS = ["sendrecv", "sendonly", "recvonly", "inactive"];
 const pageEnd = () => {
   const pc = globalThis.call = new RTCPeerConnection();
   const outbox = [];
-  const end = globalThis.end = { pc, outbox, making: false, ignored: 0, needed: 0, errors: [] };
+  const end = globalThis.end = { pc, outbox, making: false, ignored: 0, needed: 0, errors: [], stopping: new WeakSet() };
   pc.onicecandidate = ({ candidate }) => outbox.push({ type: "candidate", candidate });
   pc.onnegotiationneeded = async () => {
     end.needed++;
@@ -27,7 +27,8 @@ const pageEnd = () => {
   // The page is the impolite end: it ignores an offer that meets its own.
   end.take = async m => {
     if (m.type === "candidate") {
-      if (m.candidate) await pc.addIceCandidate(m.candidate).catch(e => { if (!end.ignoring) end.errors.push(String(e)); });
+      // Candidates of an offer that was ignored may come behind the answer that follows it: Firefox minds.
+      if (m.candidate) await pc.addIceCandidate(m.candidate).catch(e => { if (!end.ignoring && !/Unknown ufrag/.test(e)) end.errors.push(String(e)); });
       return;
     }
     end.ignoring = m.type === "offer" && (end.making || pc.signalingState !== "stable");
@@ -38,10 +39,10 @@ const pageEnd = () => {
     } catch (e) { end.errors.push(`${m.type}: ${e}`); }
   };
   end.act = (what, n, direction, kind) => {
-    const t = pc.getTransceivers().filter(t => !t.stopped);
+    const t = pc.getTransceivers().filter(t => !t.stopped && !end.stopping.has(t));
     if (what === "add" && t.length < 8) pc.addTransceiver(kind, { direction });
     else if (what === "direct" && t.length) t[n % t.length].direction = direction;
-    else if (what === "stop" && t.length > 2) { const n0 = t.filter(t => t.mid !== null); n0[n % n0.length]?.stop(); }
+    else if (what === "stop" && t.length > 2) { const n0 = t.filter(t => t.mid !== null); const gone = n0[n % n0.length]; gone?.stop(); if (gone) end.stopping.add(gone); }
     else if (what === "restart") pc.restartIce();
     else if (what === "channel") pc.createDataChannel(`c${n}`);
   };
@@ -105,7 +106,7 @@ async function interleave(page, far, number) {
       await new Promise(ok => setTimeout(ok, 5));
       // What was stopped, or never negotiated, has an offer still to come.
       // Firefox keeps those that are stopped and gone, without a mid.
-      const open = end.making || end.pc.signalingState !== "stable" || end.pc.getTransceivers().some(t => t.stopped === (t.mid !== null));
+      const open = end.making || end.pc.signalingState !== "stable" || end.pc.getTransceivers().some(t => t.mid === null ? !t.stopped : t.stopped || end.stopping.has(t));
       return { list: end.outbox.splice(0), open };
     }, theirs);
     for (const m of ours.list) await far.take(m);
