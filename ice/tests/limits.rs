@@ -327,15 +327,14 @@ fn candidate_lines_are_as_long_as_the_limit() {
     assert!(most.parse::<Candidate>().is_ok());
     let more = with(limits::MAX_CANDIDATE_EXTENSIONS + 1);
     assert_eq!(more.parse::<Candidate>(), Err(CandidateError::Extensions));
-    let value = |len: usize| format!("{base} x {}", "y".repeat(len - base.len() - 3));
-    let longest = value(limits::MAX_CANDIDATE_LINE);
+    // Blanks count for the line only.
+    let wide = |len: usize| format!("{base}{:1$}x y", "", len - base.len() - 3);
+    let longest = wide(limits::MAX_CANDIDATE_LINE);
     assert_eq!(longest.len(), limits::MAX_CANDIDATE_LINE);
     assert!(longest.parse::<Candidate>().is_ok());
-    assert!(
-        value(limits::MAX_CANDIDATE_LINE + 1)
-            .parse::<Candidate>()
-            .is_err()
-    );
+    let longer = wide(limits::MAX_CANDIDATE_LINE + 1);
+    let refused = Err(CandidateError::TooLong(longer.len()));
+    assert_eq!(longer.parse::<Candidate>(), refused);
 }
 
 /// The longest names that the standard allows still make a check that fits.
