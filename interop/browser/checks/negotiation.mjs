@@ -249,12 +249,15 @@ export const checks = {
       }, answer);
       const ours = await far.do("stats");
       const said = [];
+      const firefox = await page.evaluate(() => /Firefox/.test(navigator.userAgent));
       const one = (list, type, ssrc) => list.find(s => s.type === type && s.ssrc === ssrc);
       for (const inbound of ours.filter(s => s.type === "inbound-rtp" && s.packetsReceived)) {
         const sent = one(theirs, "outbound-rtp", inbound.ssrc);
         expect(sent, "statistics", `the page sends no ${inbound.ssrc}`);
         // Both count retransmissions, and what is sent as one to measure the path.
-        expect(inbound.packetsReceived + inbound.packetsLost === sent.packetsSent, "statistics", `${inbound.kind}: ${inbound.packetsReceived} received and ${inbound.packetsLost} lost of ${sent.packetsSent}`);
+        // Firefox leaves some of the latter out.
+        const unlike = Math.abs(inbound.packetsReceived + inbound.packetsLost - sent.packetsSent);
+        expect(unlike <= (firefox ? 0.1 * sent.packetsSent : 0), "statistics", `${inbound.kind}: ${inbound.packetsReceived} received and ${inbound.packetsLost} lost of ${sent.packetsSent}`);
         const again = 2 * (inbound.retransmittedPacketsReceived ?? 0);
         expect(Math.abs(inbound.bytesReceived - sent.bytesSent) <= again, "statistics", `${inbound.kind}: ${inbound.bytesReceived} octets received of ${sent.bytesSent}, ${again / 2} packets again`);
         const report = one(theirs, "remote-inbound-rtp", inbound.ssrc);
