@@ -871,7 +871,7 @@ fn channels_tell_why_they_fail() {
 }
 
 #[test]
-fn channels_that_can_not_be_made_fail() {
+fn ids_are_given_once_and_up_to_the_highest() {
     // §6.2.7: an id that one connection has twice, once in band.
     let mut pair = Pair::new();
     let now = pair.now;
@@ -887,34 +887,17 @@ fn channels_that_can_not_be_made_fail() {
         pc.create_data_channel(now, "again", negotiated),
         Err(Error::ChannelIdUnavailable)
     );
+    // The highest id there is: two of us have streams for all.
     let high = DataChannelInit {
         negotiated: true,
         id: Some(65_534),
         ..Default::default()
     };
-    let beyond = pc.create_data_channel(now, "beyond", high).unwrap();
+    let highest = pc.create_data_channel(now, "highest", high).unwrap();
     pair.negotiate(0);
     pair.run_until(5 * SECOND, |p| {
-        p.ends[0].pc.sctp_state() == Some(SctpTransportState::Connected)
+        p.ends[0].events.contains(&Event::ChannelOpen(highest))
     });
-    pair.run(SECOND);
-    let max = pair.a().pc.sctp_transport().unwrap().max_channels.unwrap();
-    let events = ends_of(&pair.ends[0].events);
-    let failed = Event::ChannelError(beyond, ChannelError::NotMade);
-    let closed = Event::ChannelClosed(beyond);
-    if max <= 65_534 {
-        let at = events.iter().position(|e| *e == failed);
-        assert!(
-            at.is_some() && at < events.iter().position(|e| *e == closed),
-            "{events:?}"
-        );
-        assert_eq!(
-            ChannelError::NotMade.detail(),
-            ErrorDetail::DataChannelFailure
-        );
-    } else {
-        assert!(!events.contains(&failed), "{events:?}");
-    }
 }
 
 /// An ICE restart by `a`, in which each side hears a wrong or the right fingerprint of the other.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tincan_peer::driver::{
     DataChannel, Driver, DriverConfig, DriverHandle, Events, Peer, PeerEvent,
 };
+use tincan_peer::stats::Stats;
 use tincan_peer::{Configuration, DataChannelInit};
 
 /// Both ends of a channel, with everything that keeps them alive.
@@ -81,4 +82,16 @@ pub(crate) async fn link(from: &DriverHandle, to: &DriverHandle) -> Link {
         DataChannelInit::default(),
     )
     .await
+}
+
+/// SCTP's packet size; 0 before there is an association.
+pub(crate) async fn mtu(peer: &Peer) -> u64 {
+    let of = |entry: &Stats| match entry {
+        Stats::Transport(transport) => transport.mtu,
+        _ => None,
+    };
+    peer.with(move |pc, now| pc.stats(now).entries.iter().find_map(of))
+        .await
+        .unwrap()
+        .unwrap_or_default()
 }

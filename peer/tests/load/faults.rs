@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use tincan_peer::driver::{DataChannel, Driver, DriverConfig, Faults, Peer, PeerEvent};
-use tincan_peer::stats::Stats;
+use tincan_peer::driver::{DataChannel, Driver, DriverConfig, Faults, PeerEvent};
 use tincan_peer::{Configuration, DataChannelInit, Event, IceConnectionState, Message};
 
 use crate::common;
@@ -141,18 +140,6 @@ fn a_network_of_one_peer_that_loses_and_delays_costs_no_message() {
     });
 }
 
-/// SCTP's packet size.
-async fn mtu(peer: &Peer) -> u64 {
-    let of = |entry: &Stats| match entry {
-        Stats::Transport(transport) => transport.mtu,
-        _ => None,
-    };
-    peer.with(move |pc, now| pc.stats(now).entries.iter().find_map(of))
-        .await
-        .unwrap()
-        .unwrap()
-}
-
 #[test]
 fn a_path_that_turns_out_smaller_costs_no_message() {
     common::run(async {
@@ -166,14 +153,14 @@ fn a_path_that_turns_out_smaller_costs_no_message() {
         let mut link = common::pair(from, to, DataChannelInit::default()).await;
         let (stop, sending) = count_up(&link.channels[0]);
         let mut expected = 0;
-        while expected < 500 || mtu(&link.peers[0]).await < 8_900 {
+        while expected < 500 || common::mtu(&link.peers[0]).await < 8_900 {
             let message = link.channels[1].recv().await.expect("open");
             assert_eq!(number(&message), expected);
             expected += 1;
         }
         link.peers[0].set_faults(Some(Faults::new(1).with_mtu(1_400)));
         let shrunk = expected;
-        while expected < shrunk + 3000 || mtu(&link.peers[0]).await > 1_400 {
+        while expected < shrunk + 3000 || common::mtu(&link.peers[0]).await > 1_400 {
             let message = link.channels[1].recv().await.expect("open");
             assert_eq!(number(&message), expected);
             expected += 1;

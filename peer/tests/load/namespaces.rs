@@ -8,8 +8,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use tincan_peer::driver::{DataChannel, DriverConfig, Peer, PeerEvent};
-use tincan_peer::stats::Stats;
+use tincan_peer::driver::{DataChannel, DriverConfig, PeerEvent};
 use tincan_peer::{
     Configuration, DataChannelInit, Event, IceCandidateInit, Message, SessionDescription,
 };
@@ -65,17 +64,6 @@ async fn check_order(mut channel: DataChannel) {
         say("count", &expected.to_string());
     }
     say("broken", "closed");
-}
-
-async fn figures(peer: &Peer) -> u64 {
-    let of = |entry: &Stats| match entry {
-        Stats::Transport(transport) => transport.mtu,
-        _ => None,
-    };
-    peer.with(move |pc, now| pc.stats(now).entries.iter().find_map(of))
-        .await
-        .unwrap()
-        .unwrap_or_default()
 }
 
 /// One end: does what lines tell it, and says what happens.
@@ -155,7 +143,7 @@ async fn end(calls: bool) {
             }
             "figures" => {
                 let too_long = handle.stats().await.unwrap().too_long;
-                say("mtu", &figures(&peer).await.to_string());
+                say("mtu", &common::mtu(&peer).await.to_string());
                 say("too-long", &too_long.to_string());
             }
             "stop" => stop.take().unwrap().send(()).unwrap(),
