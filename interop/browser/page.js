@@ -20,6 +20,11 @@ globalThis.within = (promise, ms, what) => Promise.race([
   new Promise((_, no) => setTimeout(() => no(new Error(`${what}: nothing in ${ms} ms; stopped at ${diagnose()}`)), ms)),
 ]);
 
+/** Waits until something that has no event of its own holds. */
+globalThis.comesTrue = (holds, ms, what) => within((async () => {
+  while (!holds()) await new Promise(ok => setTimeout(ok, 20));
+})(), ms, what);
+
 globalThis.gathered = pc => pc.iceGatheringState === "complete" ? Promise.resolve()
   : new Promise(ok => pc.addEventListener("icegatheringstatechange", () => pc.iceGatheringState === "complete" && ok()));
 

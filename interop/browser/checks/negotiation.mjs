@@ -199,7 +199,8 @@ export const checks = {
       await page.evaluate(async a => {
         await call.setRemoteDescription(a); await within(state(call, "connected"), 10000, "connection");
         const { dtmf } = call.getSenders()[0];
-        if (!dtmf.canInsertDTMF) throw new Error("media: canInsertDTMF is false");
+        // The browser's media threads learn of the connection a little after the page.
+        await comesTrue(() => dtmf.canInsertDTMF, 10000, "canInsertDTMF");
         dtmf.insertDTMF("1234*#D", 100, 70);
       }, answer);
       const until = async (what, ready) => {
