@@ -459,6 +459,17 @@ proptest! {
     }
 
     #[test]
+    fn vp8_descriptors_and_their_views_agree(
+        first: u8, flags: u8, picture: u16, rest in proptest::collection::vec(any::<u8>(), 0..9),
+    ) {
+        let mut payload = vec![first | 0x80, flags];
+        payload.extend_from_slice(&picture.to_be_bytes());
+        payload.extend_from_slice(&rest);
+        let view = vp8::DescriptorView::parse(&payload).map(|v| (v.to_descriptor(), v.frame()));
+        prop_assert_eq!(vp8::Descriptor::parse(&payload), view);
+    }
+
+    #[test]
     fn vp9_structures_read_back(
         layers in 1u8..=8, sizes: bool, seed: u64,
         group in proptest::option::of(0usize..256),

@@ -77,6 +77,31 @@ impl Descriptor {
     /// [`ParseError::Truncated`] when the payload ends within it, or right after it.
     #[inline]
     pub fn parse(payload: &[u8]) -> Result<(Self, &[u8]), ParseError> {
+        // The layouts that libwebrtc writes, at known places: a long picture number, alone or with
+        // TL0PICIDX and TID.
+        if let Some(&[first, extension, high, low, index, layers, ..]) = payload.first_chunk::<8>()
+            && first & extension & high & 0x80 != 0
+        {
+            let base = Self {
+                non_reference: first & 0x20 != 0,
+                start_of_partition: first & 0x10 != 0,
+                partition: first & 0x07,
+                picture_id: Some(PictureId::Long(u16::from_be_bytes([high, low]) & 0x7fff)),
+                ..Self::default()
+            };
+            match (extension & 0xf0, payload.get(4..), payload.get(6..)) {
+                (0x80, Some(frame), _) => return Ok((base, frame)),
+                (0xe0, _, Some(frame)) => {
+                    let with_layers = Self {
+                        tl0_picture_index: Some(index),
+                        temporal: Some((layers >> 6, layers & 0x20 != 0)),
+                        ..base
+                    };
+                    return Ok((with_layers, frame));
+                }
+                _ => {}
+            }
+        }
         let view = DescriptorView::parse(payload)?;
         Ok((view.to_descriptor(), view.frame()))
     }

@@ -222,9 +222,6 @@ impl<'b> Writer<'b> {
             return;
         };
         let mut start = self.begin_feedback(1, packet_type::RTPFB, sender, media);
-        // Entries go to the buffer by the block.
-        let mut entries = [[0; 4]; 16];
-        let mut held = 0;
         // Bit i is the packet i after the first one.
         let mut mask = 0u32;
         for sequence in sequences {
@@ -233,22 +230,14 @@ impl<'b> Writer<'b> {
                 mask |= 1 << distance;
                 continue;
             }
-            entries[held % 16] = nack_entry(first, mask);
-            held += 1;
+            self.out.extend_from_slice(&nack_entry(first, mask));
             (first, mask) = (sequence, 0);
-            if held == 16 {
-                self.out.extend_from_slice(entries.as_flattened());
-                held = 0;
-                // Room for another block, and for the last entry.
-                if self.out.len() - start + 4 * 17 > MAX_RTCP_PACKET {
-                    self.end(start);
-                    start = self.begin_feedback(1, packet_type::RTPFB, sender, media);
-                }
+            if self.out.len() - start + 4 > MAX_RTCP_PACKET {
+                self.end(start);
+                start = self.begin_feedback(1, packet_type::RTPFB, sender, media);
             }
         }
-        entries[held % 16] = nack_entry(first, mask);
-        let held = entries.as_flattened().get(..4 * (held + 1));
-        self.out.extend_from_slice(held.unwrap_or_default());
+        self.out.extend_from_slice(&nack_entry(first, mask));
         self.end(start);
     }
 

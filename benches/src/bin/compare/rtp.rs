@@ -534,13 +534,9 @@ fn vp8_descriptor() {
     };
     begin("vp8-descriptor")
         .work("ours", || {
-            let d = vp8::DescriptorView::parse(black_box(&payload)).ok()?;
-            Some((
-                d.picture_id(),
-                d.tl0_picture_index(),
-                d.temporal(),
-                d.frame().len(),
-            ))
+            let (d, frame) = vp8::Descriptor::parse(black_box(&payload)).ok()?;
+            let picture = (d.picture_id, d.tl0_picture_index, d.temporal);
+            Some((picture, frame.len()))
         })
         .work("webrtc-rs-rtp-0.17", || {
             let mut packet = rtp::codecs::vp8::Vp8Packet::default();
