@@ -60,6 +60,12 @@ pub(crate) struct StreamTable<S> {
 
 impl<S> StreamTable<S> {
     pub(crate) fn new(max: usize) -> Self {
+        // Keeps a remote from choosing SSRCs that collide. It decides only which slot an entry lies
+        // in, never an output.
+        Self::seeded(max, RandomState::new().hash_one(0u32))
+    }
+
+    fn seeded(max: usize, seed: u64) -> Self {
         let empty = Segment {
             first: NONE,
             last: NONE,
@@ -72,9 +78,7 @@ impl<S> StreamTable<S> {
             max,
             segments: [empty; 2],
             hint: NONE,
-            // Keeps a remote from choosing SSRCs that collide. It decides only which slot an entry
-            // lies in, never an output.
-            seed: RandomState::new().hash_one(0u32) | 1,
+            seed: seed | 1,
         }
     }
 
@@ -96,10 +100,15 @@ impl<S> StreamTable<S> {
             .map(|entry| entry.ssrc)
     }
 
+    /// The slot that an SSRC's search begins at.
     #[inline]
     fn home(&self, ssrc: u32) -> usize {
-        let hash = u64::from(ssrc ^ self.seed as u32).wrapping_mul(self.seed);
-        (hash >> 32) as usize & (self.slots.len() - 1)
+        // The first product is what no remote knows, but with some seeds neighbours stay
+        // neighbours; the second, by 2^64 over the golden ratio, takes those apart (Knuth 6.4), in
+        // its highest bits.
+        let secret = (u64::from(ssrc) ^ self.seed).wrapping_mul(self.seed);
+        let hash = (secret ^ (secret >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (hash >> ((self.slots.len() as u64).leading_zeros() + 1)) as usize
     }
 
     #[inline]
@@ -351,26 +360,31 @@ mod tests {
     }
 
     #[test]
-    fn a_million_streams_later_one_is_found_in_as_few_steps_as_ever() {
-        let max = 1024;
-        let mut table = StreamTable::new(max);
-        let mut longest = 0;
-        for n in 0..1_000_000_u32 {
-            // In order, then far apart with equal low bits: what a careless hash would pile up.
-            let ssrc = if n % 2 == 0 { n } else { n.rotate_right(16) };
-            if table.find(ssrc).is_some() {
-                continue;
+    fn many_streams_later_one_is_found_in_as_few_steps_as_ever() {
+        // Seeds that as a factor leave things as they are, or nearly, and some without a pattern.
+        let mut seeds = vec![0, 1 << 31, 1 << 32, 1 << 43, 1 << 63, u64::MAX];
+        seeds.extend((1..=26u64).map(|n| n.wrapping_mul(0xd134_2543_de82_ef95)));
+        for seed in seeds {
+            let max = 1024;
+            let mut table = StreamTable::seeded(max, seed);
+            let mut longest = 0;
+            for n in 0..30_000_u32 {
+                // In order, then far apart with equal low bits: what a careless hash would pile up.
+                let ssrc = if n % 2 == 0 { n } else { n.rotate_right(16) };
+                if table.find(ssrc).is_some() {
+                    continue;
+                }
+                table.insert(ssrc, (), WhenFull::EvictIdle).unwrap();
+                longest = longest.max(steps(&table, ssrc));
             }
-            table.insert(ssrc, (), WhenFull::EvictIdle).unwrap();
-            longest = longest.max(steps(&table, ssrc));
+            let ssrcs: Vec<u32> = table.ssrcs().collect();
+            assert_eq!(ssrcs.len(), max);
+            assert_eq!(table.slots.len(), 2 * max);
+            let all: usize = ssrcs.iter().map(|ssrc| steps(&table, *ssrc)).sum();
+            // Half full with linear probing: 1.5 on average for what is found (Knuth 6.4).
+            assert!(all < 2 * max, "seed {seed}: {all} steps for {max} streams");
+            assert!(longest < 60, "seed {seed}: {longest} steps for one");
         }
-        let ssrcs: Vec<u32> = table.ssrcs().collect();
-        assert_eq!(ssrcs.len(), max);
-        assert_eq!(table.slots.len(), 2 * max);
-        let all: usize = ssrcs.iter().map(|ssrc| steps(&table, *ssrc)).sum();
-        // Half full with linear probing: 1.5 on average for what is found (Knuth 6.4).
-        assert!(all < 4 * max, "{all} steps for {max} streams");
-        assert!(longest < 200, "{longest} steps for one");
     }
 
     #[test]
