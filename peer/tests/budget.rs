@@ -22,12 +22,7 @@ fn pair() -> Pair {
 }
 
 fn connected(pair: &mut Pair) -> ChannelKey {
-    let now = pair.now;
-    let channel = pair
-        .a()
-        .pc
-        .create_data_channel(now, "x", DataChannelInit::default())
-        .unwrap();
+    let channel = pair.channel("x");
     pair.negotiate(0);
     pair.run_until(Duration::from_secs(10), |p| p.connected());
     pair.run(100 * MS);
@@ -148,11 +143,7 @@ fn channels_with_long_labels_are_refused_beyond_the_share() {
 #[test]
 fn media_that_nobody_takes_is_dropped_at_the_share() {
     let mut pair = pair();
-    let video = pair
-        .a()
-        .pc
-        .add_transceiver(Kind::Video, TransceiverInit::default())
-        .unwrap();
+    let video = pair.transceiver(Kind::Video);
     connected(&mut pair);
     pair.b().take();
     let codec = pair.a().pc.transceiver(video).unwrap().send_codecs[0].clone();

@@ -106,11 +106,7 @@ fn altered(d: &SessionDescription, line: &str, with: &str) -> SessionDescription
 fn both_ends_are_known_and_connect() {
     let mut directory = Directory::default();
     let mut pair = Pair::new();
-    let now = pair.now;
-    pair.a()
-        .pc
-        .create_data_channel(now, "x", DataChannelInit::default())
-        .unwrap();
+    pair.channel("x");
     for (n, user) in ["alice", "bob"].iter().enumerate() {
         pair.ends[n]
             .pc

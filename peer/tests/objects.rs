@@ -311,10 +311,7 @@ fn an_encoding_is_sent_with_its_codec_while_that_is_negotiated() {
 #[test]
 fn receive_parameters_are_what_may_arrive() {
     let mut pair = Pair::new();
-    pair.a()
-        .pc
-        .add_transceiver(Kind::Video, TransceiverInit::default())
-        .unwrap();
+    pair.transceiver(Kind::Video);
     let receiver = pair.a().pc.receivers().next().unwrap().id;
     let now = pair.now;
     let codecs = |pair: &mut Pair| pair.a().pc.receive_parameters(receiver).unwrap().codecs;
@@ -575,11 +572,7 @@ fn kind_of(entry: &stats::Stats) -> &'static str {
 /// A call with frames, losses, reports and a data channel behind it.
 fn busy() -> (Pair, [SenderId; 2]) {
     let (mut pair, senders) = calling();
-    let now = pair.now;
-    pair.a()
-        .pc
-        .create_data_channel(now, "x", DataChannelInit::default())
-        .unwrap();
+    pair.channel("x");
     pair.negotiate(0);
     for receiver in pair.ends[1]
         .pc
@@ -782,11 +775,7 @@ fn generated_certificates_of_each_kind_connect() {
                 }
             };
             let mut pair = Pair::with(config(), config(), 1);
-            let now = pair.now;
-            pair.a()
-                .pc
-                .create_data_channel(now, "x", DataChannelInit::default())
-                .unwrap();
+            pair.channel("x");
             pair.negotiate(0);
             pair.run_until(5 * SECOND, Pair::connected);
             let sdp = pair.a().pc.local_description().unwrap().sdp;
@@ -811,12 +800,7 @@ fn generated_certificates_of_each_kind_connect() {
 /// Two ends with an open channel; its key at each.
 fn talking(config: Configuration) -> (Pair, [ChannelKey; 2]) {
     let mut pair = Pair::with(config, Configuration::default(), 1);
-    let now = pair.now;
-    let key = pair
-        .a()
-        .pc
-        .create_data_channel(now, "x", DataChannelInit::default())
-        .unwrap();
+    let key = pair.channel("x");
     pair.negotiate(0);
     pair.run_until(5 * SECOND, |p| {
         p.ends[1].saw(|e| matches!(e, Event::ChannelOpen(_)))

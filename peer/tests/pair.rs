@@ -13,12 +13,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A connected pair with one channel from `a`.
 fn with_channel() -> (Pair, ChannelKey, ChannelKey) {
     let mut pair = Pair::new();
-    let now = pair.now;
-    let a = pair
-        .a()
-        .pc
-        .create_data_channel(now, "chat", DataChannelInit::default())
-        .unwrap();
+    let a = pair.channel("chat");
     assert_eq!(pair.a().pc.poll_event(), Some(Event::NegotiationNeeded));
     pair.negotiate(0);
     pair.run_until(5 * SECOND, |p| {
@@ -96,16 +91,8 @@ fn states_are_told_in_order() {
 #[test]
 fn rtp_flows_both_ways() {
     let mut pair = Pair::new();
-    let audio = pair
-        .a()
-        .pc
-        .add_transceiver(Kind::Audio, TransceiverInit::default())
-        .unwrap();
-    let video = pair
-        .a()
-        .pc
-        .add_transceiver(Kind::Video, TransceiverInit::default())
-        .unwrap();
+    let audio = pair.transceiver(Kind::Audio);
+    let video = pair.transceiver(Kind::Video);
     let now = pair.now;
     pair.a().pc.set_local_description(now, None).unwrap();
     let offer = pair.a().pc.local_description().unwrap();
@@ -487,11 +474,7 @@ fn versions_roles_and_lite_agents_all_connect() {
         (v(Both, true), v(Both, false)),
     ] {
         let mut pair = Pair::with(a, b, 3);
-        let now = pair.now;
-        pair.a()
-            .pc
-            .create_data_channel(now, "x", DataChannelInit::default())
-            .unwrap();
+        pair.channel("x");
         pair.negotiate(0);
         pair.run_until(5 * SECOND, |p| {
             p.ends
@@ -508,11 +491,7 @@ fn incompatible_versions_fail_and_say_so() {
         ..Default::default()
     };
     let mut pair = Pair::with(v(DtlsVersions::V12), v(DtlsVersions::V13), 3);
-    let now = pair.now;
-    pair.a()
-        .pc
-        .create_data_channel(now, "x", DataChannelInit::default())
-        .unwrap();
+    pair.channel("x");
     pair.negotiate(0);
     pair.run(5 * SECOND);
     assert!(
@@ -526,10 +505,7 @@ fn incompatible_versions_fail_and_say_so() {
 fn trickled_candidates_connect_too() {
     let mut pair = Pair::new();
     let now = pair.now;
-    pair.a()
-        .pc
-        .create_data_channel(now, "x", DataChannelInit::default())
-        .unwrap();
+    pair.channel("x");
     let offer = pair.a().pc.create_offer(OfferOptions::default()).unwrap();
     assert!(!offer.sdp.contains("a=candidate"));
     pair.a()
@@ -565,10 +541,7 @@ fn wrong_candidates_are_named() {
         pair.a().pc.add_ice_candidate(now, init(good, Some("0"))),
         Err(Error::NoRemoteDescription)
     );
-    pair.a()
-        .pc
-        .create_data_channel(now, "x", DataChannelInit::default())
-        .unwrap();
+    pair.channel("x");
     pair.negotiate(0);
     let mut add = |c, mid| {
         pair.ends[0]
@@ -666,12 +639,7 @@ fn closed_channel_ends_on_both_sides_and_its_id_is_used_again() {
         pair.ends[0].saw(|e| *e == Event::ChannelClosed(a))
             && pair.ends[1].saw(|e| *e == Event::ChannelClosed(b))
     );
-    let now = pair.now;
-    let again = pair
-        .a()
-        .pc
-        .create_data_channel(now, "again", DataChannelInit::default())
-        .unwrap();
+    let again = pair.channel("again");
     assert_ne!(again, a);
     pair.run(SECOND);
     assert_eq!(pair.a().pc.channel(again).unwrap().init.id, id);
@@ -689,11 +657,7 @@ fn message_over_the_far_sides_limit_is_refused() {
     };
     let mut pair = Pair::with(Configuration::default(), small, 5);
     let now = pair.now;
-    let a = pair
-        .a()
-        .pc
-        .create_data_channel(now, "x", DataChannelInit::default())
-        .unwrap();
+    let a = pair.channel("x");
     assert_eq!(
         pair.a().pc.send(now, a, Message::text("early")),
         Err(Error::ChannelNotOpen(a))
@@ -903,14 +867,10 @@ fn candidates_of_an_offer_that_is_taken_back_are_not_told() {
 #[test]
 fn identity_assertions_are_carried() {
     let mut pair = Pair::new();
-    let now = pair.now;
     pair.a()
         .pc
         .set_identity_assertion(Some("eyJpZHAiOiJleGFtcGxlIn0=".into()));
-    pair.a()
-        .pc
-        .create_data_channel(now, "x", DataChannelInit::default())
-        .unwrap();
+    pair.channel("x");
     pair.negotiate(0);
     assert_eq!(
         pair.b().pc.peer_identity_assertion(),

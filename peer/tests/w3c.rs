@@ -48,10 +48,7 @@ fn new_servers_are_asked_from_the_next_gathering_on() {
     let (first, second) = (with(1001), with(1002));
     pair.a().pc.set_configuration(first).unwrap();
     let now = pair.now;
-    pair.a()
-        .pc
-        .create_data_channel(now, "x", DataChannelInit::default())
-        .unwrap();
+    pair.channel("x");
     pair.a().pc.set_local_description(now, None).unwrap();
     assert_eq!(asked(&mut pair, 0), [1001]);
     // … and after it with the next restart.
@@ -101,10 +98,7 @@ fn a_pool_gathers_before_the_description_and_tells_with_it() {
     assert_eq!(pair.a().pc.ice_gathering_state(), IceGatheringState::New);
     assert_eq!(pair.a().pc.poll_event(), None);
     let now = pair.now;
-    pair.a()
-        .pc
-        .create_data_channel(now, "x", DataChannelInit::default())
-        .unwrap();
+    pair.channel("x");
     pair.a().pc.set_local_description(now, None).unwrap();
     let mut told = Vec::new();
     while let Some(event) = pair.a().pc.poll_event() {
@@ -135,15 +129,11 @@ fn a_pool_that_is_wanted_later_gathers_when_it_is() {
 #[test]
 fn transports_are_objects() {
     let mut pair = Pair::new();
-    let now = pair.now;
     assert_eq!(pair.a().pc.dtls_transport(), None);
     assert_eq!(pair.a().pc.sctp_transport(), None);
     let ice = pair.a().pc.ice_transport();
     assert_eq!((ice.local_parameters, ice.remote_parameters), (None, None));
-    pair.a()
-        .pc
-        .create_data_channel(now, "x", DataChannelInit::default())
-        .unwrap();
+    pair.channel("x");
     pair.negotiate(0);
     pair.run_until(5 * SECOND, |p| {
         p.ends
@@ -286,11 +276,7 @@ fn a_replaced_track_needs_no_negotiation() {
 fn contributing_sources_are_those_of_the_last_ten_seconds() {
     // What a mixer sends has CSRCs; a forwarded packet keeps them.
     let mut pair = Pair::new();
-    let id = pair
-        .a()
-        .pc
-        .add_transceiver(Kind::Audio, TransceiverInit::default())
-        .unwrap();
+    let id = pair.transceiver(Kind::Audio);
     pair.negotiate(0);
     pair.run_until(5 * SECOND, Pair::connected);
     let codec = pair.a().pc.transceiver(id).unwrap().send_codecs[0].payload_type;
@@ -322,11 +308,7 @@ fn another_transport_policy_counts_from_the_next_gathering_on() {
         sdp.contains("typ host")
     };
     let mut pair = Pair::new();
-    let now = pair.now;
-    pair.a()
-        .pc
-        .create_data_channel(now, "x", DataChannelInit::default())
-        .unwrap();
+    pair.channel("x");
     pair.negotiate(0);
     pair.run_until(5 * SECOND, Pair::connected);
     assert!(tells_host(&mut pair));
@@ -397,10 +379,7 @@ fn a_pool_tells_what_the_policy_allows_when_it_is_told() {
 fn a_certificate_that_nobody_named_is_an_error_with_its_reason() {
     let mut pair = Pair::new();
     let now = pair.now;
-    pair.a()
-        .pc
-        .create_data_channel(now, "x", DataChannelInit::default())
-        .unwrap();
+    pair.channel("x");
     pair.a().pc.set_local_description(now, None).unwrap();
     let mut offer = pair.a().pc.local_description().unwrap();
     let at = offer.sdp.find("a=fingerprint:sha-256 ").unwrap() + 22;

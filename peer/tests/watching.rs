@@ -63,13 +63,8 @@ fn call(versions: DtlsVersions, watch: impl FnOnce(&mut PeerConnection)) -> Pair
     static HEARD: Once = Once::new();
     HEARD.call_once(|| tracing::subscriber::set_global_default(Listener::default()).unwrap());
     let mut pair = Pair::with(configuration(versions), configuration(versions), 7);
-    let now = pair.now;
     watch(&mut pair.a().pc);
-    let channel = pair
-        .a()
-        .pc
-        .create_data_channel(now, "chat", DataChannelInit::default())
-        .unwrap();
+    let channel = pair.channel("chat");
     pair.negotiate(0);
     pair.run_until(5 * SECOND, |p| {
         p.ends

@@ -305,9 +305,16 @@ impl Channels {
         self.endpoint = Some(Box::new(Endpoint::new(config, now, rng)));
         self.state = Some(SctpTransportState::Connecting);
         self.connecting = false;
-        for key in self.channels.iter().map(|c| c.key).collect::<Vec<_>>() {
-            if self.open(now, key).is_err() {
-                self.fail(key, ChannelError::NotMade, events);
+        // First those that were given an id, so that no other takes it.
+        for negotiated in [true, false] {
+            let unopened = self
+                .channels
+                .iter()
+                .filter(|c| c.init.negotiated == negotiated);
+            for key in unopened.map(|c| c.key).collect::<Vec<_>>() {
+                if self.open(now, key).is_err() {
+                    self.fail(key, ChannelError::NotMade, events);
+                }
             }
         }
     }
@@ -681,3 +688,6 @@ impl Channels {
         events.push_back(Event::ChannelOpen(key));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,6 +113,18 @@ impl Pair {
             .unwrap();
     }
 
+    /// A transceiver of `a` with nothing special.
+    pub fn transceiver(&mut self, kind: Kind) -> TransceiverId {
+        let init = TransceiverInit::default();
+        self.a().pc.add_transceiver(kind, init).unwrap()
+    }
+
+    /// A data channel of `a` with nothing special.
+    pub fn channel(&mut self, label: &str) -> ChannelKey {
+        let (now, init) = (self.now, DataChannelInit::default());
+        self.a().pc.create_data_channel(now, label, init).unwrap()
+    }
+
     /// Moves datagrams and events once; `true` if something moved.
     fn step(&mut self) -> bool {
         let mut moved = false;

@@ -1,0 +1,91 @@
+//! Channels beside a far end with fewer streams than ours always has.
+
+use rand::SeedableRng as _;
+
+use super::*;
+
+/// Streams that usrsctp takes unless told otherwise, and Chromium says.
+const THEIR_STREAMS: u16 = 1024;
+
+/// An association with `channels` as DTLS client, and what became of each of them.
+fn connected(channels: &[DataChannelInit]) -> (Channels, Vec<Event>) {
+    let (now, mut rng, mut news) = (Instant::now(), StdRng::seed_from_u64(1), Events::default());
+    let mut ours = Channels::new(1 << 20, None);
+    for init in channels {
+        ours.create(now, "", init.clone(), &mut news).unwrap();
+    }
+    let association = Association {
+        role: DtlsRole::Client,
+        local_port: 5000,
+        remote_port: 5000,
+        remote_max_message_size: None,
+        max_message_size: 1 << 18,
+        mtu: 1200,
+    };
+    ours.associate(now, association, &mut rng, &mut news);
+    let theirs = Config {
+        association: sctp::Config {
+            inbound_streams: THEIR_STREAMS,
+            zero_checksum: true,
+            ..Default::default()
+        },
+        role: sctp::data_channel::Role::Server,
+        ..Default::default()
+    };
+    let mut theirs = Endpoint::new(theirs, now, &mut rng);
+    ours.connect(now);
+    theirs.connect(now);
+    let mut packet = Vec::new();
+    loop {
+        let mut silent = true;
+        while ours.poll_transmit(now, &mut packet).is_some() {
+            theirs.handle_input(now, Bytes::from(core::mem::take(&mut packet)));
+            silent = false;
+        }
+        while theirs.poll_transmit(now, &mut packet).is_some() {
+            ours.handle_input(now, Bytes::from(core::mem::take(&mut packet)));
+            silent = false;
+        }
+        ours.poll_events(&mut news);
+        if silent {
+            break;
+        }
+    }
+    assert_eq!(ours.state, Some(SctpTransportState::Connected));
+    (ours, core::iter::from_fn(|| news.pop_front()).collect())
+}
+
+fn negotiated(id: u16) -> DataChannelInit {
+    DataChannelInit {
+        negotiated: true,
+        id: Some(id),
+        ..Default::default()
+    }
+}
+
+/// W3C §6.1.1.3: a channel whose id is beyond the far end's streams fails, the others open.
+#[test]
+fn a_channel_beyond_the_streams_of_the_far_end_can_not_be_made() {
+    let last = negotiated(THEIR_STREAMS - 1);
+    let (ours, news) = connected(&[last, negotiated(THEIR_STREAMS), Default::default()]);
+    let beyond = ChannelKey(1);
+    let error =
+        |e: &Event| matches!(e, Event::ChannelError(k, ChannelError::NotMade) if *k == beyond);
+    let closed = |e: &Event| matches!(e, Event::ChannelClosed(k) if *k == beyond);
+    assert_eq!(news.iter().filter(|e| error(e)).count(), 1, "{news:?}");
+    assert_eq!(news.iter().filter(|e| closed(e)).count(), 1, "{news:?}");
+    let left: Vec<_> = ours.channels.iter().map(|c| (c.key, c.state)).collect();
+    let open = DataChannelState::Open;
+    assert_eq!(left, [(ChannelKey(0), open), (ChannelKey(2), open)]);
+}
+
+#[test]
+fn an_id_that_was_asked_for_is_not_given_to_another() {
+    let (ours, news) = connected(&[Default::default(), negotiated(0), negotiated(2)]);
+    assert!(
+        !news.iter().any(|e| matches!(e, Event::ChannelError(..))),
+        "{news:?}"
+    );
+    let ids: Vec<_> = ours.channels.iter().map(|c| c.init.id).collect();
+    assert_eq!(ids, [Some(4), Some(0), Some(2)]);
+}
