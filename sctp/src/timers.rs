@@ -49,11 +49,14 @@ const ALL: [Timer; COUNT] = [
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     at: [Option<Instant>; COUNT],
+    closed: bool,
 }
 
 impl Timers {
     pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
-        self.at[timer as usize] = Some(at);
+        if !self.closed {
+            self.at[timer as usize] = Some(at);
+        }
     }
 
     pub(crate) fn stop(&mut self, timer: Timer) {
@@ -62,6 +65,12 @@ impl Timers {
 
     pub(crate) fn stop_all(&mut self) {
         self.at = [None; COUNT];
+    }
+
+    /// Stops all of them for good: an association that is closed waits for nothing.
+    pub(crate) fn close(&mut self) {
+        self.stop_all();
+        self.closed = true;
     }
 
     pub(crate) fn get(&self, timer: Timer) -> Option<Instant> {

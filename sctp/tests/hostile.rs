@@ -482,3 +482,30 @@ fn memory_usage_tells_what_waits() {
     let after = pair.us.memory_usage();
     assert!(after <= idle + 2_000, "{after}");
 }
+
+/// What came before the ABORT in its packet would be acknowledged later; there is no later.
+#[test]
+fn an_association_that_was_ended_waits_for_nothing() {
+    let mut raw = Raw::new(Config::default());
+    let header = DataHeader {
+        interleaved: false,
+        flags: B | E,
+        tsn: raw.tsn,
+        stream: 0,
+        message: 0,
+        fragment: 0,
+        ppid: 53,
+    };
+    raw.send(|out| {
+        header.write(out, b"last words");
+        ChunkWriter::new(out, chunk_type::ABORT, 0).finish();
+    });
+    assert_eq!(raw.association.state(), State::Closed);
+    assert_eq!(raw.association.poll_timeout(), None);
+    assert_eq!(raw.messages(), [b"last words"]);
+    // Nor does anything begin anew by what the layers below tell.
+    raw.association.path_changed(raw.now, 9_000);
+    raw.association.packet_refused(raw.now, 1_200);
+    assert_eq!(raw.association.poll_timeout(), None);
+    assert!(raw.packets().is_empty());
+}

@@ -725,7 +725,7 @@ impl Association {
         }
         self.state = State::Closed;
         self.close_reason = Some(reason);
-        self.timers.stop_all();
+        self.timers.close();
         self.send.clear();
         self.events.push_back(Event::Closed { reason });
     }
