@@ -56,6 +56,8 @@ pub(crate) struct PathMtu {
     timeouts: u32,
     /// When losses may have the size confirmed again.
     confirm_from: Option<Instant>,
+    /// When to search again, since a search ended: confirmations in between do not put it off.
+    raise_at: Option<Instant>,
 }
 
 impl PathMtu {
@@ -67,6 +69,7 @@ impl PathMtu {
             phase: Phase::Off,
             timeouts: 0,
             confirm_from: None,
+            raise_at: None,
         }
     }
 
@@ -91,6 +94,7 @@ impl PathMtu {
 
     /// The association can probe now.
     pub(crate) fn start(&mut self) {
+        self.raise_at = None;
         self.phase = if self.most > self.current {
             Phase::Search {
                 bound: self.most,
@@ -248,11 +252,14 @@ impl PathMtu {
     }
 
     /// When to call [`on_timer`](Self::on_timer).
-    pub(crate) fn deadline(&self, now: Instant, rto: Duration) -> Option<Instant> {
+    pub(crate) fn deadline(&mut self, now: Instant, rto: Duration) -> Option<Instant> {
         match self.phase {
             Phase::Off | Phase::Fallen => None,
             Phase::Search { .. } | Phase::Confirm(_) => Some(now + rto),
-            Phase::Done => (self.most > self.current).then(|| now + RAISE_AFTER),
+            Phase::Done if self.most > self.current => {
+                Some(*self.raise_at.get_or_insert(now + RAISE_AFTER))
+            }
+            Phase::Done => None,
         }
     }
 
@@ -359,6 +366,31 @@ mod tests {
         }
         assert_eq!(path.current(), 1_160);
         assert!(!path.on_answer(5), "too late");
+    }
+
+    /// RFC 8899 §5.1.1: on a path that loses packets all the time, too, a larger size is looked for.
+    #[test]
+    fn confirmations_do_not_put_off_the_next_search() {
+        let (now, rto) = (Instant::now(), Duration::from_millis(200));
+        let mut path = PathMtu::new(1_160, 1_400);
+        path.start();
+        let mut nonce = 0;
+        while path.is_searching() {
+            nonce += 1;
+            let size = path.next_probe(nonce).unwrap();
+            let _ = size <= 1_280 && path.on_answer(nonce) || path.on_timer();
+        }
+        let again = path.deadline(now, rto);
+        assert_eq!(again, Some(now + RAISE_AFTER));
+        for minute in 1..10 {
+            let later = now + Duration::from_secs(60 * minute);
+            assert!(path.on_loss(later));
+            assert_eq!(path.deadline(later, rto), Some(later + rto));
+            path.next_probe(100 + minute);
+            assert!(path.on_answer(100 + minute));
+            assert_eq!(path.deadline(later, rto), again);
+        }
+        assert!(path.on_timer() && path.is_searching());
     }
 
     #[test]

@@ -6,12 +6,14 @@ mod support;
 
 use std::time::Duration;
 
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 use support::raw::{PLAIN, Raw, each};
 use support::{Pair, config, pattern};
 use tincan_sctp::Config;
 use tincan_sctp::association::{SendOptions, State};
 use tincan_sctp::congestion::Algorithm;
-use tincan_sctp::data_channel::{ChannelConfig, Event, Message, Role};
+use tincan_sctp::data_channel::{ChannelConfig, Endpoint, Event, Message, Role};
 use tincan_sctp::wire::{Chunk, ChunkWriter, chunk_type};
 
 const MS: Duration = Duration::from_millis(1);
@@ -213,6 +215,24 @@ fn a_path_that_shrinks_under_data_strands_nothing_and_is_searched_again() {
     pair.run_for(5 * SECOND);
     assert_eq!(pair.take_messages_b(), [pattern(100_000, 2)]);
     assert_eq!(pair.to_b.too_large, too_large);
+}
+
+/// RFC 9260 §5.2.4.1: the far end begins anew while a size is being looked for, perhaps elsewhere.
+#[test]
+fn a_restart_begins_the_search_anew() {
+    let mut larger = config(Role::Client);
+    larger.association.max_mtu = 1_472;
+    let mut pair = Pair::with(2, 10 * MS, larger.clone(), larger.clone());
+    pair.connect();
+    // The first probe is on its way.
+    pair.run_for(5 * MS);
+    let mut rng = StdRng::seed_from_u64(77);
+    pair.a = Endpoint::new(larger, pair.now, &mut rng);
+    pair.a.connect(pair.now);
+    pair.run_for(20 * SECOND);
+    assert!(pair.a.is_connected() && pair.b.is_connected());
+    assert_eq!(pair.a.stats().mtu, 1_472);
+    assert_eq!(pair.b.stats().mtu, 1_472);
 }
 
 /// The same where small packets go on arriving, so that timeouts in a row never come.

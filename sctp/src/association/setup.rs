@@ -290,10 +290,7 @@ impl Association {
         self.due.cookie_echo = false;
         self.timers.stop(Timer::Handshake);
         self.restart_heartbeat(now);
-        if self.features.pad || self.config.max_mtu > self.config.mtu {
-            self.path.start();
-            self.schedule_path_mtu(now, true);
-        }
+        self.search_path_mtu(now);
         self.events.push_back(Event::Connected);
         if !self.outstanding.is_empty() {
             // What went along with COOKIE ECHO.
@@ -303,12 +300,22 @@ impl Association {
         self.request_reset(now);
     }
 
+    fn search_path_mtu(&mut self, now: Instant) {
+        if self.features.pad || self.config.max_mtu > self.config.mtu {
+            self.path.start();
+            self.schedule_path_mtu(now, true);
+        }
+    }
+
     fn restart(&mut self, now: Instant, cookie: &Cookie) {
         self.own = cookie.own;
         self.outstanding.restart(now, cookie.own.initial_tsn);
         self.send.restart_all();
         self.tell_drained();
         self.loss = LossDetection::new();
+        // Answers to old probes bear the old tag.
+        self.path.change(self.path.most());
+        self.due.path_probe = false;
         self.congestion = Controller::new(self.config.congestion, self.path.current());
         self.adopt(cookie.peer);
         self.timers.stop_all();
@@ -318,6 +325,7 @@ impl Association {
         self.state = State::Established;
         self.errors = 0;
         self.restart_heartbeat(now);
+        self.search_path_mtu(now);
         self.events.push_back(Event::Restarted);
     }
 
