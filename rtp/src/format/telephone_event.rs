@@ -65,21 +65,62 @@ impl Event {
     }
 }
 
-/// Sees each event of a stream once, though its packets are repeated (§2.5.1.4).
+/// An event as far as its packets told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeardEvent {
+    /// What happens, as [`Event::code`].
+    pub code: u8,
+    /// Its power in -dBm0, 0 to 63.
+    pub volume: u8,
+    /// The timestamp at which it began.
+    pub began: u32,
+    /// How long it lasts so far, in ticks of the timestamp: all of its segments together.
+    pub duration: u32,
+}
+
+/// Sees each event of a stream once, though its packets are repeated (§2.5.1.4) and a long one comes in several segments
+/// (§2.5.1.3).
 #[derive(Clone, Debug, Default)]
 pub struct EventReceiver {
-    current: Option<(u32, Event, bool)>,
+    current: Option<Current>,
 }
+
+#[derive(Clone, Copy, Debug)]
+struct Current {
+    heard: HeardEvent,
+    /// The timestamp of the segment that came last.
+    segment: u32,
+    ended: bool,
+}
+
+impl Current {
+    /// Whether a packet is of this event's same segment, or of one that goes on with it: segments follow each other without a
+    /// pause, so that the next one's timestamp is where a full one ends. Some senders write the time at which they
+    /// noticed; the full segment before gives theirs away.
+    fn goes_on(&self, timestamp: u32, code: u8) -> bool {
+        let step = timestamp.wrapping_sub(self.segment);
+        let full = self.heard.duration
+            == self
+                .segment
+                .wrapping_sub(self.heard.began)
+                .wrapping_add(SEGMENT);
+        self.heard.code == code
+            && (step == 0 || (!self.ended && (step == SEGMENT || (full && step < 2 * SEGMENT))))
+    }
+}
+
+/// Ticks of the longest duration a packet can tell: what lasts longer goes on in another segment (§2.5.1.3).
+pub const SEGMENT: u32 = u16::MAX as u32;
 
 /// What a packet tells of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventNews {
     /// It began.
-    Began(Event),
+    Began(HeardEvent),
     /// It goes on.
-    Lasts(Event),
+    Lasts(HeardEvent),
     /// It ended; its duration is final.
-    Ended(Event),
+    Ended(HeardEvent),
 }
 
 impl EventReceiver {
@@ -99,34 +140,104 @@ impl EventReceiver {
         payload: &[u8],
     ) -> Result<Option<EventNews>, ParseError> {
         let event = Event::parse(payload)?;
-        let known = self
-            .current
-            .filter(|(t, e, _)| *t == timestamp && e.code == event.code);
-        let news = match known {
-            // A later event came already: this packet is late.
-            None if self
-                .current
-                .is_some_and(|(t, ..)| (timestamp.wrapping_sub(t) as i32) < 0) =>
-            {
+        let known = self.current.filter(|c| c.goes_on(timestamp, event.code));
+        let began = match (known, self.current) {
+            (Some(known), _) => known.heard.began,
+            // A later event, or a later segment of the same, came already: this packet is late.
+            (None, Some(other)) if (timestamp.wrapping_sub(other.segment) as i32) < 0 => {
                 return Ok(None);
             }
-            None if event.end => Some(EventNews::Ended(event)),
-            None => Some(EventNews::Began(event)),
-            Some((_, _, true)) => return Ok(None),
-            Some(_) if event.end => Some(EventNews::Ended(event)),
-            Some((_, before, _)) if event.duration > before.duration => {
-                Some(EventNews::Lasts(event))
-            }
+            (None, _) => timestamp,
+        };
+        let heard = HeardEvent {
+            code: event.code,
+            volume: event.volume,
+            began,
+            duration: timestamp
+                .wrapping_sub(began)
+                .saturating_add(u32::from(event.duration)),
+        };
+        let news = match known {
+            Some(known) if known.ended => return Ok(None),
+            _ if event.end => EventNews::Ended(heard),
+            None => EventNews::Began(heard),
+            Some(known) if heard.duration > known.heard.duration => EventNews::Lasts(heard),
             Some(_) => return Ok(None),
         };
-        self.current = Some((timestamp, event, event.end));
-        Ok(news)
+        self.current = Some(Current {
+            heard,
+            segment: timestamp,
+            ended: event.end,
+        });
+        Ok(Some(news))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn kinds(news: &[EventNews]) -> Vec<char> {
+        news.iter()
+            .map(|n| match n {
+                EventNews::Began(_) => 'b',
+                EventNews::Lasts(_) => 'l',
+                EventNews::Ended(_) => 'e',
+            })
+            .collect()
+    }
+
+    fn feed(packets: &[(u32, bool, u16)]) -> Vec<EventNews> {
+        let mut receiver = EventReceiver::new();
+        let mut got = Vec::new();
+        for (timestamp, end, duration) in packets {
+            let mut payload = Vec::new();
+            Event {
+                code: 5,
+                end: *end,
+                volume: 10,
+                duration: *duration,
+            }
+            .write(&mut payload);
+            got.extend(receiver.on_packet(*timestamp, &payload).unwrap());
+        }
+        got
+    }
+
+    /// RFC 4733 §2.5.1.3. What was full may be lost, and what was late comes.
+    #[test]
+    fn segments_of_a_long_event_are_one_event() {
+        let start = u32::MAX - 70_000;
+        let second = start.wrapping_add(SEGMENT);
+        let third = second.wrapping_add(SEGMENT);
+        let packets = [
+            (start, false, 2400),
+            (start, false, 0xffff),
+            (second, false, 2400),
+            (start, false, 0xffff),
+            // The packet that tells of the full segment is lost.
+            (third, false, 2400),
+            (third, true, 4800),
+            (third, true, 4800),
+            (third.wrapping_add(SEGMENT), false, 2400),
+        ];
+        let got = feed(&packets);
+        assert_eq!(kinds(&got), ['b', 'l', 'l', 'l', 'e', 'b']);
+        let EventNews::Ended(whole) = got[4] else {
+            panic!("{got:?}");
+        };
+        assert_eq!((whole.began, whole.duration), (start, 2 * SEGMENT + 4800));
+        // A sender whose next segment begins when it noticed, as libwebrtc's does.
+        let got = feed(&[
+            (100, false, 0xffff),
+            (66_000, false, 500),
+            (66_000, true, 900),
+        ]);
+        assert_eq!(kinds(&got), ['b', 'l', 'e']);
+        // An event that ended is followed by another one.
+        let got = feed(&[(100, true, 0xffff), (100 + SEGMENT, false, 500)]);
+        assert_eq!(kinds(&got), ['e', 'b']);
+    }
 
     #[test]
     fn an_event_is_told_once_though_repeated() {
@@ -154,15 +265,7 @@ mod tests {
             assert_eq!(Event::parse(&payload), Ok(event));
             got.extend(receiver.on_packet(timestamp, &payload).unwrap());
         }
-        let kinds: Vec<char> = got
-            .iter()
-            .map(|n| match n {
-                EventNews::Began(_) => 'b',
-                EventNews::Lasts(_) => 'l',
-                EventNews::Ended(_) => 'e',
-            })
-            .collect();
-        assert_eq!(kinds, ['b', 'l', 'e', 'e']);
+        assert_eq!(kinds(&got), ['b', 'l', 'e', 'e']);
         for tone in "0123456789*#ABCD".chars() {
             assert_eq!(Event::code_of(tone).and_then(Event::tone_of), Some(tone));
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::format::telephone_event::Event;
+use crate::format::telephone_event::{Event, SEGMENT};
 use crate::limits::DTMF_TONES;
 
 /// How tones are sent.
@@ -48,8 +48,8 @@ pub enum DtmfError {
 pub struct DtmfPacket {
     /// The payload.
     pub event: Event,
-    /// Ticks since the tone began: the packet's timestamp is that of the tone's beginning, this
-    /// many ticks before now.
+    /// Ticks since the tone began, or the segment of a long one (RFC 4733 §2.5.1.3): the packet's timestamp is that of
+    /// this beginning, this many ticks before now.
     pub timestamp_back: u32,
     /// The first packet of a tone, which has the marker (RFC 4733 §2.3.1).
     pub first: bool,
@@ -71,6 +71,17 @@ const UPDATE: Duration = Duration::from_millis(50);
 /// What a comma stands for (W3C WebRTC §7.2).
 const COMMA: Duration = Duration::from_secs(2);
 
+/// A tone under way: it keeps the durations it began with.
+#[derive(Clone, Copy, Debug)]
+struct Tone {
+    code: u8,
+    began: Instant,
+    length: Duration,
+    gap: Duration,
+    /// Ticks after which the segment under way began.
+    segment: u32,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum State {
     Idle,
@@ -78,15 +89,13 @@ enum State {
     Pause(Instant),
     /// A tone sounds.
     Tone {
-        code: u8,
-        began: Instant,
+        tone: Tone,
         next: Instant,
         sent: bool,
     },
     /// The tone ended; its last packet is repeated.
     Ending {
-        code: u8,
-        began: Instant,
+        tone: Tone,
         next: Instant,
         left: u8,
     },
@@ -172,16 +181,23 @@ impl DtmfSender {
         (span.as_micros() * u128::from(self.config.clock_rate) / 1_000_000) as u32
     }
 
-    fn packet(&self, code: u8, length: Duration, since: Duration, end: bool) -> DtmfPacket {
+    /// The time after a tone's beginning at which the segment is full that began after so many ticks.
+    fn full(&self, segment: u32) -> Duration {
+        let ticks = u128::from(segment) + u128::from(SEGMENT);
+        let micros = (ticks * 1_000_000).div_ceil(u128::from(self.config.clock_rate.max(1)));
+        Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
+    fn packet(&self, tone: &Tone, length: Duration, since: Duration, end: bool) -> DtmfPacket {
+        let duration = self.ticks(length).saturating_sub(tone.segment);
         DtmfPacket {
             event: Event {
-                code,
+                code: tone.code,
                 end,
                 volume: self.config.volume,
-                // RFC 4733 §2.5.1.3: an event longer than the field counts as its greatest.
-                duration: u16::try_from(self.ticks(length)).unwrap_or(u16::MAX),
+                duration: u16::try_from(duration).unwrap_or(u16::MAX),
             },
-            timestamp_back: self.ticks(since),
+            timestamp_back: self.ticks(since).saturating_sub(tone.segment),
             first: false,
         }
     }
@@ -206,31 +222,36 @@ impl DtmfSender {
                         }
                         Some(tone) => {
                             self.events.push_back(DtmfEvent::Tone(tone));
-                            let code = Event::code_of(tone).unwrap_or(0);
-                            self.state = State::Tone {
-                                code,
+                            let tone = Tone {
+                                code: Event::code_of(tone).unwrap_or(0),
                                 began: until,
+                                length: self.config.tone,
+                                gap: self.config.gap,
+                                segment: 0,
+                            };
+                            self.state = State::Tone {
+                                tone,
                                 // The first packet tells of some duration already.
-                                next: until + UPDATE.min(self.config.tone),
+                                next: until + UPDATE.min(tone.length).min(self.full(0)),
                                 sent: false,
                             };
                         }
                     }
                 }
                 State::Tone {
-                    code,
-                    began,
+                    mut tone,
                     next,
                     sent,
                 } => {
                     if next > now {
                         return None;
                     }
-                    let length = next - began;
-                    if length >= self.config.tone {
+                    let length = next - tone.began;
+                    let mut packet = self.packet(&tone, length, now - tone.began, false);
+                    packet.first = !sent;
+                    if length >= tone.length {
                         self.state = State::Ending {
-                            code,
-                            began,
+                            tone,
                             next,
                             left: END_PACKETS,
                         };
@@ -238,38 +259,36 @@ impl DtmfSender {
                             continue;
                         }
                     } else {
+                        // RFC 4733 §2.5.1.3: a full segment was told of without its end; another one begins where it
+                        // ended.
+                        if length >= self.full(tone.segment) {
+                            tone.segment += SEGMENT;
+                        }
+                        let full = tone.began + self.full(tone.segment);
+                        let end = tone.began + tone.length;
                         self.state = State::Tone {
-                            code,
-                            began,
-                            next: (next + UPDATE).min(began + self.config.tone),
+                            tone,
+                            next: (next + UPDATE).min(end).min(full),
                             sent: true,
                         };
                     }
-                    let mut packet = self.packet(code, length, now - began, false);
-                    packet.first = !sent;
                     return Some(packet);
                 }
-                State::Ending {
-                    code,
-                    began,
-                    next,
-                    left,
-                } => {
+                State::Ending { tone, next, left } => {
                     if next > now {
                         return None;
                     }
                     self.state = if left > 1 {
                         State::Ending {
-                            code,
-                            began,
+                            tone,
                             // Repetitions right after one another, all within the gap.
                             next: next + Duration::from_millis(5),
                             left: left - 1,
                         }
                     } else {
-                        State::Pause(began + self.config.tone + self.config.gap)
+                        State::Pause(tone.began + tone.length + tone.gap)
                     };
-                    return Some(self.packet(code, self.config.tone, now - began, true));
+                    return Some(self.packet(&tone, tone.length, now - tone.began, true));
                 }
             }
         }
@@ -304,11 +323,7 @@ mod tests {
                 firsts += u32::from(packet.first);
                 if let Some(EventNews::Ended(e)) = receiver.on_packet(timestamp, &payload).unwrap()
                 {
-                    ended.push((
-                        Event::tone_of(e.code).unwrap(),
-                        timestamp / 8,
-                        e.duration / 8,
-                    ));
+                    ended.push((Event::tone_of(e.code).unwrap(), e.began / 8, e.duration / 8));
                 }
             }
         }
@@ -336,5 +351,60 @@ mod tests {
             }
         }
         assert_eq!(ends, 3);
+    }
+
+    /// What a receiver hears of all that is sent: codes, when they began and how long they last, in ticks; and how many
+    /// packets had the marker.
+    fn hear(sender: &mut DtmfSender, start: Instant, rate: u32) -> (Vec<(u8, u32, u32)>, u32) {
+        let mut receiver = EventReceiver::new();
+        let (mut ended, mut firsts) = (Vec::new(), 0);
+        while let Some(now) = sender.poll_timeout() {
+            while let Some(packet) = sender.poll_packet(now) {
+                let ticks = (now - start).as_micros() * u128::from(rate) / 1_000_000;
+                let timestamp = ticks as u32 - packet.timestamp_back;
+                let mut payload = Vec::new();
+                packet.event.write(&mut payload);
+                firsts += u32::from(packet.first);
+                if let Some(EventNews::Ended(e)) = receiver.on_packet(timestamp, &payload).unwrap()
+                {
+                    ended.push((e.code, e.began, e.duration));
+                }
+            }
+        }
+        (ended, firsts)
+    }
+
+    /// RFC 4733 §2.5.1.3: 65 535 ticks of 48 kHz are 1.365 s.
+    #[test]
+    fn tones_longer_than_the_field_go_on_in_segments() {
+        let start = Instant::now();
+        for (rate, millis) in [(48_000, 6000), (48_000, 1366), (8000, 6000)] {
+            let mut config = DtmfConfig::new(rate);
+            config.tone = MS * millis;
+            let mut sender = DtmfSender::new(config);
+            sender.insert(start, "12").unwrap();
+            let (ended, firsts) = hear(&mut sender, start, rate);
+            let ticks = millis * rate / 1000;
+            let second = (millis + 70) * rate / 1000;
+            assert_eq!(
+                ended,
+                [(1, 0, ticks), (2, second, ticks)],
+                "{rate} {millis}"
+            );
+            assert_eq!(firsts, 2);
+        }
+    }
+
+    #[test]
+    fn new_durations_leave_the_tone_that_sounds_alone() {
+        let start = Instant::now();
+        let mut sender = DtmfSender::new(DtmfConfig::new(8000));
+        sender.insert(start, "12").unwrap();
+        assert!(sender.poll_packet(start).is_none());
+        assert!(sender.poll_packet(start + 50 * MS).is_some());
+        sender.set_durations(40 * MS, 30 * MS);
+        // The first has its 100 ms, and its 70 ms of pause.
+        let (ended, _) = hear(&mut sender, start, 8000);
+        assert_eq!(ended, [(1, 0, 800), (2, 1360, 320)]);
     }
 }
