@@ -1,6 +1,6 @@
 //! Time as RTP's reports tell it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A wall-clock time as NTP writes it: seconds since 1900 in the high 32 bits, fractions of a
 /// second in the low 32 (RFC 3550 §4).
@@ -17,10 +17,19 @@ impl NtpTime {
         Self(seconds | fraction(since_epoch.subsec_nanos()))
     }
 
-    /// The time since the Unix epoch; zero for times before it.
+    /// The time since the Unix epoch. Seconds below 2³¹ count as those after NTP's wrap of 7 February 2036 (RFC 4330
+    /// §3), so that it tells 1968 to 2104. Zero for what is before 1970, and for the zero that a sender without a wall clock
+    /// writes (RFC 3550 §6.4.1).
     pub fn to_unix(self) -> Duration {
-        let seconds = (self.0 >> 32).saturating_sub(UNIX_EPOCH);
-        Duration::new(seconds, nanoseconds(self.0 as u32))
+        if self.0 == 0 {
+            return Duration::ZERO;
+        }
+        let seconds = self.0 >> 32;
+        let era = u64::from(seconds < 1 << 31) << 32;
+        match (era + seconds).checked_sub(UNIX_EPOCH) {
+            Some(seconds) => Duration::new(seconds, nanoseconds(self.0 as u32)),
+            None => Duration::ZERO,
+        }
     }
 
     /// The middle 32 bits, the form in which report blocks and DLRR refer to a time: units of
@@ -62,6 +71,12 @@ pub(crate) fn from_middle_units(units: u32) -> Duration {
     Duration::from_nanos(u64::from(units) * 1_000_000_000 / 65_536)
 }
 
+/// A time after another; spans of more than a year, as a configuration may have them, count as one.
+pub(crate) fn after(time: Instant, span: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
+    time.checked_add(span.min(YEAR)).unwrap_or(time)
+}
+
 /// The round-trip time that a report block or DLRR gives (RFC 3550 §6.4.1): arrival minus LSR minus
 /// DLSR, all in the middle form. `None` when there was no report to answer, or when the clock says
 /// that the answer came before the question.
@@ -95,9 +110,15 @@ mod tests {
 
     #[test]
     fn unix_time_survives_ntp() {
-        for nanos in [0, 1, 499_999_999, 999_999_999] {
-            let t = Duration::new(1_700_000_000, nanos);
-            assert_eq!(NtpTime::from_unix(t).to_unix(), t);
+        // The last are the seconds before and after the wrap of 7 February 2036, and the year 2100.
+        let wrap = (1 << 32) - UNIX_EPOCH;
+        for seconds in [0, 1_700_000_000, wrap - 1, wrap + 1, 4_102_444_800] {
+            for nanos in [0, 1, 499_999_999, 999_999_999] {
+                let t = Duration::new(seconds, nanos);
+                assert_eq!(NtpTime::from_unix(t).to_unix(), t);
+            }
         }
+        assert_eq!(NtpTime(0).to_unix(), Duration::ZERO);
+        assert_eq!(NtpTime(0x8000_0000 << 32).to_unix(), Duration::ZERO);
     }
 }

@@ -154,6 +154,11 @@ fn micros(difference: i64) -> i64 {
     ((i128::from(difference) * 1_000_000) >> 32) as i64
 }
 
+/// A span in µs; saturates.
+fn whole_micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
 /// One stream to be played together with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyncInput {
@@ -173,17 +178,19 @@ pub fn synchronize(streams: &[SyncInput], max: Duration, delays: &mut Vec<Durati
     // Latency from capture to play, up to the same unknown for all.
     let latency = |s: &SyncInput| {
         let arrived = if s.arrived >= first.arrived {
-            (s.arrived - first.arrived).as_micros() as i64
+            whole_micros(s.arrived - first.arrived)
         } else {
-            -((first.arrived - s.arrived).as_micros() as i64)
+            -whole_micros(first.arrived - s.arrived)
         };
-        arrived - micros(s.captured.wrapping_difference(first.captured))
-            + s.wanted.as_micros() as i64
+        arrived
+            .saturating_sub(micros(s.captured.wrapping_difference(first.captured)))
+            .saturating_add(whole_micros(s.wanted))
     };
     let latest = streams.iter().map(latency).max().unwrap_or(0);
     for stream in streams {
-        let wait = Duration::from_micros((latest - latency(stream)).max(0).unsigned_abs());
-        delays.push(stream.wanted + wait.min(max));
+        let wait =
+            Duration::from_micros(latest.saturating_sub(latency(stream)).max(0).unsigned_abs());
+        delays.push(stream.wanted.saturating_add(wait.min(max)));
     }
 }
 
@@ -258,5 +265,12 @@ mod tests {
         delays.clear();
         synchronize(&[audio, video], ms(20), &mut delays);
         assert_eq!(delays, [ms(60), ms(30)]);
+        delays.clear();
+        let endless = SyncInput {
+            wanted: Duration::MAX,
+            ..video
+        };
+        synchronize(&[endless, audio, video], Duration::MAX, &mut delays);
+        assert_eq!(delays[0], Duration::MAX);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::clock::after;
 use crate::rtcp::{FullIntraRequestEntry, Writer};
 use crate::types::Ssrc;
 
@@ -53,7 +54,7 @@ impl KeyFrameRequester {
     /// When [`poll_pli`](Self::poll_pli) or [`poll_fir`](Self::poll_fir) will have something.
     pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         self.wanted
-            .then(|| self.last.map_or(now, |last| last + self.retry))
+            .then(|| self.last.map_or(now, |last| after(last, self.retry)))
     }
 
     fn due(&mut self, now: Instant) -> bool {
@@ -121,5 +122,7 @@ mod tests {
         assert!(!requester.poll_pli(start + retry, us, them, &mut out));
         assert!(requester.poll_fir(start + retry * 2, us, them, &mut out));
         assert_eq!(out[16], 2);
+        requester.set_retry(Duration::MAX);
+        assert!(requester.poll_timeout(start).is_some_and(|at| at > start));
     }
 }

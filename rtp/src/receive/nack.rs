@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::clock::after;
 use crate::limits::{NACK_AGE, NACK_LIST, NACK_RETRIES};
 use crate::rtcp::Writer;
 use crate::sequence::SequenceNumber;
@@ -119,17 +120,17 @@ impl NackGenerator {
             self.missing.retain(|m| !m.arrived);
         }
         work::steps(gap as usize);
+        let due = after(now, self.config.initial_delay);
         for number in highest + 1..sequence {
             self.missing.push_back(Missing {
                 sequence: number,
                 since: now,
-                due: now + self.config.initial_delay,
+                due,
                 retries: 0,
                 arrived: false,
             });
         }
         self.wanted += gap as usize;
-        let due = now + self.config.initial_delay;
         self.due = Some(self.due.map_or(due, |d| d.min(due)));
     }
 
@@ -218,7 +219,7 @@ impl NackGenerator {
                 return None;
             }
             m.retries += 1;
-            m.due = now + retry;
+            m.due = after(now, retry);
             later(m.due);
             stats.requested += 1;
             Some(SequenceNumber(m.sequence as u16))
@@ -318,6 +319,25 @@ mod tests {
         assert!(g.take_key_frame_needed());
         assert!(!g.take_key_frame_needed());
         assert_eq!(g.poll_timeout(), None);
+    }
+
+    #[test]
+    fn endless_waits_are_bounded() {
+        let start = Instant::now();
+        let mut g = NackGenerator::new(NackConfig {
+            initial_delay: Duration::MAX,
+            min_retry: Duration::MAX,
+            ..NackConfig::default()
+        });
+        g.on_packet(start, 1);
+        g.on_packet(start, 3);
+        let due = g.poll_timeout().unwrap();
+        assert!(due > start);
+        assert_eq!(asked(&mut g, due), [] as [u16; 0]);
+        g.config.initial_delay = Duration::ZERO;
+        g.on_packet(start, 5);
+        assert_eq!(asked(&mut g, start), [4]);
+        assert!(g.poll_timeout().is_some_and(|at| at > start));
     }
 
     #[test]

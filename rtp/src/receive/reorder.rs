@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::clock::after;
 use crate::limits::{REORDER_BYTES, REORDER_PACKETS, REORDER_WAIT};
 use crate::work;
 
@@ -206,7 +207,7 @@ impl<P> ReorderBuffer<P> {
     /// When the packet held for longest stops waiting.
     fn deadline(&self) -> Option<Instant> {
         let (arrived, _) = self.arrivals.front()?;
-        Some(*arrived + self.config.max_wait)
+        Some(after(*arrived, self.config.max_wait))
     }
 
     /// The next packet in order, if it is there or those before it were waited for long enough.
@@ -308,6 +309,19 @@ mod tests {
         assert_eq!(b.insert(start, 9, 100, 9), InsertOutcome::Late);
         assert_eq!(b.poll_timeout(), None);
         assert_eq!(b.stats().lost, 1);
+    }
+
+    #[test]
+    fn an_endless_wait_is_bounded() {
+        let start = Instant::now();
+        let mut b = ReorderBuffer::new(ReorderConfig {
+            max_wait: Duration::MAX,
+            ..ReorderConfig::default()
+        });
+        b.insert(start, 1, 100, 1);
+        b.insert(start, 3, 100, 3);
+        assert_eq!(drain(&mut b, start), [(1, 0)]);
+        assert!(b.poll_timeout().is_some_and(|at| at > start));
     }
 
     #[test]

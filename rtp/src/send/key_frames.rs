@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::clock::after;
 use crate::limits::FIR_REQUESTERS;
 use crate::types::Ssrc;
 
@@ -65,7 +66,7 @@ impl KeyFrameRequests {
     /// When [`poll`](Self::poll) will say so; `None` when nothing is asked, or at once.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let last = self.last.filter(|_| self.pending)?;
-        Some(last + self.min_interval)
+        Some(after(last, self.min_interval))
     }
 
     /// Requests that came.
@@ -99,5 +100,12 @@ mod tests {
             requests.on_fir(Ssrc(n), 1);
         }
         assert_eq!(requests.requesters.len(), FIR_REQUESTERS);
+        requests.min_interval = Duration::MAX;
+        assert!(
+            requests
+                .poll_timeout()
+                .is_some_and(|at| at > start + second)
+        );
+        assert!(!requests.poll(start + 4 * second));
     }
 }
