@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
+use crate::clock::after;
+
 /// Which rules hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportProfile {
@@ -49,14 +51,19 @@ pub struct ReportSchedule {
     /// Mean size of RTCP packets, lower layers included (RFC 3550 §6.3.3).
     average_size: f64,
     initial: bool,
-    /// When the last report went (tp), and when the next is due (tn).
+    /// When the last report went, or after early feedback should have gone (tp), and when the next is due (tn).
     previous: Instant,
     next: Instant,
     /// RFC 4585 §3.5.2: T_rr, and whether early feedback may be sent.
     interval: f64,
     allow_early: bool,
     early: Option<Instant>,
+    /// RFC 4585 §3.5.3: t_rr_last.
     last_regular: Option<Instant>,
+    /// Feedback waits for the next report, whatever the least time between regular ones.
+    feedback_waits: bool,
+    /// The report that goes now goes for its feedback only (§3.5.3, 2b).
+    for_feedback: bool,
 }
 
 impl ReportSchedule {
@@ -76,9 +83,10 @@ impl ReportSchedule {
             allow_early: true,
             early: None,
             last_regular: None,
+            feedback_waits: false,
+            for_feedback: false,
         };
-        schedule.interval = schedule.draw();
-        schedule.next = now + Duration::from_secs_f64(schedule.interval);
+        schedule.draw_next(now);
         schedule
     }
 
@@ -127,6 +135,12 @@ impl ReportSchedule {
         self.deterministic() * factor / COMPENSATION
     }
 
+    /// The next report is due an interval after `now`.
+    fn draw_next(&mut self, now: Instant) {
+        self.interval = self.draw();
+        self.next = after(now, Duration::from_secs_f64(self.interval));
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub fn poll_timeout(&self) -> Instant {
         self.early.map_or(self.next, |early| early.min(self.next))
@@ -142,22 +156,28 @@ impl ReportSchedule {
         }
         // Timer reconsideration (RFC 3550 §6.3.6): more members may have come.
         self.interval = self.draw();
-        let reconsidered = self.previous + Duration::from_secs_f64(self.interval);
+        let reconsidered = after(self.previous, Duration::from_secs_f64(self.interval));
         if reconsidered > now {
             self.next = reconsidered;
             return false;
         }
-        // RFC 4585 §3.5.3: a regular report with nothing to say may be skipped.
+        self.for_feedback = false;
+        // RFC 4585 §3.5.3: reports between regular ones go only with feedback that waits for them.
         if let ReportProfile::Avpf {
             min_regular_interval,
         } = self.config.profile
             && let Some(last) = self.last_regular
             && !min_regular_interval.is_zero()
         {
-            let least = min_regular_interval.mul_f64(self.rng.random_range(0.5..1.5));
-            if now.saturating_duration_since(last) < least {
+            let least = min_regular_interval.as_secs_f64().min(LONGEST);
+            let least = least * self.rng.random_range(0.5..1.5);
+            if now.saturating_duration_since(last).as_secs_f64() < least {
+                if self.feedback_waits {
+                    self.for_feedback = true;
+                    return true;
+                }
                 self.previous = now;
-                self.next = now + Duration::from_secs_f64(self.interval);
+                self.draw_next(now);
                 self.allow_early = true;
                 return false;
             }
@@ -167,7 +187,7 @@ impl ReportSchedule {
 
     /// There is feedback that should not wait for the next regular report (RFC 4585 §3.5.2).
     /// Returns when it may go: at once between two members; `None` when it has to wait for the
-    /// regular report.
+    /// next report, which then goes even where the least time between regular ones is not over.
     pub fn request_early(&mut self, now: Instant) -> Option<Instant> {
         if self.config.profile == ReportProfile::Avp {
             return None;
@@ -181,7 +201,8 @@ impl ReportSchedule {
         } else {
             0.5 * self.interval
         };
-        if self.next <= now + Duration::from_secs_f64(dither) || !self.allow_early {
+        if self.next <= after(now, Duration::from_secs_f64(dither)) || !self.allow_early {
+            self.feedback_waits = true;
             return None;
         }
         let wait = if dither > 0.0 {
@@ -189,7 +210,7 @@ impl ReportSchedule {
         } else {
             0.0
         };
-        let early = now + Duration::from_secs_f64(wait);
+        let early = after(now, Duration::from_secs_f64(wait));
         self.early = Some(early);
         Some(early)
     }
@@ -197,23 +218,25 @@ impl ReportSchedule {
     /// A report of so many octets was sent.
     pub fn on_sent(&mut self, now: Instant, octets: usize) {
         self.on_size(octets);
-        self.initial = false;
+        self.feedback_waits = false;
         if let Some(early) = self.early.take()
             && early <= now
             && self.next > now
         {
             // RFC 4585 §3.5.2 step 6: once between two regular reports; the next goes later.
             self.allow_early = false;
-            let next = self.previous + Duration::from_secs_f64(2.0 * self.interval);
+            let next = after(self.previous, Duration::from_secs_f64(2.0 * self.interval));
+            self.previous = self.next;
             self.next = next.max(now);
-            self.previous = now;
             return;
         }
         self.allow_early = true;
-        self.last_regular = Some(now);
+        if !std::mem::take(&mut self.for_feedback) {
+            self.initial = false;
+            self.last_regular = Some(now);
+        }
         self.previous = now;
-        self.interval = self.draw();
-        self.next = now + Duration::from_secs_f64(self.interval);
+        self.draw_next(now);
     }
 
     /// RTCP of so many octets came from another member.
@@ -232,8 +255,10 @@ impl ReportSchedule {
         if share < 1.0 {
             let ahead = self.next.saturating_duration_since(now).mul_f64(share);
             let behind = now.saturating_duration_since(self.previous).mul_f64(share);
-            self.next = now + ahead;
-            self.previous = now.checked_sub(behind).unwrap_or(now);
+            // After early feedback the last report is one that would be still to come.
+            let before = self.previous.saturating_duration_since(now).mul_f64(share);
+            self.next = after(now, ahead);
+            self.previous = after(now.checked_sub(behind).unwrap_or(now), before);
         }
         self.members = members.max(1);
     }
@@ -336,5 +361,76 @@ mod tests {
         let mean = intervals.iter().sum::<f64>() / intervals.len() as f64;
         assert!(mean > 5.0, "{mean}");
         assert!(intervals[1..].iter().all(|i| *i > 4.9), "{intervals:?}");
+    }
+
+    /// The next report that is due, reconsidered as long as needed.
+    fn report(s: &mut ReportSchedule) -> Instant {
+        loop {
+            let now = s.poll_timeout();
+            if s.handle_timeout(now) {
+                return now;
+            }
+        }
+    }
+
+    /// RFC 4585 §3.5.3, 2b: feedback is not held back by `trr-int`, and the regular report comes when it would have.
+    #[test]
+    fn feedback_that_waits_is_sent_between_regular_reports() {
+        let avpf = ReportProfile::Avpf {
+            min_regular_interval: Duration::from_secs(1000),
+        };
+        for seed in 0..5 {
+            println!("seed {seed}");
+            let (mut s, _) = schedule(avpf, 100, seed);
+            s.set_members(2, 1, false);
+            let regular = report(&mut s);
+            s.on_sent(regular, 60);
+            let early = s.request_early(regular).unwrap();
+            assert!(s.handle_timeout(early));
+            s.on_sent(early, 60);
+            // Only one early report between two others: this has to wait, but not for `trr-int`.
+            assert_eq!(s.request_early(early), None);
+            let with_feedback = report(&mut s);
+            assert!(with_feedback - regular < Duration::from_secs(100));
+            s.on_sent(with_feedback, 60);
+            let next = report(&mut s);
+            let since = next - regular;
+            assert!(since >= Duration::from_secs(500), "{since:?}");
+        }
+    }
+
+    /// RFC 4585 §3.5.2 step 6: tn = tp + 2·T_rr, and tp is what tn was.
+    #[test]
+    fn early_feedback_takes_the_place_of_one_report() {
+        let avpf = ReportProfile::Avpf {
+            min_regular_interval: Duration::ZERO,
+        };
+        for seed in 0..20 {
+            println!("seed {seed}");
+            let (mut s, start) = schedule(avpf, 100, seed);
+            s.set_members(2, 1, false);
+            let first = s.next;
+            assert!(s.request_early(start).is_some());
+            s.on_sent(start, 60);
+            let twice = start + 2 * (first - start);
+            assert_eq!(s.previous, first);
+            assert!((s.next - start).abs_diff(twice - start) < Duration::from_micros(1));
+            // No regular report went: the least time before the first one still holds.
+            assert!(s.initial);
+            // Reconsidered from where the report left out would have been.
+            assert!(report(&mut s) > first);
+        }
+    }
+
+    #[test]
+    fn endless_intervals_are_bounded() {
+        let avpf = ReportProfile::Avpf {
+            min_regular_interval: Duration::MAX,
+        };
+        let (mut s, _) = schedule(avpf, 0, 1);
+        for _ in 0..2 {
+            let now = report(&mut s);
+            s.on_sent(now, usize::from(u16::MAX));
+        }
     }
 }
