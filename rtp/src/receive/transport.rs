@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::limits::TRANSPORT_FEEDBACK_WINDOW;
+use crate::clock::after;
+use crate::limits::{TRANSPORT_FEEDBACK_STATUSES, TRANSPORT_FEEDBACK_WINDOW};
 use crate::rtcp::TransportFeedbackBuilder;
 use crate::sequence::{SequenceNumber, SequenceUnwrapper};
 use crate::types::Ssrc;
@@ -87,7 +88,7 @@ impl TransportFeedbackGenerator {
             *place = ticks * 2;
             self.begin = self.begin.min(number);
             let interval = self.config.interval;
-            self.due.get_or_insert_with(|| now + interval);
+            self.due.get_or_insert_with(|| after(now, interval));
         }
     }
 
@@ -182,11 +183,7 @@ impl TransportFeedbackGenerator {
         let start = out.len();
         while self.begin < self.end {
             let n = self.write(out, sender, media, self.begin..self.end, false);
-            if n == 0 {
-                self.begin = self.end;
-                break;
-            }
-            self.begin += u64::from(n);
+            self.begin = (self.begin + n).min(self.end);
         }
         (out.len() > start).then(|| out.len() - start)
     }
@@ -206,15 +203,13 @@ impl TransportFeedbackGenerator {
         let end = (self.unwrapper.peek(sequence) + 1).min(self.end);
         let mut begin = end.saturating_sub(u64::from(count)).max(self.low);
         while begin < end {
-            let n = self.write(out, sender, media, begin..end, true);
-            if n == 0 {
-                break;
-            }
-            begin += u64::from(n);
+            begin += self.write(out, sender, media, begin..end, true);
         }
         out.len() - start
     }
 
+    /// Writes a message about the packets from the range's beginning on. Returns how many it is about, or may be skipped:
+    /// what a message can't tell of because too many are missing before it comes into the next one.
     fn write(
         &mut self,
         out: &mut Vec<u8>,
@@ -222,7 +217,7 @@ impl TransportFeedbackGenerator {
         media: Ssrc,
         range: std::ops::Range<u64>,
         again: bool,
-    ) -> u16 {
+    ) -> u64 {
         let window = &self.window;
         let mask = window.len().wrapping_sub(1);
         let arrivals = range.clone().map(|n| {
@@ -239,9 +234,10 @@ impl TransportFeedbackGenerator {
             arrivals,
             self.config.max_len,
         );
-        if n > 0 {
-            self.feedback_count = self.feedback_count.wrapping_add(1);
+        if n == 0 {
+            return TRANSPORT_FEEDBACK_STATUSES as u64;
         }
+        self.feedback_count = self.feedback_count.wrapping_add(1);
         for number in range.take(usize::from(n)) {
             if let Some(entry) = self.window.get_mut(number as usize & mask)
                 && *entry != EMPTY
@@ -249,7 +245,7 @@ impl TransportFeedbackGenerator {
                 *entry |= 1;
             }
         }
-        n
+        u64::from(n)
     }
 }
 
@@ -360,6 +356,51 @@ mod tests {
             drain(&mut generator, now + Duration::from_secs(1), &mut got);
             assert_eq!(expected, got);
         }
+    }
+
+    /// A message tells of 4096 packets, the window holds twice as many.
+    #[test]
+    fn arrivals_behind_a_long_gap_are_reported() {
+        for gap in [4094u16, 4095, 4096, 4097, 5000, 8190] {
+            let start = Instant::now();
+            let mut generator = TransportFeedbackGenerator::new(TransportFeedbackConfig::default());
+            generator.on_packet(start, SequenceNumber(0));
+            let mut out = Vec::new();
+            let due = generator.poll_timeout().unwrap();
+            generator.poll_transmit(due, Ssrc(1), Ssrc(2), &mut out);
+            let last = gap + 1;
+            generator.on_packet(due, SequenceNumber(last));
+            out.clear();
+            let due = generator.poll_timeout().unwrap();
+            generator
+                .poll_transmit(due, Ssrc(1), Ssrc(2), &mut out)
+                .unwrap();
+            let told = read(&out).last().copied();
+            assert_eq!(
+                told,
+                Some((last, TransportStatus::ReceivedAt(400))),
+                "{gap}"
+            );
+            out.clear();
+            generator.respond(SequenceNumber(last), last + 1, Ssrc(1), Ssrc(2), &mut out);
+            let told = read(&out).last().copied();
+            assert_eq!(
+                told,
+                Some((last, TransportStatus::ReceivedAt(400))),
+                "{gap}"
+            );
+        }
+    }
+
+    #[test]
+    fn endless_intervals_are_bounded() {
+        let mut generator = TransportFeedbackGenerator::new(TransportFeedbackConfig {
+            interval: Duration::MAX,
+            ..TransportFeedbackConfig::default()
+        });
+        let start = Instant::now();
+        generator.on_packet(start, SequenceNumber(0));
+        assert!(generator.poll_timeout().is_some_and(|at| at > start));
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl TransportFeedbackBuilder {
     /// Stops before a packet whose arrival is too far from the one before for the format, and
     /// after [`TRANSPORT_FEEDBACK_STATUSES`]; and so that the message has at most `max_len` octets
     /// (at least 28). Returns how many statuses were written; the rest goes into another message.
-    /// Writes nothing and returns 0 when none of the packets has arrived.
+    /// Writes nothing and returns 0 when none of the first [`TRANSPORT_FEEDBACK_STATUSES`] packets has arrived.
     #[expect(clippy::too_many_arguments, reason = "the fields of one message")]
     pub fn write(
         &mut self,
