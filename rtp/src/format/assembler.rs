@@ -157,11 +157,6 @@ impl<I: Clone> Assembler<I> {
         self.open.is_some()
     }
 
-    /// The timestamp of the frame being collected.
-    pub(crate) fn open_timestamp(&self) -> Option<u32> {
-        self.open.as_ref().map(|o| o.timestamp)
-    }
-
     /// The info of the frame being collected.
     pub(crate) fn info(&mut self) -> Option<&mut I> {
         self.open.as_mut().map(|o| &mut o.info)
@@ -189,6 +184,20 @@ impl<I: Clone> Assembler<I> {
         }
         self.last = Some((packet.sequence, packet.timestamp));
         true
+    }
+
+    /// As [`arrive`](Self::arrive), where `cut` says that the packet before left a unit unfinished: a frame that ends
+    /// there without a marker is not whole.
+    #[inline]
+    pub(crate) fn arrive_after(&mut self, packet: &Input<'_>, cut: bool) -> bool {
+        if cut
+            && let Some((last, timestamp)) = self.last
+            && packet.sequence > last
+            && packet.timestamp != timestamp
+        {
+            self.drop_open();
+        }
+        self.arrive(packet)
     }
 
     /// Packets are missing before this one, or it is of another time than the one before.

@@ -408,10 +408,8 @@ impl Depacketize for Depacketizer {
 
     fn push(&mut self, packet: &Input<'_>) -> Result<(), ParseError> {
         // An OBU cut off by the end of its temporal unit: the unit is not whole (§5).
-        if self.open.is_some() && self.frames.open_timestamp() != Some(packet.timestamp) {
-            self.frames.drop_open();
-        }
-        if !self.frames.arrive(packet) || packet.payload.is_empty() {
+        let cut = self.open.is_some();
+        if !self.frames.arrive_after(packet, cut) || packet.payload.is_empty() {
             return Ok(());
         }
         if !self.frames.is_open() {

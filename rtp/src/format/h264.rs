@@ -166,7 +166,7 @@ impl Depacketize for Depacketizer {
     type Info = Info;
 
     fn push(&mut self, packet: &Input<'_>) -> Result<(), ParseError> {
-        if !self.frames.arrive(packet) || packet.payload.is_empty() {
+        if !self.frames.arrive_after(packet, self.fragment) || packet.payload.is_empty() {
             return Ok(());
         }
         if !self.frames.is_open() {
@@ -395,5 +395,34 @@ mod tests {
         }
         assert_eq!(frames, 2);
         assert_eq!(depacketizer.stats().malformed_packets, 4);
+    }
+
+    /// A sender that gives up in the midst of a NAL unit: no marker, and the next packet is of another time.
+    #[test]
+    fn a_unit_without_its_end_is_no_frame() {
+        let mut depacketizer = Depacketizer::new();
+        let mut got = Vec::new();
+        let mut push = |sequence, timestamp, marker, payload: &[u8]| {
+            let input = Input {
+                sequence,
+                timestamp,
+                marker,
+                payload,
+            };
+            depacketizer.push(&input).unwrap();
+            while let Some(frame) = depacketizer.poll_frame() {
+                got.push((frame.timestamp, frame.lost_before));
+            }
+        };
+        push(1, 0, true, &unit(nal_type::SPS, 5));
+        push(2, 1, false, &unit(nal_type::SLICE, 5));
+        push(3, 1, false, &[0x7c, 0x81, 1]);
+        push(4, 2, true, &unit(nal_type::SLICE, 6));
+        // A unit that ends needs no marker.
+        push(5, 3, false, &[0x7c, 0x81, 1]);
+        push(6, 3, false, &[0x7c, 0x41, 1]);
+        push(7, 4, true, &unit(nal_type::SLICE, 7));
+        assert_eq!(got, [(0, 0), (2, 1), (3, 0), (4, 0)]);
+        assert_eq!(depacketizer.stats().dropped_frames, 1);
     }
 }

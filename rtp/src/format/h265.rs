@@ -251,7 +251,7 @@ impl Depacketize for Depacketizer {
     type Info = Info;
 
     fn push(&mut self, packet: &Input<'_>) -> Result<(), ParseError> {
-        if !self.frames.arrive(packet) || packet.payload.is_empty() {
+        if !self.frames.arrive_after(packet, self.fragment) || packet.payload.is_empty() {
             return Ok(());
         }
         let mut room = std::mem::take(&mut self.inner);
@@ -467,5 +467,24 @@ pub(super) mod tests {
         let vps = with_content_information(&[0x40, 1, 0xaa], 3);
         assert!(push(&mut d, 3, true, &vps));
         assert_eq!(d.poll_frame().unwrap().lost_before, 1);
+    }
+
+    #[test]
+    fn a_unit_without_its_end_is_no_frame() {
+        let mut d = Depacketizer::new(false);
+        let mut push = |sequence, timestamp, marker, payload: &[u8]| {
+            let input = Input {
+                sequence,
+                timestamp,
+                marker,
+                payload,
+            };
+            d.push(&input).unwrap();
+            d.poll_frame().map(|f| (f.timestamp, f.lost_before))
+        };
+        assert_eq!(push(1, 0, true, &[0x40, 1, 0xaa]), Some((0, 0)));
+        assert_eq!(push(2, 1, false, &[0x62, 1, 0x80 | 19, 0xbb]), None);
+        assert_eq!(push(3, 2, true, &[2, 1, 0xaa]), Some((2, 1)));
+        assert_eq!(d.stats().dropped_frames, 1);
     }
 }
