@@ -294,6 +294,70 @@ fn frames_end_where_the_timestamp_changes_when_markers_are_missing() {
     }
 }
 
+/// Without a reorder buffer: copies and late packets cost nothing, and what is reordered is lost but never a wrong frame.
+#[test]
+fn copies_and_late_packets_do_no_harm_to_a_depacketizer_alone() {
+    for format in FORMATS {
+        for seed in 0..20u64 {
+            let mut rng = StdRng::seed_from_u64(4000 + seed);
+            let mut frames = BTreeMap::new();
+            let mut wires: Vec<Wire> = Vec::new();
+            for n in 0..40u32 {
+                let frame = make_frame(format, n, &mut rng);
+                let timestamp = n * 3000;
+                let max = if format == "opus" { frame.len() } else { 280 };
+                for (payload, marker) in packetize(format, n, &frame, max) {
+                    wires.push(Wire {
+                        sequence: wires.len() as u64,
+                        timestamp,
+                        marker,
+                        payload,
+                    });
+                }
+                frames.insert(timestamp, frame);
+            }
+            for swaps in [false, true] {
+                let mut order: Vec<usize> = (0..wires.len()).collect();
+                if swaps {
+                    for at in 1..order.len() - 4 {
+                        if rng.random_bool(0.02) {
+                            order.swap(at, at + rng.random_range(1..4usize));
+                        }
+                    }
+                }
+                let mut depacketizer = AnyDepacketizer::for_encoding(format).unwrap();
+                let mut given = 0;
+                for at in order {
+                    let again = rng.random_range(at.saturating_sub(12)..=at);
+                    for at in [Some(at), rng.random_bool(0.3).then_some(again)] {
+                        let Some(at) = at else { continue };
+                        let wire = &wires[at];
+                        let input = Input {
+                            sequence: wire.sequence,
+                            timestamp: wire.timestamp,
+                            marker: wire.marker,
+                            payload: &wire.payload,
+                        };
+                        let taken = depacketizer.push(&input);
+                        assert!(taken.is_ok(), "{format} seed {seed}: {taken:?}");
+                        while let Some(frame) = depacketizer.poll_frame() {
+                            assert_eq!(
+                                frame.data, &frames[&frame.timestamp],
+                                "{format} seed {seed}"
+                            );
+                            given += 1;
+                        }
+                    }
+                }
+                assert!(
+                    swaps || given == frames.len(),
+                    "{format} seed {seed}: {given}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn small_obus_share_packets_and_layers_do_not() {
     let mut tu = av1::TEMPORAL_DELIMITER.to_vec();
