@@ -26,7 +26,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::SocketAddr;
 
-use crate::limits::{MAX_DEMUX_ROUTES, MAX_SERVER_TRANSACTIONS};
+use crate::limits::{MAX_DEMUX_ROUTES, MAX_ROUTES_A_PEER, MAX_SERVER_TRANSACTIONS};
 
 /// What a datagram is by its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -171,7 +171,8 @@ impl<K: Copy + Eq + Hash> Routes<K> {
     }
 
     /// Routes everything between these two addresses to `peer`: to be called when its `handle_input` has taken a STUN
-    /// message from there (so that the far side has proved to know the password).
+    /// message from there (so that the far side has proved to know the password). Who had it before loses it. Beyond
+    /// [`MAX_ROUTES_A_PEER`] the peer's oldest address is forgotten.
     ///
     /// # Errors
     /// [`RoutesFull`] beyond [`MAX_DEMUX_ROUTES`].
@@ -192,12 +193,15 @@ impl<K: Copy + Eq + Hash> Routes<K> {
             None => {}
         }
         let own = self.own.entry(peer).or_default();
+        if own.addresses.len() >= MAX_ROUTES_A_PEER {
+            self.addresses.remove(&own.addresses.remove(0));
+        }
         own.addresses.push((local, remote));
         Ok(())
     }
 
     /// Routes the response to this STUN request to `peer`: for requests to STUN servers, which all peers of a socket have
-    /// in common. Beyond [`MAX_SERVER_TRANSACTIONS`] the oldest request is forgotten. What is no STUN changes nothing.
+    /// in common, and to addresses that are another peer's as far as is known. Beyond [`MAX_SERVER_TRANSACTIONS`] the oldest request is forgotten. What is no STUN changes nothing.
     pub fn insert_request(&mut self, request: &[u8], peer: K) {
         let Some(id) = transaction_id(request) else {
             return;
@@ -322,6 +326,23 @@ mod tests {
         routes.remove_peer(2);
         routes.remove_ufrag("one");
         assert!(routes.is_empty());
+    }
+
+    #[test]
+    fn a_peer_with_ever_new_addresses_leaves_room_for_others() {
+        let address = |n: u16| SocketAddr::from(([10, 0, 0, 2], n));
+        let local = "10.0.0.1:1".parse().unwrap();
+        let mut routes = Routes::new();
+        let all = 3 * MAX_ROUTES_A_PEER as u16;
+        for n in 0..all {
+            routes.insert_address(local, address(n), 1).unwrap();
+        }
+        assert_eq!(routes.len(), (MAX_ROUTES_A_PEER, 0));
+        assert_eq!(routes.addresses_of(1).count(), MAX_ROUTES_A_PEER);
+        assert_eq!(routes.route(local, address(0), &[22]), None);
+        assert_eq!(routes.route(local, address(all - 1), &[22]), Some(1));
+        routes.remove_peer(1);
+        assert!(routes.is_empty() && routes.own.is_empty());
     }
 
     #[test]

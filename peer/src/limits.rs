@@ -124,6 +124,10 @@ pub const MAX_SERVER_TRANSACTIONS: usize = 1 << 15;
 /// Peers in one demultiplexer: the ufrag table costs about 100 bytes each.
 pub const MAX_DEMUX_ROUTES: usize = 1 << 20;
 
+/// Paths of one peer in a demultiplexer: an agent's pairs in two generations, and room. The oldest makes place for another;
+/// one that is in use is learned again with its next consent check.
+pub const MAX_ROUTES_A_PEER: usize = 256;
+
 /// Bytes of DTLS secrets that wait to be written into a recording: a handshake logs about 900.
 pub const MAX_LOGGED_SECRETS: usize = 16_384;
 

@@ -219,6 +219,13 @@ impl Exchange {
         self.outdate();
     }
 
+    /// Whether a path is some loop's peer's.
+    pub(super) fn is_owned(&self, local: SocketAddr, remote: SocketAddr) -> bool {
+        let owners = self.directory.owners.read();
+        let owners = owners.unwrap_or_else(PoisonError::into_inner);
+        owners.owner(local, remote).is_some()
+    }
+
     /// The fragments of a peer of this loop.
     pub(super) fn learn_ufrags<'a>(&self, peer: PeerId, ufrags: impl Iterator<Item = &'a str>) {
         self.change(|owners| {

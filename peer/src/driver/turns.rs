@@ -406,7 +406,14 @@ impl Driver {
                 routes, exchange, ..
             } = self;
             let (local, remote) = (transmit.local, transmit.remote);
-            if routes.owner(local, remote) == Some(id) {
+            let owner = routes.owner(local, remote);
+            if owner == Some(id) {
+                return;
+            }
+            let others = || exchange.as_ref().is_some_and(|e| e.is_owned(local, remote));
+            if request && (owner.is_some() || others()) {
+                // A candidate proves nothing: the path stays its owner's, only the answer is this peer's.
+                routes.insert_request(&self.out, id);
                 return;
             }
             if let Some(exchange) = exchange {
@@ -478,7 +485,7 @@ mod tests {
     use crate::driver::{Driver, DriverConfig};
     use crate::limits::{MAX_INBOX_MEDIA, MAX_MEDIA_A_TURN};
     use crate::{Configuration, RtpPacket};
-    use crate::{TransceiverInit, types::Kind};
+    use crate::{Ecn, Protocol, TransceiverInit, types::Kind};
 
     const RTP: &[u8] = &[0x80, 96, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4];
     const DTLS: &[u8] = &[22, 254, 253, 0];
@@ -529,6 +536,55 @@ mod tests {
             let stats = told.await.unwrap();
             assert_eq!(stats.shed_media, 3 * 1024);
             assert_eq!(stats.shed_media + stats.dropped_rtp, all as u64);
+        });
+    }
+
+    /// A check of `kind` from the socket to somebody, as the connection would send it.
+    fn check(driver: &mut Driver, kind: u8, remote: SocketAddr) -> Transmit {
+        let mut message = vec![kind, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42];
+        message.extend([kind; 12]);
+        message.extend([0, 6, 0, 3, b'a', b':', b'b', 0]);
+        let len = message.len();
+        driver.out = message;
+        Transmit {
+            local: driver.local_addresses()[0],
+            remote,
+            transport: Protocol::Udp,
+            len,
+            segment_size: None,
+            ecn: Ecn::NotEct,
+        }
+    }
+
+    #[test]
+    fn a_candidate_does_not_take_another_peers_path() {
+        runtime().unwrap().block_on(async {
+            let config = DriverConfig {
+                port_per_peer: false,
+                ..DriverConfig::loopback()
+            };
+            let mut driver = Driver::bind(config).unwrap();
+            let mut handles = Vec::new();
+            let [victim, other] = [0, 1].map(|_| {
+                let config = Configuration::default();
+                handles.push(driver.new_peer(Instant::now(), config).unwrap());
+                driver.slots.last().unwrap().as_ref().unwrap().id
+            });
+            let remote = SocketAddr::from(([127, 0, 0, 1], 9));
+            let own = check(&mut driver, 0, remote);
+            driver.learn_route(victim, &own);
+            let local = own.local;
+            assert_eq!(driver.routes.owner(local, remote), Some(victim));
+            // Somebody says that this address is his.
+            let claimed = check(&mut driver, 0, remote);
+            driver.learn_route(other, &claimed);
+            assert_eq!(driver.routes.owner(local, remote), Some(victim));
+            let answer = [&[1, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[0; 12]].concat();
+            assert_eq!(driver.routes.route(local, remote, &answer), Some(other));
+            // A check from there with the right password was answered: it is his.
+            let answered = check(&mut driver, 1, remote);
+            driver.learn_route(other, &answered);
+            assert_eq!(driver.routes.owner(local, remote), Some(other));
         });
     }
 
