@@ -480,6 +480,26 @@ impl Channels {
         }
     }
 
+    /// A mark behind all that was sent up to now, for [`is_acknowledged`](Self::is_acknowledged).
+    pub(super) fn sent_mark(&self) -> u64 {
+        let endpoint = self.endpoint.as_ref();
+        endpoint.map_or(0, |e| e.association().sent_mark())
+    }
+
+    pub(super) fn is_acknowledged(&self, mark: u64) -> bool {
+        let endpoint = self.endpoint.as_ref();
+        endpoint.is_none_or(|e| e.association().is_acknowledged(mark))
+    }
+
+    /// The longest message that the far side takes; `None` until it has said so.
+    pub(super) fn max_message_size(&self) -> Option<usize> {
+        self.endpoint.as_ref()?;
+        Some(match self.remote_max_message_size {
+            0 => usize::MAX,
+            size => size,
+        })
+    }
+
     pub(super) fn set_low_threshold(&mut self, key: ChannelKey, bytes: usize) {
         let Some(channel) = self.at(key).and_then(|at| self.channels.get_mut(at)) else {
             return;

@@ -281,6 +281,24 @@ impl PeerConnection {
         self.channels.buffered_amount(key)
     }
 
+    /// A mark behind all that data channels have sent up to now.
+    #[cfg(feature = "driver")]
+    pub(crate) fn sent_mark(&self) -> u64 {
+        self.channels.sent_mark()
+    }
+
+    /// Whether the far side has acknowledged all before a mark.
+    #[cfg(feature = "driver")]
+    pub(crate) fn is_acknowledged(&self, mark: u64) -> bool {
+        self.channels.is_acknowledged(mark)
+    }
+
+    /// The longest message that the far side takes; `None` until it has said so.
+    #[cfg(feature = "driver")]
+    pub(crate) fn max_message_size(&self) -> Option<usize> {
+        self.channels.max_message_size()
+    }
+
     /// `bufferedAmountLowThreshold` in bytes.
     pub fn set_buffered_amount_low_threshold(&mut self, key: ChannelKey, bytes: usize) {
         self.channels.set_low_threshold(key, bytes);

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
@@ -11,7 +12,9 @@ use super::error::DriverError;
 use super::events::Wake;
 use super::handle::Command;
 use super::peer::Peer;
+use super::slot::Settled;
 use super::views::{ByteStream, ChannelSink};
+use crate::error::Error;
 use crate::types::{ChannelInfo, ChannelKey, Message};
 
 /// A data channel of a driven peer. Dropping it does not close the channel, but what comes afterwards is thrown away.
@@ -30,6 +33,7 @@ pub struct ChannelSender {
     pub(super) label: Arc<str>,
     pub(super) credit: Arc<Semaphore>,
     pub(super) credit_limit: usize,
+    pub(super) settled: Arc<Settled>,
 }
 
 impl DataChannel {
@@ -65,7 +69,7 @@ impl DataChannel {
     /// Sends a message: [`ChannelSender::send`].
     ///
     /// # Errors
-    /// The channel or the peer is closed.
+    /// As [`ChannelSender::send`].
     pub async fn send(&self, message: Message) -> Result<(), DriverError> {
         self.sink.sender.send(message).await
     }
@@ -97,16 +101,11 @@ impl DataChannel {
     /// # Errors
     /// The peer is closed.
     pub async fn close(&self) -> Result<(), DriverError> {
-        let key = self.sink.sender.key;
-        let closed = self
-            .sink
-            .sender
-            .peer
-            .with(move |connection, now| connection.close_channel(now, key));
-        closed.await??;
+        let sender = &self.sink.sender;
         // What is sent from now on would go nowhere.
-        self.sink.sender.credit.close();
-        Ok(())
+        sender.begin_close();
+        // Commands are taken in order.
+        sender.peer.with(|_, _| ()).await
     }
 }
 
@@ -116,8 +115,10 @@ impl ChannelSender {
     /// cancelled call has sent nothing.
     ///
     /// # Errors
-    /// The channel or the peer is closed.
+    /// The channel or the peer is closed; [`Error::MessageTooLarge`] for what the far side does not take. Where that is
+    /// not known yet, a message that turns out too long closes the channel.
     pub async fn send(&self, message: Message) -> Result<(), DriverError> {
+        self.check(&message)?;
         let price = self.price(&message);
         let permits = u32::try_from(price).unwrap_or(u32::MAX);
         let paid = self
@@ -127,6 +128,16 @@ impl ChannelSender {
             .map_err(|_| DriverError::ChannelClosed)?;
         self.hand_over(message, price)?;
         paid.forget();
+        Ok(())
+    }
+
+    /// Whether the far side takes a message of this length, as far as is known.
+    pub(super) fn check(&self, message: &Message) -> Result<(), DriverError> {
+        let max = self.peer.shared().max_message.load(Ordering::Relaxed);
+        let len = message.len();
+        if max > 0 && len > max {
+            return Err(Error::MessageTooLarge { len, max }.into());
+        }
         Ok(())
     }
 
@@ -150,17 +161,18 @@ impl ChannelSender {
         }
     }
 
+    /// Whether the far side has acknowledged all that was sent, or nobody is there to do so.
+    pub(super) fn is_settled(&self) -> bool {
+        let all = self.credit_limit.min(Semaphore::MAX_PERMITS);
+        self.credit.is_closed()
+            || self.credit.available_permits() >= all
+                && self.settled.acknowledged.load(Ordering::Acquire)
+    }
+
     /// Closes the channel without waiting for the loop.
     pub(super) fn begin_close(&self) {
         self.credit.close();
-        let key = self.key;
-        let close = Box::new(
-            move |connection: &mut crate::PeerConnection, now: std::time::Instant| {
-                // A channel that is gone is closed.
-                let _ = connection.close_channel(now, key);
-            },
-        );
-        let command = Command::Call(self.peer.id(), close);
+        let command = Command::CloseChannel(self.peer.id(), self.key);
         self.peer.handle().command(command);
     }
 }

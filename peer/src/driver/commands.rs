@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::error::DriverError;
 use super::events::{Events, PeerEvent};
@@ -13,7 +13,7 @@ use super::fault::Faulty;
 use super::handle::{Command, DriverStats};
 use super::peer::{ChannelParts, Peer};
 use super::run::Driver;
-use super::slot::{ChannelRoute, PeerId, Shared, Slot, TrackRoute};
+use super::slot::{ChannelRoute, PeerId, Settled, Shared, Slot, TrackRoute};
 use super::socket::Socket;
 use super::timers::Timers;
 use super::track::RemoteTrack;
@@ -69,6 +69,13 @@ impl Driver {
                         continue;
                     };
                     slot.send(now, channel, message, price);
+                    self.touch(peer);
+                }
+                Command::CloseChannel(peer, channel) => {
+                    let Some(slot) = self.slot(peer) else {
+                        continue;
+                    };
+                    slot.close_channel(now, channel);
                     self.touch(peer);
                 }
                 Command::SendRtp {
@@ -207,7 +214,7 @@ impl Driver {
             own_sockets.push(self.place(socket, Some(id)));
         }
         let shared = Arc::new(Shared::default());
-        let (sender, queue) = mpsc::channel(self.config.event_queue.max(1));
+        let (sender, queue) = mpsc::channel(queue_length(self.config.event_queue));
         let peer = Peer::new(self.handle.clone(), id, shared.clone());
         let slot = Slot {
             id,
@@ -343,7 +350,7 @@ pub(super) fn wrap(
             ..
         } => {
             let peer = Peer::upgrade(&slot.handle)?;
-            let (sender, packets) = mpsc::channel(tracks.max(1));
+            let (sender, packets) = mpsc::channel(queue_length(tracks));
             slot.tracks.insert(transceiver, TrackRoute::Packets(sender));
             Some(PeerEvent::Track(RemoteTrack {
                 transceiver,
@@ -355,7 +362,7 @@ pub(super) fn wrap(
             }))
         }
         Event::ChannelOpen(key) => {
-            slot.opened(now, key);
+            slot.drain(now, key);
             Some(PeerEvent::Event(Event::ChannelOpen(key)))
         }
         Event::TransceiverStopped { transceiver } => {
@@ -382,6 +389,11 @@ fn take_frames(
     Ok(frames)
 }
 
+/// What tokio takes as the length of a queue.
+fn queue_length(wanted: usize) -> usize {
+    wanted.clamp(1, Semaphore::MAX_PERMITS)
+}
+
 fn new_channel(
     slot: &mut Slot,
     key: ChannelKey,
@@ -391,12 +403,19 @@ fn new_channel(
 ) -> ChannelParts {
     let credit_limit = credit_limit.clamp(1, u32::MAX as usize);
     let credit = Arc::new(Semaphore::new(credit_limit.min(Semaphore::MAX_PERMITS)));
-    let (sender, messages) = mpsc::channel(queue.max(1));
+    let (sender, messages) = mpsc::channel(queue_length(queue));
+    let settled = Arc::new(Settled {
+        acknowledged: AtomicBool::new(true),
+        news: Arc::new(Notify::new()),
+    });
     let route = ChannelRoute {
         messages: sender,
         credit: credit.clone(),
         paid: 0,
         waiting: VecDeque::new(),
+        closing: false,
+        settled: settled.clone(),
+        mark: None,
     };
     slot.channels.insert(key, route);
     ChannelParts {
@@ -405,5 +424,6 @@ fn new_channel(
         messages,
         credit,
         credit_limit,
+        settled,
     }
 }

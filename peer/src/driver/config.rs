@@ -27,7 +27,7 @@ pub struct DriverConfig {
     /// How often the interfaces are looked at, where a wildcard address is bound: what comes and goes is given to all
     /// peers as candidates. `None`: only once. Default: 2 s, which costs about 50 µs of CPU each time.
     pub interface_poll: Option<Duration>,
-    /// Bytes of a data channel on the way before `send` waits. Default: 1 MiB, the product of 100 Mbit/s and 80 ms.
+    /// Bytes of a data channel that were not sent once before `send` waits. Default: 1 MiB, the product of 100 Mbit/s and 80 ms.
     pub channel_credit: usize,
     /// Events of a peer, or messages of a channel, that wait for the application before the peer stops receiving.
     /// Default: 256.

@@ -37,6 +37,7 @@ pub(super) enum Command {
         message: Message,
         price: usize,
     },
+    CloseChannel(PeerId, ChannelKey),
     SendRtp {
         peer: PeerId,
         transceiver: TransceiverId,

@@ -137,7 +137,7 @@ impl Driver {
         if self.has_wildcards() {
             self.interfaces = Interfaces::list().map_err(DriverError::Interfaces)?;
             let every = self.config.interface_poll;
-            self.look_again = every.map(|every| Instant::now() + every);
+            self.look_again = every.and_then(|every| Instant::now().checked_add(every));
         }
         self.locals = self.shared_addresses(&self.interfaces);
         #[cfg(feature = "mdns")]

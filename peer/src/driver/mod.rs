@@ -41,7 +41,7 @@
 //! ```
 //!
 //! # Backpressure
-//! A data channel takes [`DriverConfig::channel_credit`] bytes beyond what the far side acknowledged; then
+//! A data channel takes [`DriverConfig::channel_credit`] bytes beyond what SCTP's congestion control let out; then
 //! [`DataChannel::send`] waits. An application that does not read [`Events`] or a [`DataChannel`] stops its own peer's
 //! receiving (SCTP's window closes), nobody else's. Media is never waited for: what does not fit is dropped and counted.
 //!

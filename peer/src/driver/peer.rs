@@ -10,7 +10,7 @@ use super::error::DriverError;
 use super::events::{Events, PeerEvent, Wake};
 use super::fault::Faults;
 use super::handle::{Command, DriverHandle};
-use super::slot::{PeerId, Shared};
+use super::slot::{PeerId, Settled, Shared};
 use super::track::RtpSender;
 use super::views::ChannelSink;
 use crate::limits::MAX_QUEUED_EVENTS;
@@ -282,6 +282,7 @@ impl Peer {
             messages,
             credit,
             credit_limit,
+            settled,
         } = parts;
         let sender = ChannelSender {
             peer: self.clone(),
@@ -289,6 +290,7 @@ impl Peer {
             label,
             credit,
             credit_limit,
+            settled,
         };
         DataChannel {
             sink: ChannelSink::new(sender),
@@ -358,4 +360,5 @@ pub(super) struct ChannelParts {
     pub(super) messages: mpsc::Receiver<crate::types::Message>,
     pub(super) credit: Arc<Semaphore>,
     pub(super) credit_limit: usize,
+    pub(super) settled: Arc<Settled>,
 }

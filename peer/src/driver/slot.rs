@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::events::PeerEvent;
 use super::fault::Faulty;
@@ -17,7 +17,7 @@ use crate::frame::Frame;
 use crate::limits::{MAX_BACKLOG_MEDIA, MAX_INBOX, MAX_INBOX_MEDIA};
 use crate::packet::RtpPacket;
 use crate::types::{ChannelKey, DataChannelState, Message, Received, TransceiverId};
-use crate::{Event, PeerConnection};
+use crate::{Error, Event, PeerConnection};
 
 /// A peer's name inside one driver: an index and a generation, so that a late command never reaches a successor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,6 +35,16 @@ pub(super) struct Shared {
     pub(super) closed: AtomicBool,
     /// RTP packets on their way from handles to the loop.
     pub(super) rtp_in_flight: AtomicUsize,
+    /// The longest message that the far side takes, in bytes; 0 until it has said so.
+    pub(super) max_message: AtomicUsize,
+}
+
+/// Whether all that was sent on a channel is acknowledged.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) acknowledged: AtomicBool,
+    /// Told when it is, and when the channel is gone.
+    pub(super) news: Arc<Notify>,
 }
 
 /// Where a channel's messages go and what it may still send.
@@ -44,8 +54,13 @@ pub(super) struct ChannelRoute {
     pub(super) credit: Arc<Semaphore>,
     /// Bytes that handles paid for and that were not given back.
     pub(super) paid: usize,
-    /// What was sent before the channel opened, with its price; the credit bounds it.
+    /// What was sent before the channel opened, or when the connection had no room, with its price; the credit bounds it.
     pub(super) waiting: VecDeque<(Message, usize)>,
+    /// To be closed when nothing waits any more.
+    pub(super) closing: bool,
+    pub(super) settled: Arc<Settled>,
+    /// Behind the last of what was sent, when all of it has been.
+    pub(super) mark: Option<u64>,
 }
 
 /// Where what a track receives goes.
@@ -134,6 +149,7 @@ pub(super) fn find(slots: &mut [Option<Box<Slot>>], id: PeerId) -> Option<&mut S
 impl Drop for ChannelRoute {
     fn drop(&mut self) {
         self.credit.close();
+        self.settled.news.notify_waiters();
     }
 }
 
@@ -233,44 +249,76 @@ impl Slot {
         }
     }
 
-    /// Sends on a channel what a handle paid for, or keeps it until the channel opens.
+    /// Sends on a channel what a handle paid for, or keeps it until the channel opens and the connection has room.
     pub(super) fn send(&mut self, now: Instant, key: ChannelKey, message: Message, price: usize) {
-        let Some(route) = self.channels.get_mut(&key) else {
-            return;
-        };
-        let opening = self
-            .connection
-            .channel(key)
-            .is_some_and(|channel| channel.state == DataChannelState::Connecting);
-        if opening {
+        if let Some(route) = self.channels.get_mut(&key) {
+            route.settled.acknowledged.store(false, Ordering::Release);
             route.waiting.push_back((message, price));
-            return;
-        }
-        match self.connection.send(now, key, message) {
-            Ok(()) => route.paid += price,
-            Err(error) => {
-                tracing::debug!(%error, ?key, "message not sent");
-                route.credit.add_permits(price);
-            }
+            self.drain(now, key);
         }
     }
 
-    /// The channel is open: what waited for it goes out.
-    pub(super) fn opened(&mut self, now: Instant, key: ChannelKey) {
-        let waiting = self
-            .channels
-            .get_mut(&key)
-            .map(|route| std::mem::take(&mut route.waiting));
-        for (message, price) in waiting.into_iter().flatten() {
-            self.send(now, key, message, price);
+    /// Sends what waits on a channel, as far as the connection has room.
+    pub(super) fn drain(&mut self, now: Instant, key: ChannelKey) {
+        let Some(route) = self.channels.get_mut(&key) else {
+            return;
+        };
+        let state = self.connection.channel(key).map(|channel| channel.state);
+        if state == Some(DataChannelState::Connecting) {
+            return;
+        }
+        while let Some((message, price)) = route.waiting.pop_front() {
+            match self.connection.send(now, key, message.clone()) {
+                Ok(()) => {
+                    route.paid += price;
+                    route.mark = None;
+                    self.again = true;
+                }
+                Err(Error::MemoryBudget | Error::ChannelBufferFull) => {
+                    route.waiting.push_front((message, price));
+                    return;
+                }
+                Err(error) => {
+                    // The channel is closed; or the far side does not take such a message, without which no other makes
+                    // sense.
+                    tracing::debug!(%error, ?key, "message not sent");
+                    route.credit.close();
+                    route.waiting.clear();
+                    route.closing = true;
+                }
+            }
+        }
+        if std::mem::take(&mut route.closing) {
+            // A channel that is gone is closed.
+            let _ = self.connection.close_channel(now, key);
             self.again = true;
         }
     }
 
-    /// Gives channels back what the far side acknowledged.
-    pub(super) fn refund(&mut self) {
+    /// Closes a channel behind what was sent.
+    pub(super) fn close_channel(&mut self, now: Instant, key: ChannelKey) {
+        let Some(route) = self.channels.get_mut(&key) else {
+            return;
+        };
+        if route.waiting.is_empty() {
+            // As above.
+            let _ = self.connection.close_channel(now, key);
+        } else {
+            route.closing = true;
+        }
+    }
+
+    /// After a turn: channels get back what left the queue, learn what was acknowledged, and send what waited for room.
+    pub(super) fn settle(&mut self, now: Instant) {
+        if let Some(max) = self.connection.max_message_size() {
+            self.shared.max_message.store(max, Ordering::Relaxed);
+        }
+        let mut waiting = Vec::new();
         for (key, route) in &mut self.channels {
-            if route.paid == 0 {
+            if !route.waiting.is_empty() {
+                waiting.push(*key);
+            }
+            if route.settled.acknowledged.load(Ordering::Relaxed) {
                 continue;
             }
             let buffered = self.connection.buffered_amount(*key);
@@ -278,6 +326,18 @@ impl Slot {
                 route.credit.add_permits(route.paid - buffered);
                 route.paid = buffered;
             }
+            if buffered == 0 && route.waiting.is_empty() {
+                let mark = *route
+                    .mark
+                    .get_or_insert_with(|| self.connection.sent_mark());
+                if self.connection.is_acknowledged(mark) {
+                    route.settled.acknowledged.store(true, Ordering::Release);
+                    route.settled.news.notify_waiters();
+                }
+            }
+        }
+        for key in waiting {
+            self.drain(now, key);
         }
     }
 }

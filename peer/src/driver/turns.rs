@@ -188,7 +188,8 @@ impl Driver {
 
     pub(super) fn expire(&mut self, now: Instant) {
         if self.look_again.is_some_and(|at| at <= now) {
-            self.look_again = self.config.interface_poll.map(|every| now + every);
+            let every = self.config.interface_poll;
+            self.look_again = every.and_then(|every| now.checked_add(every));
             self.look_at_interfaces(now);
         }
         while let Some((at, id)) = self.timers.pop_due(now) {
@@ -271,7 +272,7 @@ impl Driver {
         let (credit, queue) = (self.config.channel_credit, self.config.event_queue);
         let tracks = self.config.track_queue;
         let Some(slot) = self.slot(id) else { return };
-        slot.refund();
+        slot.settle(now);
         let delivered = slot.deliver(|slot, event| wrap(slot, event, now, credit, queue, tracks));
         self.update_ufrags(id);
         let Some(slot) = find(&mut self.slots, id) else {
@@ -379,7 +380,7 @@ impl Driver {
         let mut delay = Duration::ZERO;
         for faulty in faulty.iter_mut().chain(of_peer) {
             stats.fault_losses += faulty.thin(&mut transmit, out);
-            delay += faulty.delay();
+            delay = delay.saturating_add(faulty.delay());
         }
         if transmit.len == 0 {
             return None;
@@ -387,7 +388,8 @@ impl Driver {
         if delay.is_zero() {
             return Some(transmit);
         }
-        if !delayed.push(now + delay, socket, transmit, out) {
+        let at = now.checked_add(delay);
+        if !at.is_some_and(|at| delayed.push(at, socket, transmit, out)) {
             stats.fault_losses += 1;
         }
         None

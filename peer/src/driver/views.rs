@@ -10,6 +10,7 @@ use bytes::{Buf, Bytes};
 use futures_core::Stream;
 use futures_sink::Sink;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
 use super::channel::{ChannelSender, DataChannel};
@@ -50,7 +51,9 @@ pub struct ChannelSink {
     pub(super) sender: ChannelSender,
     /// A message that was taken before there was room for it.
     waiting: Option<Message>,
+    /// Of the message that waits.
     credit: Option<Credit>,
+    settled: Option<Pin<Box<OwnedNotified>>>,
     closing: bool,
 }
 
@@ -69,6 +72,7 @@ impl ChannelSink {
             sender,
             waiting: None,
             credit: None,
+            settled: None,
             closing: false,
         }
     }
@@ -132,6 +136,7 @@ impl Sink<Message> for ChannelSink {
             // Sent without asking whether it is ready: refused, nothing is lost silently.
             return Err(DriverError::Overload);
         }
+        this.sender.check(&message)?;
         let price = this.sender.price(&message);
         let permits = u32::try_from(price).unwrap_or(u32::MAX);
         match this.sender.credit.clone().try_acquire_many_owned(permits) {
@@ -154,15 +159,22 @@ impl Sink<Message> for ChannelSink {
         if this.closing {
             return Poll::Ready(Ok(()));
         }
-        // All credit is there when everything is acknowledged.
-        let everything = this.sender.credit_limit;
-        let paid = std::task::ready!(this.poll_credit(cx, everything));
-        this.closing = true;
-        match paid {
-            Ok(_) => this.sender.begin_close(),
-            // The far side was faster.
-            Err(_) => return Poll::Ready(Ok(())),
+        // Nothing is held here that others wait for, so that closing may be given up.
+        loop {
+            let settled = &this.sender.settled;
+            // Made before the look, so that no news is missed.
+            let news = this
+                .settled
+                .get_or_insert_with(|| Box::pin(settled.news.clone().notified_owned()));
+            if this.sender.is_settled() {
+                break;
+            }
+            std::task::ready!(news.as_mut().poll(cx));
+            this.settled = None;
         }
+        this.settled = None;
+        this.closing = true;
+        this.sender.begin_close();
         Poll::Ready(Ok(()))
     }
 }

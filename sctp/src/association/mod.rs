@@ -521,6 +521,16 @@ impl Association {
         self.send.stream_bytes(stream)
     }
 
+    /// A mark behind all data that was sent up to now, for [`is_acknowledged`](Self::is_acknowledged).
+    pub fn sent_mark(&self) -> u64 {
+        self.outstanding.next_tsn()
+    }
+
+    /// Whether the peer has acknowledged all data before a [`sent_mark`](Self::sent_mark), given up data included.
+    pub fn is_acknowledged(&self, mark: u64) -> bool {
+        self.outstanding.is_empty() || self.outstanding.cumulative() + 1 >= mark
+    }
+
     /// Octets of all streams that are queued and have not been sent once.
     pub fn total_buffered_amount(&self) -> usize {
         self.send.bytes()
