@@ -70,7 +70,8 @@ pub const MIN_RTO: Duration = Duration::from_millis(50);
 /// handshake that waits longer has been given up by the user.
 pub const MAX_RTO: Duration = Duration::from_secs(60);
 
-/// The flight is given up at this timeout: about nine minutes with the default.
+/// The flight is given up at this timeout: under seven minutes with the
+/// default. A peer that has it and does not go on is waited for as long.
 pub const MAX_TIMEOUTS: u32 = 13;
 
 /// How long the keys of a past read epoch stay: longer than a packet lives.

@@ -10,6 +10,8 @@ pub(crate) struct RetransmissionTimer {
     first: Duration,
     timeouts: u32,
     started: Option<Instant>,
+    /// Nothing is to be sent again: only the end of patience is waited for.
+    waits: bool,
 }
 
 /// The last timeout has passed.
@@ -22,6 +24,7 @@ impl RetransmissionTimer {
             first: INITIAL_RTO,
             timeouts: 0,
             started: None,
+            waits: false,
         }
     }
 
@@ -32,9 +35,18 @@ impl RetransmissionTimer {
 
     /// The timeout that runs now or will next.
     pub(crate) fn current(&self) -> Duration {
+        self.after(self.timeouts)
+    }
+
+    fn after(&self, timeouts: u32) -> Duration {
         self.first
-            .saturating_mul(1 << self.timeouts.min(20))
+            .saturating_mul(1 << timeouts.min(20))
             .min(MAX_RTO)
+    }
+
+    /// How long a flight is sent again that nobody answers.
+    fn patience(&self) -> Duration {
+        (0..MAX_TIMEOUTS).map(|timeouts| self.after(timeouts)).sum()
     }
 
     /// Starts, unless it runs already.
@@ -42,21 +54,35 @@ impl RetransmissionTimer {
         self.started = self.started.or(Some(now));
     }
 
+    /// Waits for the peer without anything to send again, as long as a flight
+    /// without an answer would be sent.
+    pub(crate) fn wait(&mut self, now: Instant) {
+        self.reset();
+        self.started = Some(now);
+        self.waits = true;
+    }
+
     /// Stops and forgets the doublings.
     pub(crate) fn reset(&mut self) {
         self.started = None;
         self.timeouts = 0;
+        self.waits = false;
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        Some(self.started? + self.current())
+        let timeout = if self.waits {
+            self.patience()
+        } else {
+            self.current()
+        };
+        Some(self.started? + timeout)
     }
 
     /// Takes note of a timeout that has passed. Stopped until started again.
     pub(crate) fn fire(&mut self) -> Result<(), GaveUp> {
         self.started = None;
         self.timeouts += 1;
-        if self.timeouts >= MAX_TIMEOUTS {
+        if self.waits || self.timeouts >= MAX_TIMEOUTS {
             Err(GaveUp)
         } else {
             Ok(())

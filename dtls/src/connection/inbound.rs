@@ -283,8 +283,8 @@ impl Connection {
             if is_13 {
                 parts.acks.start(parts.now);
                 if progress && !established {
-                    // Part of the answer says that ours arrived (RFC 9147 §7.1).
-                    parts.end_flight();
+                    // Part of the answer says that ours arrived (RFC 9147 §7.2).
+                    parts.await_flight();
                 }
             }
         }
@@ -396,9 +396,11 @@ impl Connection {
             self.parts.flight.acknowledge(acked);
         }
         if !self.parts.flight.is_empty() && self.parts.flight.is_acknowledged() {
-            self.parts.end_flight();
             if let State::Established(state) = &mut self.state {
+                self.parts.end_flight();
                 state.on_flight_acknowledged(&mut self.parts)?;
+            } else {
+                self.parts.await_flight();
             }
         }
         Ok(())

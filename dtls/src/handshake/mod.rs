@@ -122,6 +122,15 @@ impl Parts {
         self.flight_epoch = self.records.write_current();
     }
 
+    /// The peer has our flight and owes us its own. It is not waited for without
+    /// end: what said so may have been forged, and the peer may be gone.
+    pub(crate) fn await_flight(&mut self) {
+        if !self.flight.is_empty() {
+            self.end_flight();
+            self.timer.wait(self.now);
+        }
+    }
+
     /// The peer has our last flight.
     pub(crate) fn end_flight(&mut self) {
         self.flight.clear();

@@ -255,3 +255,12 @@ pub(crate) fn seeds(default: u64) -> u64 {
         .and_then(|text| text.parse().ok())
         .unwrap_or(default)
 }
+
+/// A record in the clear, as anyone can make it.
+pub(crate) fn record(content_type: u8, sequence: u64, body: &[u8]) -> Vec<u8> {
+    let mut datagram = vec![content_type, 0xfe, 0xfd, 0, 0];
+    datagram.extend_from_slice(&sequence.to_be_bytes()[2..]);
+    datagram.extend_from_slice(&(body.len() as u16).to_be_bytes());
+    datagram.extend_from_slice(body);
+    datagram
+}
