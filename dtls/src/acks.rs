@@ -20,6 +20,10 @@ pub(crate) struct Acks {
 
 impl Acks {
     pub(crate) fn push(&mut self, number: RecordNumber) {
+        // In the clear a record may come twice.
+        if self.list.contains(&number) {
+            return;
+        }
         if self.list.len() == MAX_ACKS {
             self.list.pop_front();
         }

@@ -230,6 +230,31 @@ fn garbage_in_the_clear_does_not_keep_a_handshake_from_completing() {
     }
 }
 
+#[test]
+fn a_forged_record_number_does_not_blind_a_handshake() {
+    for version in VERSIONS {
+        let mut net = common::Net::new(0, common::Conditions::PERFECT);
+        let (mut client, mut server) = common::pair(
+            net.now,
+            2,
+            |builder| builder,
+            |builder| builder.versions(version, version),
+        );
+        // The last number there is, of a type that is dropped in the clear.
+        let forged = common::record(23, (1 << 48) - 1, b"nothing");
+        for end in [&mut client, &mut server] {
+            end.handle_input(net.now, BytesMut::from(forged.as_slice()))
+                .unwrap();
+        }
+        common::settle(&mut net, &mut client, &mut server);
+        assert!(
+            client.is_connected() && server.is_connected(),
+            "{version:?}"
+        );
+        assert_eq!(client.stats().retransmissions, 0);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -106,12 +106,10 @@ impl RecordLayer {
                 Opened::Dropped(Dropped::Epoch)
             };
         };
-        if !read.replay.is_new(number.sequence) {
-            return Opened::Dropped(Dropped::Replay);
-        }
         let keys = match &read.protection {
+            // No window: anyone could move it, and only what was deprotected may
+            // (RFC 9147 §4.5.1). Messages have numbers of their own.
             Protection::Plain => {
-                read.replay.mark(number.sequence);
                 if body_length > MAX_PLAINTEXT {
                     return Opened::Dropped(Dropped::Oversized);
                 }
@@ -129,6 +127,9 @@ impl RecordLayer {
                 return Opened::Dropped(Dropped::Malformed);
             }
         };
+        if !read.replay.is_new(number.sequence) {
+            return Opened::Dropped(Dropped::Replay);
+        }
         if version != DTLS12 {
             return Opened::Dropped(Dropped::Version);
         }
