@@ -364,7 +364,8 @@ impl Builder {
         self
     }
 
-    /// Groups that the first ClientHello has key shares of. Default: the best.
+    /// Groups that the first ClientHello has key shares of, each once. Default:
+    /// the best.
     #[must_use]
     pub fn key_shares(mut self, groups: Vec<NamedGroup>) -> Self {
         self.config.key_shares = groups;
@@ -395,6 +396,25 @@ impl Builder {
     pub fn build(self) -> Result<Arc<Config>, Error> {
         let mut config = self.config;
         let provider = Arc::clone(&config.provider);
+        let lists = [
+            provider.kx_groups.len(),
+            provider.cipher_suites.len(),
+            provider.signature_verification_algorithms.mapping.len(),
+            config.key_shares.len(),
+            config.srtp_profiles.len(),
+        ];
+        if lists.into_iter().any(|length| length > limits::MAX_OFFERED) {
+            return Err(Error::Config("there is too much to offer for a hello"));
+        }
+        // One share a group (RFC 8446 §4.2.8).
+        let groups: Vec<_> = provider
+            .kx_groups
+            .iter()
+            .map(|group| group.name())
+            .collect();
+        if has_repeated(&groups) || has_repeated(&config.key_shares) {
+            return Err(Error::Config("a group is named twice"));
+        }
         config.suites13 = suites13(&provider);
         config.suites12 = suites12(&provider);
         config.schemes13 = signature::offered(&provider, Rules::Tls13);
@@ -444,4 +464,11 @@ impl Builder {
         }
         Ok(Arc::new(config))
     }
+}
+
+/// Whether two entries of a list are the same.
+fn has_repeated<T: PartialEq>(list: &[T]) -> bool {
+    list.iter()
+        .enumerate()
+        .any(|(at, entry)| list.iter().take(at).any(|before| before == entry))
 }

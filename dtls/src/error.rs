@@ -184,6 +184,9 @@ pub enum Failure {
     /// The cookie is not ours (RFC 9147 §5.1).
     #[error("the cookie is wrong")]
     BadCookie,
+    /// A HelloRetryRequest with a cookie beyond [`crate::limits::MAX_COOKIE`].
+    #[error("the cookie is too long")]
+    CookieTooLong,
     /// An ACK that names records it cannot name (RFC 9147 §7).
     #[error("an ACK is malformed")]
     BadAck,
@@ -251,6 +254,7 @@ impl Failure {
             | Self::Downgrade
             | Self::BadCookie
             | Self::FragmentMismatch
+            | Self::CookieTooLong
             | Self::MessageTooLarge => A::IllegalParameter,
         })
     }

@@ -45,6 +45,15 @@ pub const MAX_CHAIN: usize = 64;
 /// allows 255; each one costs headroom in every record).
 pub const MAX_CID: usize = 32;
 
+/// Octets of a cookie that a client takes from a HelloRetryRequest: room for a
+/// stateless server's whole memory. It goes back in an extension, of which all
+/// together have 64 KiB.
+pub const MAX_COOKIE: usize = 4 * 1024;
+
+/// Groups, suites, signature schemes or SRTP profiles that a configuration may
+/// have, of each: what is offered must fit into a hello. Usual are a dozen.
+pub const MAX_OFFERED: usize = 256;
+
 /// Addresses of which the stateless front holds part of a ClientHello; the
 /// oldest is forgotten first.
 pub const MAX_GATE_PARTIALS: usize = 64;

@@ -10,8 +10,9 @@ use bytes::BytesMut;
 use common::{Conditions, Net, connected, events, open, pair, seal, settle};
 use rand::{SeedableRng, rngs::StdRng};
 use tincan_dtls::{
-    Certificate, ClientAuth, CloseReason, Connection, Event, Failure, Gate, HashAlgorithm, Role,
-    Roots, SealError, SrtpProfile, Verdict, Verification, VerifyPeer as _, Version, limits, rustls,
+    Certificate, ClientAuth, CloseReason, Connection, Error, Event, Failure, Gate, HashAlgorithm,
+    Role, Roots, SealError, SrtpProfile, Verdict, Verification, VerifyPeer as _, Version, limits,
+    rustls,
 };
 
 const VERSIONS: [Version; 2] = [Version::Dtls12, Version::Dtls13];
@@ -59,6 +60,32 @@ fn one_side_alone_gets_no_connection_id() {
             (None, None)
         );
     }
+}
+
+#[test]
+fn lists_that_no_hello_can_hold_are_refused() {
+    use rustls::NamedGroup as G;
+    let build = |change: &dyn Fn(tincan_dtls::Builder) -> tincan_dtls::Builder| {
+        change(tincan_dtls::Config::builder()).build().map(drop)
+    };
+    assert_eq!(
+        build(&|builder| builder.key_shares(vec![G::X25519, G::secp256r1])),
+        Ok(())
+    );
+    for repeated in [
+        vec![G::X25519MLKEM768; 60],
+        vec![G::X25519, G::secp256r1, G::X25519],
+    ] {
+        let built = build(&|builder| builder.key_shares(repeated.clone()));
+        assert!(matches!(built, Err(Error::Config(_))), "{built:?}");
+    }
+    let profiles = vec![SrtpProfile::AeadAes128Gcm; 40_000];
+    let built = build(&|builder| builder.srtp_profiles(profiles.clone()));
+    assert!(matches!(built, Err(Error::Config(_))), "{built:?}");
+    let mut provider = tincan_dtls::provider::default_provider();
+    provider.kx_groups = provider.kx_groups.repeat(2);
+    let built = build(&|builder| builder.provider(Arc::new(provider.clone())));
+    assert!(matches!(built, Err(Error::Config(_))), "{built:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::config::Version;
 use crate::crypto::suite::Suite13;
 use crate::crypto::transcript::{Form, Pending, Transcript};
 use crate::error::Failure;
+use crate::limits::MAX_COOKIE;
 use crate::wire::Write;
 use crate::wire::handshake::{HandshakeType, Message};
 use crate::wire::hello::{
@@ -333,6 +334,9 @@ impl AwaitServerHello {
         if group.is_none() && cookie.is_none() {
             return Err(Failure::IllegalRetry);
         }
+        if cookie.is_some_and(|cookie| cookie.len() > MAX_COOKIE) {
+            return Err(Failure::CookieTooLong);
+        }
         if let Some(id) = group {
             let known = self
                 .exchanges
@@ -367,4 +371,69 @@ fn offered_kinds(extensions: &[u8]) -> Result<Vec<u16>, crate::wire::Malformed> 
         reader.vec16()?;
     }
     Ok(kinds)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use bytes::BytesMut;
+    use rand::{SeedableRng, rngs::StdRng};
+
+    use crate::config::{Config, Role};
+    use crate::connection::{CloseReason, Connection, Event};
+    use crate::error::Failure;
+    use crate::flight::Flight;
+    use crate::handshake::server::retry_request;
+    use crate::limits::{MAX_COOKIE, MAX_PLAINTEXT};
+    use crate::record::RecordLayer;
+    use crate::wire::handshake::HandshakeType;
+    use crate::wire::hello::DTLS12;
+
+    /// What a client makes of a HelloRetryRequest with a cookie of this length.
+    fn asked_for_cookie(length: usize) -> (Connection, Vec<u8>) {
+        let config = Config::builder().build().expect("a configuration");
+        let suite = config.suites13[0];
+        let now = Instant::now();
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut client = Connection::new(config, Role::Client, now, &mut rng).expect("a client");
+        let mut out = Vec::new();
+        while client.poll_transmit(now, &mut out).is_some() {}
+        let mut flight = Flight::default();
+        let mut records = RecordLayer::new();
+        records.plain_version = DTLS12;
+        let body = retry_request(suite, None, Some(&vec![7; length]));
+        flight
+            .push(0, HandshakeType::ServerHello, body)
+            .expect("a number");
+        while flight.is_sending() {
+            let mut datagram = Vec::new();
+            flight
+                .write(&mut records, MAX_PLAINTEXT, &mut datagram, 0, 1200)
+                .expect("can seal");
+            client
+                .handle_input(now, BytesMut::from(datagram.as_slice()))
+                .expect("no error");
+        }
+        out.clear();
+        while client.poll_transmit(now, &mut out).is_some() {}
+        (client, out)
+    }
+
+    #[test]
+    fn a_cookie_that_fits_goes_back() {
+        let (client, sent) = asked_for_cookie(MAX_COOKIE);
+        assert!(!client.is_closed() && sent.len() > MAX_COOKIE);
+    }
+
+    #[test]
+    fn a_cookie_that_does_not_fit_ends_the_handshake() {
+        for length in [MAX_COOKIE + 1, 64_500, 65_400] {
+            let (mut client, sent) = asked_for_cookie(length);
+            let failed = CloseReason::Failed(Failure::CookieTooLong);
+            assert_eq!(client.poll_event(), Some(Event::Closed(failed)));
+            // A fatal alert of illegal_parameter.
+            assert!(sent.ends_with(&[2, 47]), "{length}");
+        }
+    }
 }
