@@ -219,7 +219,7 @@ impl Time<'_> {
         if rest != b"Z" || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
             return None;
         }
-        let shifted = year - u64::from(month <= 2);
+        let shifted = year.checked_sub(u64::from(month <= 2))?;
         let month_index = (month + 9) % 12;
         let days = 365 * shifted + shifted / 4 - shifted / 100
             + shifted / 400
@@ -261,6 +261,18 @@ mod tests {
             let (tag, text) = element(&mut reader).expect("an element");
             let parsed = Time { tag, text }.since_epoch();
             assert_eq!(parsed, Some(Duration::from_secs(seconds)));
+        }
+    }
+
+    #[test]
+    fn a_time_before_any_of_ours_is_none() {
+        for text in [
+            &b"00000101000000Z"[..],
+            b"00000301000000Z",
+            b"19691231235959Z",
+        ] {
+            let tag = GENERALIZED_TIME;
+            assert_eq!(Time { tag, text }.since_epoch(), None, "{text:?}");
         }
     }
 
