@@ -208,7 +208,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The alert that tells the peer, if it is to be told.
+    /// The alert that tells the peer, if it is to be told. (1.2 says
+    /// handshake_failure for [`Failure::NoCertificate`], RFC 5246 §7.4.6.)
     #[must_use]
     pub fn alert(self) -> Option<AlertDescription> {
         use AlertDescription as A;

@@ -304,6 +304,12 @@ fn a_client_without_certificate_is_judged_by_the_configuration() {
                     events(&mut server)
                         .contains(&Event::Closed(CloseReason::Failed(Failure::NoCertificate)))
                 );
+                let told = match version {
+                    Version::Dtls12 => rustls::AlertDescription::HandshakeFailure,
+                    _ => rustls::AlertDescription::CertificateRequired,
+                };
+                let told = CloseReason::Failed(Failure::AlertReceived(told));
+                assert!(events(&mut client).contains(&Event::Closed(told)));
             }
         }
     }

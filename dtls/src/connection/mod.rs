@@ -613,7 +613,14 @@ impl Connection {
     }
 
     fn fail(&mut self, failure: Failure) {
-        self.end(CloseReason::Failed(failure), failure.alert());
+        let alert = match failure {
+            // The alert of its own came with 1.3 (RFC 5246 §7.4.6).
+            Failure::NoCertificate if self.version() == Some(Version::Dtls12) => {
+                Some(AlertDescription::HandshakeFailure)
+            }
+            failure => failure.alert(),
+        };
+        self.end(CloseReason::Failed(failure), alert);
     }
 
     fn end(&mut self, reason: CloseReason, alert: Option<AlertDescription>) {
