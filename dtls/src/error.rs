@@ -196,8 +196,8 @@ pub enum Failure {
     /// Too many key updates without data, or in all (RFC 9147 §8).
     #[error("the peer updates its keys too often")]
     TooManyKeyUpdates,
-    /// Too many warning alerts or empty records in a row.
-    #[error("the peer floods the connection with empty messages")]
+    /// Too many warning alerts in a row.
+    #[error("the peer floods the connection with warning alerts")]
     Flood,
     /// Epochs or sequence numbers are used up (RFC 9147 §4.2.1).
     #[error("the keys are used up")]
@@ -254,8 +254,8 @@ impl Failure {
             | Self::HelloChanged
             | Self::Downgrade
             | Self::BadCookie
-            | Self::FragmentMismatch
             | Self::CookieTooLong
+            | Self::FragmentMismatch
             | Self::MessageTooLarge => A::IllegalParameter,
         })
     }

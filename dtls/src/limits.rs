@@ -99,9 +99,6 @@ pub const MAX_PLAINTEXT: usize = 1 << 14;
 /// Largest growth of a record over its plaintext (RFC 5246 §6.2.3).
 pub const MAX_EXPANSION: usize = 2048;
 
-/// Consecutive records without any content tolerated from a peer.
-pub const MAX_EMPTY_RECORDS: u32 = 32;
-
 /// Consecutive warning alerts tolerated from a peer. Honest peers send one;
 /// each costs a record's work and says nothing.
 pub const MAX_WARNING_ALERTS: u32 = 4;
