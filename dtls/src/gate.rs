@@ -10,6 +10,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 use rand::Rng;
 use ring::{digest, hmac};
+use rustls::AlertDescription;
 
 use crate::config::{Config, Version};
 use crate::connection::{Connection, Proved};
@@ -21,7 +22,7 @@ use crate::limits::{COOKIE_LIFETIME, GATE_PARTIAL_LIFETIME, MAX_GATE_HELLO, MAX_
 use crate::reassembly::{Outcome, Reassembly};
 use crate::record::{Opened, RecordLayer};
 use crate::wire::handshake::{Fragment, HandshakeType, Message};
-use crate::wire::hello::{ClientHello, DTLS10, DTLS12};
+use crate::wire::hello::{ClientHello, DTLS10, DTLS12, ext};
 use crate::wire::record::{ContentType, RecordNumber};
 use crate::wire::{Malformed, Reader, Write};
 
@@ -36,7 +37,8 @@ pub enum Verdict {
     /// to a handshake.
     Dropped,
     /// A datagram of this length was appended, to be sent to where the
-    /// question came from. It is never longer than the question.
+    /// question came from. It is never longer than the question, in all the
+    /// datagrams that it took.
     Reply(usize),
     /// The address is proved: the connection begins, and has its answer ready.
     Accepted(Box<Connection>),
@@ -67,7 +69,18 @@ struct Partial {
     address: [u8; 32],
     sequence: u16,
     since: Instant,
+    /// Of the datagrams that brought it: what may be answered with as many.
+    octets: usize,
     reassembly: Reassembly,
+}
+
+/// A whole ClientHello.
+struct Question {
+    message: Message,
+    /// The record that brought (the last of) it.
+    number: RecordNumber,
+    /// Of the datagrams that brought it.
+    octets: usize,
 }
 
 impl Gate {
@@ -104,15 +117,26 @@ impl Gate {
         rng: &mut impl Rng,
     ) -> Result<Verdict, Error> {
         self.rotate(now)?;
-        let question = datagram.len();
-        let Some((message, number)) = self.find_hello(now, address, datagram) else {
+        let Some(question) = self.find_hello(now, address, datagram) else {
             return Ok(Verdict::Dropped);
         };
+        let Question {
+            message,
+            number,
+            octets,
+        } = question;
         let start = out.len();
-        match self.answer(address, &message, number, out) {
-            Ok(Answer::Ask) if out.len() - start <= question => {
-                Ok(Verdict::Reply(out.len() - start))
-            }
+        let mut answer = self.answer(address, &message, number, out);
+        if matches!(answer, Err(Failure::BadCookie)) {
+            // RFC 9147 §5.1: the client is to begin again without a cookie.
+            out.truncate(start);
+            let alert = [2, AlertDescription::IllegalParameter.into()];
+            answer = reply(ContentType::ALERT, DTLS12, &alert, number, out)
+                .map(|()| Answer::Ask)
+                .map_err(Failure::from);
+        }
+        match answer {
+            Ok(Answer::Ask) if out.len() - start <= octets => Ok(Verdict::Reply(out.len() - start)),
             Ok(Answer::Ask) | Err(_) => {
                 out.truncate(start);
                 Ok(Verdict::Dropped)
@@ -131,10 +155,15 @@ impl Gate {
     }
 
     fn rotate(&mut self, now: Instant) -> Result<(), Error> {
-        if now.saturating_duration_since(self.rotated) >= COOKIE_LIFETIME {
+        let age = now.saturating_duration_since(self.rotated);
+        if age >= COOKIE_LIFETIME {
             let fresh = new_key(&self.config)?;
             self.previous = std::mem::replace(&mut self.current, fresh);
             self.rotated = now;
+        }
+        if age >= 2 * COOKIE_LIFETIME {
+            // Nobody came for so long that both were too old.
+            self.previous = new_key(&self.config)?;
         }
         self.partials
             .retain(|partial| now.saturating_duration_since(partial.since) < GATE_PARTIAL_LIFETIME);
@@ -142,13 +171,11 @@ impl Gate {
     }
 
     /// The ClientHello that this datagram has or completes.
-    fn find_hello(
-        &mut self,
-        now: Instant,
-        address: &[u8],
-        datagram: BytesMut,
-    ) -> Option<(Message, RecordNumber)> {
+    fn find_hello(&mut self, now: Instant, address: &[u8], datagram: BytesMut) -> Option<Question> {
         let mut records = RecordLayer::new();
+        let octets = datagram.len();
+        // A datagram counts once, however many fragments it has.
+        let mut uncounted = octets;
         let mut left = Some(datagram);
         while let Some(datagram) = left.take() {
             let (mut record, rest) = records.split(datagram)?;
@@ -177,22 +204,34 @@ impl Gate {
                         sequence,
                         body: fragment.bytes.to_vec(),
                     };
-                    return Some((message, number));
+                    return Some(Question {
+                        message,
+                        number,
+                        octets,
+                    });
                 }
-                if let Some(message) = self.collect(now, address, &fragment) {
-                    return Some((message, number));
+                let more = std::mem::take(&mut uncounted);
+                if let Some((message, octets)) = self.collect(now, address, &fragment, more) {
+                    return Some(Question {
+                        message,
+                        number,
+                        octets,
+                    });
                 }
             }
         }
         None
     }
 
+    /// Adds a fragment that `octets` more came with; returns the message that it
+    /// completes and how many octets that took.
     fn collect(
         &mut self,
         now: Instant,
         address: &[u8],
         fragment: &Fragment<'_>,
-    ) -> Option<Message> {
+        octets: usize,
+    ) -> Option<(Message, usize)> {
         let digest = digest::digest(&digest::SHA256, address);
         let address: [u8; 32] = digest.as_ref().try_into().ok()?;
         let found = self.partials.iter().position(|partial| {
@@ -211,6 +250,7 @@ impl Gate {
                 address,
                 sequence,
                 since: now,
+                octets: 0,
                 reassembly,
             });
             self.partials.len() - 1
@@ -220,9 +260,11 @@ impl Gate {
             self.partials.remove(at);
             return None;
         }
+        partial.octets += octets;
         let message = partial.reassembly.pop()?;
+        let octets = partial.octets;
         self.partials.remove(at);
-        Some(message)
+        Some((message, octets))
     }
 
     fn answer(
@@ -244,13 +286,8 @@ impl Gate {
                 // 1.0 whatever is negotiated (RFC 6347 §4.2.1).
                 body.u16(DTLS10);
                 body.vec8(|out| out.bytes(mac.as_ref()));
-                reply(
-                    HandshakeType::HelloVerifyRequest,
-                    DTLS10,
-                    &body,
-                    number,
-                    out,
-                )?;
+                let body = whole(HandshakeType::HelloVerifyRequest, &body);
+                reply(ContentType::HANDSHAKE, DTLS10, &body, number, out)?;
                 Ok(Answer::Ask)
             }
             Version::Dtls13 => {
@@ -261,7 +298,7 @@ impl Gate {
                 }
                 // The second message with no cookie leads nowhere.
                 if message.sequence != 0 {
-                    return Err(Failure::BadCookie);
+                    return Err(Failure::MissingExtension(ext::COOKIE));
                 }
                 let mut pending = Pending::default();
                 pending.add(message.kind, message.sequence, &message.body);
@@ -275,7 +312,8 @@ impl Gate {
                     transcript.current().as_ref(),
                 );
                 let body = retry_request(choice.suite, group, Some(&cookie));
-                reply(HandshakeType::ServerHello, DTLS12, &body, number, out)?;
+                let body = whole(HandshakeType::ServerHello, &body);
+                reply(ContentType::HANDSHAKE, DTLS12, &body, number, out)?;
                 Ok(Answer::Ask)
             }
         }
@@ -371,11 +409,25 @@ fn bound13(address: &[u8], hello: &ClientHello<'_>, contents: &[u8]) -> Vec<u8> 
     bound
 }
 
-/// A stateless message, under the number of the record that it answers.
+/// A stateless message, in one piece.
+fn whole(kind: HandshakeType, body: &[u8]) -> Vec<u8> {
+    let fragment = Fragment {
+        kind,
+        length: body.len(),
+        sequence: 0,
+        offset: 0,
+        bytes: body,
+    };
+    let mut out = Vec::new();
+    fragment.write(&mut out);
+    out
+}
+
+/// A stateless record, under the number of the one that it answers.
 fn reply(
-    kind: HandshakeType,
+    content_type: ContentType,
     version: u16,
-    body: &[u8],
+    payload: &[u8],
     number: RecordNumber,
     out: &mut Vec<u8>,
 ) -> Result<(), Malformed> {
@@ -384,16 +436,9 @@ fn reply(
     records.start_plain_write_at(number.sequence);
     let start = out.len();
     out.resize(start + records.headroom(0), 0);
-    let fragment = Fragment {
-        kind,
-        length: body.len(),
-        sequence: 0,
-        offset: 0,
-        bytes: body,
-    };
-    fragment.write(out);
+    out.extend_from_slice(payload);
     records
-        .seal(0, ContentType::HANDSHAKE, out, start)
+        .seal(0, content_type, out, start)
         .map(|_| ())
         .map_err(|_| Malformed)
 }

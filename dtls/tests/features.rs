@@ -388,7 +388,6 @@ fn through_gate(version: Version, mtu: usize) -> (Connection, Connection) {
         }
         for datagram in sent {
             let mut reply = Vec::new();
-            let question = datagram.len();
             let input = BytesMut::from(datagram.as_slice());
             match gate
                 .handle_input(now, b"10.0.0.1:5", input, &mut reply, &mut rng)
@@ -441,6 +440,7 @@ fn a_cookie_is_worth_nothing_elsewhere_or_much_later() {
         let mut rng = StdRng::seed_from_u64(9);
         let (server, _) = common::builder(version, version);
         let mut gate = Gate::new(server.build().unwrap(), now).unwrap();
+        let question = sent.iter().map(Vec::len).sum();
         let mut provider = tincan_dtls::provider::default_provider();
         provider
             .kx_groups
@@ -465,8 +465,76 @@ fn a_cookie_is_worth_nothing_elsewhere_or_much_later() {
             .unwrap();
         let mut second = Vec::new();
         client.poll_transmit(now, &mut second).unwrap();
-        assert!(!ask(now, b"there", &second).0);
+        let (accepted, reply) = ask(now, b"there", &second);
+        assert!(!accepted);
+        if version == Version::Dtls13 {
+            // A fatal alert of illegal_parameter, and nothing else.
+            assert_eq!(
+                (reply.len(), reply[0], &reply[13..]),
+                (15, 21, &[2, 47][..])
+            );
+        }
         assert!(ask(now + limits::COOKIE_LIFETIME, b"here", &second).0);
         assert!(!ask(now + 3 * limits::COOKIE_LIFETIME, b"here", &second).0);
+    }
+}
+
+#[test]
+fn cookies_do_not_outlive_a_gate_that_nobody_came_to() {
+    for version in VERSIONS {
+        let now = Instant::now();
+        let mut rng = StdRng::seed_from_u64(9);
+        let (server, _) = common::builder(version, version);
+        let mut gate = Gate::new(server.build().unwrap(), now).unwrap();
+        let (client, _) = common::builder(Version::Dtls12, Version::Dtls13);
+        let client = client.mtu(4000).build().unwrap();
+        let mut client = Connection::new(client, Role::Client, now, &mut rng).unwrap();
+        let mut hello = Vec::new();
+        client.poll_transmit(now, &mut hello).unwrap();
+        let mut reply = Vec::new();
+        gate.handle_input(now, b"here", hello[..].into(), &mut reply, &mut rng)
+            .unwrap();
+        client.handle_input(now, reply[..].into()).unwrap();
+        hello.clear();
+        client.poll_transmit(now, &mut hello).unwrap();
+        let late = now + 2 * limits::COOKIE_LIFETIME;
+        let verdict = gate
+            .handle_input(late, b"here", hello[..].into(), &mut reply, &mut rng)
+            .unwrap();
+        assert!(matches!(verdict, Verdict::Reply(_)), "{verdict:?}");
+    }
+}
+
+#[test]
+fn a_hello_is_answered_for_all_its_datagrams_and_not_the_last() {
+    for version in VERSIONS {
+        let now = Instant::now();
+        let mut rng = StdRng::seed_from_u64(9);
+        let (server, _) = common::builder(version, version);
+        let mut gate = Gate::new(server.build().unwrap(), now).unwrap();
+        // A path of which the hello takes a little more than one datagram.
+        let parts = (1000..1500)
+            .map(|mtu| {
+                let (client, _) = common::builder(Version::Dtls12, Version::Dtls13);
+                let client = client.mtu(mtu).build().unwrap();
+                let mut client = Connection::new(client, Role::Client, now, &mut rng).unwrap();
+                let (mut parts, mut out) = (Vec::new(), Vec::new());
+                while client.poll_transmit(now, &mut out).is_some() {
+                    parts.push(std::mem::take(&mut out));
+                }
+                parts
+            })
+            .find(|parts| parts.last().is_some_and(|last| last.len() < 40))
+            .unwrap();
+        let mut reply = Vec::new();
+        for (at, part) in parts.iter().enumerate() {
+            let verdict = gate
+                .handle_input(now, b"here", part[..].into(), &mut reply, &mut rng)
+                .unwrap();
+            let last = at + 1 == parts.len();
+            assert_eq!(matches!(verdict, Verdict::Reply(_)), last, "{verdict:?}");
+        }
+        assert!(reply.len() > parts.last().unwrap().len());
+        assert!(reply.len() <= parts.iter().map(Vec::len).sum());
     }
 }
