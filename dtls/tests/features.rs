@@ -49,6 +49,23 @@ fn connection_ids_go_into_every_protected_record() {
 }
 
 #[test]
+fn nobody_follows_a_record_of_old_keys() {
+    let (mut client, mut server, mut net) = connected(
+        |builder| builder.connection_id(5),
+        |builder| builder.connection_id(8),
+    );
+    // Newer than all others of its epoch, and overtaken by new keys.
+    let old = seal(&mut client, b"old keys");
+    client.update_keys(net.now, false).unwrap();
+    settle(&mut net, &mut client, &mut server);
+    let late = seal(&mut client, b"new keys");
+    assert_eq!(open(&mut server, net.now, &late).unwrap(), b"new keys");
+    assert!(server.may_follow_address());
+    assert_eq!(open(&mut server, net.now, &old).unwrap(), b"old keys");
+    assert!(!server.may_follow_address());
+}
+
+#[test]
 fn one_side_alone_gets_no_connection_id() {
     for version in VERSIONS {
         let (client, server, _) = connected(

@@ -143,8 +143,9 @@ impl RecordLayer {
             read.forged += 1;
             return Opened::Dropped(Dropped::Forged);
         };
-        self.newest_seen |= number.sequence >= read.replay.next();
+        let newest = number.sequence >= read.replay.next();
         read.replay.mark(number.sequence);
+        self.note_newest(newest, number.epoch);
         if with_cid {
             let text = record.get(payload.range()).unwrap_or_default();
             return finish_inner(number, text, payload.at, self.limit_in + 1);
@@ -157,6 +158,17 @@ impl RecordLayer {
             content_type,
             payload,
         }
+    }
+
+    /// Takes note of a record that is or is not the newest of its epoch. Only
+    /// where no later epoch has any is it newer than all (RFC 9146 §6).
+    #[inline]
+    fn note_newest(&mut self, of_its_epoch: bool, epoch: u64) {
+        self.newest_seen |= of_its_epoch
+            && !self
+                .read
+                .iter()
+                .any(|read| read.epoch > epoch && read.replay.next() > 0);
     }
 
     /// Opens the datagram that nearly all are, once there is data: one record of
@@ -270,12 +282,12 @@ impl RecordLayer {
             read.forged += 1;
             return Opened::Dropped(Dropped::Forged);
         };
-        self.newest_seen |= sequence >= expected;
         read.replay.mark(sequence);
         let number = RecordNumber {
             epoch: read.epoch,
             sequence,
         };
+        self.note_newest(sequence >= expected, number.epoch);
         let text = body.get(..length).unwrap_or_default();
         finish_inner(number, text, header_length, self.limit_in + 1)
     }
