@@ -324,6 +324,8 @@ impl Connection {
         let Some(room) = (start + self.mtu).checked_sub(before + overhead) else {
             return;
         };
+        // The peer's limit is on all protected records (RFC 8449 §4).
+        let room = room.min(parts.session.limit_out);
         out.resize(before + headroom, 0);
         let written = parts.acks.write(out, room)
             && parts
