@@ -1,5 +1,6 @@
 //! The way in: from a datagram to messages, data, alerts and ACKs.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::{Buf as _, BytesMut};
@@ -181,11 +182,16 @@ impl Connection {
     }
 
     #[cold]
+        if matches!(self.state, State::Established(_)) && !self.early.is_empty() {
+            // All keys that they could have waited for are there.
+            self.early = VecDeque::new();
+        }
     fn on_unopened(&mut self, opened: &Opened, record: BytesMut) -> Result<(), Failure> {
         match opened {
             Opened::Record { .. } => Ok(()),
             Opened::Early => {
-                if self.early.len() < MAX_EARLY_RECORDS {
+                let established = matches!(self.state, State::Established(_));
+                if !established && self.early.len() < MAX_EARLY_RECORDS {
                     self.early.push_back(record);
                 }
                 Ok(())
