@@ -255,6 +255,151 @@ fn a_forged_record_number_does_not_blind_a_handshake() {
     }
 }
 
+#[test]
+fn what_is_wrong_in_the_clear_does_not_end_a_handshake_that_has_keys() {
+    let mut wrong: Vec<(u8, Vec<u8>)> = vec![
+        // A fragment cut short, and one longer than its message.
+        (22, vec![11, 0, 0]),
+        (
+            22,
+            [[2, 0, 0, 9, 0, 0, 0, 0, 9, 0, 0, 9].as_slice(), &[0; 9]].concat(),
+        ),
+        // An ACK that ends early, and one of an epoch to come.
+        (26, vec![0, 16, 0]),
+        (
+            26,
+            [[0, 16].as_slice(), &[0, 0, 0, 0, 0, 0, 0, 9], &[0; 8]].concat(),
+        ),
+        // Alerts with too little and too much.
+        (21, vec![2]),
+        (21, vec![2, 40, 0]),
+    ];
+    // Old messages, more than an ACK has room for.
+    for _ in 0..40 {
+        let old = [[2, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 9].as_slice(), &[0; 9]];
+        wrong.push((22, old.concat()));
+    }
+    let give = |end: &mut Connection, now| {
+        for (at, (content_type, body)) in wrong.iter().enumerate() {
+            let forged = common::record(*content_type, 1 << 30 | at as u64, body);
+            end.handle_input(now, BytesMut::from(forged.as_slice()))
+                .unwrap();
+            assert!(!end.is_closed(), "{content_type} {body:?}");
+        }
+    };
+    for version in VERSIONS {
+        let mut net = common::Net::new(0, common::Conditions::PERFECT);
+        let (mut client, mut server) = common::pair(
+            net.now,
+            2,
+            |builder| builder.mtu(400),
+            |builder| {
+                let mut provider = tincan_dtls::provider::default_provider();
+                provider
+                    .kx_groups
+                    .retain(|group| group.name() == tincan_dtls::rustls::NamedGroup::secp256r1);
+                builder
+                    .mtu(400)
+                    .versions(version, version)
+                    .provider(std::sync::Arc::new(provider))
+            },
+        );
+        let now = net.now;
+        let mut moved = true;
+        while moved {
+            moved = false;
+            let mut out = Vec::new();
+            while client.poll_transmit(now, &mut out).is_some() {
+                moved = true;
+                server
+                    .handle_input(now, BytesMut::from(out.as_slice()))
+                    .unwrap();
+                out.clear();
+            }
+            let mut sent = 0;
+            while server.poll_transmit(now, &mut out).is_some() {
+                moved = true;
+                sent += 1;
+                client
+                    .handle_input(now, BytesMut::from(out.as_slice()))
+                    .unwrap();
+                out.clear();
+                if version == Version::Dtls13 && sent == 2 {
+                    // The ServerHello is there, and the rest is not.
+                    give(&mut client, now);
+                    give(&mut server, now);
+                }
+            }
+            if version == Version::Dtls12 && !client.is_connected() && sent > 2 {
+                // All is there but Finished.
+                give(&mut client, now);
+            }
+        }
+        common::settle(&mut net, &mut client, &mut server);
+        assert!(
+            client.is_connected() && server.is_connected(),
+            "{version:?}"
+        );
+        assert_eq!(server.stats().retransmissions, 0);
+    }
+}
+
+#[test]
+fn records_for_keys_that_will_never_be_are_not_kept() {
+    let forged = || {
+        // Of 1.3, whatever the version; and of the epoch after 1.2's only one.
+        let mut records: Vec<Vec<u8>> = (0x2c..=0x2f_u8)
+            .map(|flags| {
+                let mut record = vec![flags, 0, 0, 4, 0];
+                record.resize(5 + 1024, 7);
+                record
+            })
+            .collect();
+        let mut next = common::record(23, 1, &[7; 1024]);
+        next[4] = 2;
+        records.resize(12, next);
+        records
+    };
+    for version in VERSIONS {
+        let (mut client, mut server, now) = session(version);
+        let usual = [client.memory_usage(), server.memory_usage()];
+        for end in [&mut client, &mut server] {
+            for record in forged() {
+                end.handle_input(now, BytesMut::from(record.as_slice()))
+                    .unwrap();
+            }
+        }
+        assert_eq!([client.memory_usage(), server.memory_usage()], usual);
+        lives(&mut client, &mut server, now);
+
+        // The same before and during the handshake.
+        let mut net = common::Net::new(0, common::Conditions::PERFECT);
+        let (mut client, mut server) = common::pair(
+            net.now,
+            2,
+            |builder| builder,
+            |builder| builder.versions(version, version),
+        );
+        let mut hello = Vec::new();
+        while client.poll_transmit(net.now, &mut hello).is_some() {
+            net.send(1, std::mem::take(&mut hello));
+        }
+        for end in [&mut client, &mut server] {
+            for record in forged() {
+                end.handle_input(net.now, BytesMut::from(record.as_slice()))
+                    .unwrap();
+            }
+        }
+        common::settle(&mut net, &mut client, &mut server);
+        assert!(client.is_connected() && server.is_connected());
+        assert_eq!(
+            [client.memory_usage(), server.memory_usage()],
+            usual,
+            "{version:?}"
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
