@@ -80,10 +80,12 @@ pub const MIN_RTO: Duration = Duration::from_millis(50);
 pub const MAX_RTO: Duration = Duration::from_secs(60);
 
 /// The flight is given up at this timeout: under seven minutes with the
-/// default. A peer that has it and does not go on is waited for as long.
+/// default. A peer that has it and does not go on is waited for one timeout
+/// longer.
 pub const MAX_TIMEOUTS: u32 = 13;
 
-/// How long the keys of a past read epoch stay: longer than a packet lives.
+/// How long the keys of a past read epoch stay: longer than a packet lives. As
+/// long again where nothing came under the new keys yet.
 pub const OLD_EPOCH_LIFETIME: Duration = Duration::from_secs(4 * 60);
 
 /// Smallest path MTU worked with: headers, tag and some progress must fit.

@@ -44,9 +44,12 @@ impl RetransmissionTimer {
             .min(MAX_RTO)
     }
 
-    /// How long a flight is sent again that nobody answers.
+    /// How long a flight is sent again that nobody answers, and one timeout more:
+    /// the peer's last attempt may still come.
     fn patience(&self) -> Duration {
-        (0..MAX_TIMEOUTS).map(|timeouts| self.after(timeouts)).sum()
+        (0..=MAX_TIMEOUTS)
+            .map(|timeouts| self.after(timeouts))
+            .sum()
     }
 
     /// Starts, unless it runs already.
@@ -54,8 +57,8 @@ impl RetransmissionTimer {
         self.started = self.started.or(Some(now));
     }
 
-    /// Waits for the peer without anything to send again, as long as a flight
-    /// without an answer would be sent.
+    /// Waits for the peer without anything to send again, a little longer than a
+    /// flight without an answer would be sent.
     pub(crate) fn wait(&mut self, now: Instant) {
         self.reset();
         self.started = Some(now);
