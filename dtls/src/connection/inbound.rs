@@ -212,14 +212,13 @@ impl Connection {
         content_type: ContentType,
         payload: &[u8],
     ) -> Result<(), Failure> {
-        // With keys in use, nothing of the handshake comes in the clear but again,
-        // and no mistake in it is the peer's for sure.
+        // With keys in use, messages come in the clear only again, and are no
+        // reason to stop. ACKs are as ever (RFC 9147 §7): a client has no keys to
+        // acknowledge part of a ServerHello with.
         let late = number.epoch == 0 && self.parts.records.read_current() > 0;
         match content_type {
             ContentType::HANDSHAKE if late => Ok(()),
             ContentType::ALERT if late && payload.len() != ALERT => Ok(()),
-            // A client has no keys to acknowledge part of a ServerHello with.
-            ContentType::ACK if late => self.on_ack(number, payload).or(Ok(())),
             ContentType::HANDSHAKE => self.on_handshake(number, payload),
             ContentType::ALERT => self.on_alert(number, payload),
             ContentType::ACK => self.on_ack(number, payload),
