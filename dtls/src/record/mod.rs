@@ -11,7 +11,7 @@ mod seal;
 use std::time::Instant;
 
 use crate::crypto::aead::Algorithm;
-use crate::limits::MAX_PLAINTEXT;
+use crate::limits::{MAX_PLAINTEXT, OLD_EPOCH_LIFETIME};
 use crate::replay::ReplayWindow;
 use crate::wire::hello::DTLS10;
 use crate::wire::record::{ContentType, RecordNumber};
@@ -228,15 +228,31 @@ impl RecordLayer {
     #[inline]
     pub(crate) fn expire(&mut self, now: Instant) {
         if self.next_expiry.is_some_and(|at| at <= now) {
-            self.read
-                .retain(|read| read.expires.is_none_or(|expires| expires > now));
-            self.next_expiry = self.read.iter().filter_map(|read| read.expires).min();
+            self.expire_epochs(now);
         }
     }
 
     /// Gives back what the handshake took; the keys of epochs that are over
     /// sleep until a record wants them.
     pub(crate) fn shrink(&mut self) {
+    #[cold]
+    fn expire_epochs(&mut self, now: Instant) {
+        // A peer that never saw our ACK goes on with the old keys: they stay until
+        // something came under the new ones (RFC 9147 §8).
+        let current = self.read_current;
+        let in_use = |read: &ReadEpoch| read.epoch >= current && read.replay.next() > 0;
+        let moved_on = self.read.iter().any(in_use);
+        let is_over = |read: &ReadEpoch| read.expires.is_some_and(|at| at <= now);
+        if moved_on {
+            self.read.retain(|read| !is_over(read));
+        } else {
+            for old in self.read.iter_mut().filter(|read| is_over(read)) {
+                old.expires = Some(now + OLD_EPOCH_LIFETIME);
+            }
+        }
+        self.next_expiry = self.read.iter().filter_map(|read| read.expires).min();
+    }
+
         let current = self.read_current;
         for old in self.read.iter_mut().filter(|old| old.epoch < current) {
             old.protection.fall_asleep();
