@@ -41,7 +41,9 @@ pub enum SealError {
     /// More than a record or the peer's record size limit may hold.
     #[error("the payload is larger than a record may be")]
     TooLarge,
-    /// Sequence numbers of the last possible epoch are used up.
+    /// The keys have sealed what they may and there are no others: in 1.2, in
+    /// the last possible epoch, or while the peer does not acknowledge an update
+    /// (RFC 9147 §4.5.3).
     #[error("the keys are used up")]
     Exhausted,
 }

@@ -3,6 +3,8 @@
 
 mod inbound;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -372,7 +374,8 @@ impl Connection {
             .unwrap_or(Err(SealError::Exhausted))
     }
 
-    /// Asks for new keys once those in use have sealed what they may.
+    /// Asks for new keys, unless that is done, once those in use have sealed
+    /// nearly what they may.
     fn replace_worn_keys(&mut self) -> Result<(), SealError> {
         match &mut self.state {
             State::Established(state) if self.parts.session.version == Some(Version::Dtls13) => {

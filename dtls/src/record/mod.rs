@@ -39,6 +39,8 @@ struct WriteEpoch {
     epoch: u64,
     protection: Protection,
     next_sequence: u64,
+    /// Records after which new keys are to be asked for.
+    renew_at: u64,
     /// Records that the keys may seal.
     limit: u64,
 }
@@ -151,6 +153,7 @@ impl RecordLayer {
             epoch: 0,
             protection: Protection::Plain,
             next_sequence: 0,
+            renew_at: LAST_SEQUENCE,
             limit: LAST_SEQUENCE,
         };
         let read = ReadEpoch {
@@ -232,9 +235,6 @@ impl RecordLayer {
         }
     }
 
-    /// Gives back what the handshake took; the keys of epochs that are over
-    /// sleep until a record wants them.
-    pub(crate) fn shrink(&mut self) {
     #[cold]
     fn expire_epochs(&mut self, now: Instant) {
         // A peer that never saw our ACK goes on with the old keys: they stay until
@@ -253,6 +253,9 @@ impl RecordLayer {
         self.next_expiry = self.read.iter().filter_map(|read| read.expires).min();
     }
 
+    /// Gives back what the handshake took; the keys of epochs that are over
+    /// sleep until a record wants them.
+    pub(crate) fn shrink(&mut self) {
         let current = self.read_current;
         for old in self.read.iter_mut().filter(|old| old.epoch < current) {
             old.protection.fall_asleep();
@@ -267,12 +270,29 @@ impl RecordLayer {
         let limit = protection
             .algorithm()
             .map_or(LAST_SEQUENCE, Algorithm::confidentiality_limit);
+        // 1.3 begins early, so that the update is through before the end (RFC 9147
+        // §4.5.3); 1.2 has none.
+        let renew_at = match protection {
+            Protection::Tls13(_) => limit - limit / 16,
+            _ => limit,
+        };
         self.write.push(WriteEpoch {
             epoch,
             protection,
             next_sequence: 0,
+            renew_at,
             limit,
         });
+    }
+
+    /// As if the current write keys had sealed `sequence` records, and another
+    /// layer's read keys had opened them.
+    #[cfg(test)]
+    pub(crate) fn skip_to(&mut self, reader: &mut Self, sequence: u64) {
+        if let (Some(write), Some(read)) = (self.write.last_mut(), reader.read.last_mut()) {
+            write.next_sequence = sequence;
+            read.replay.mark(sequence - 1);
+        }
     }
 
     /// Numbers of plaintext records go on from `sequence`: those before were

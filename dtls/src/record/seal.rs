@@ -106,8 +106,8 @@ impl RecordLayer {
     }
 
     /// The same with at most `most` octets of application data for the current
-    /// epoch, in which nearly all are sealed; `None` when its keys have sealed
-    /// what they may.
+    /// epoch, in which nearly all are sealed; `None` when its keys are to be
+    /// replaced. While that is under way they are `worn`, and seal what they may.
     #[inline]
     pub(crate) fn seal_data(
         &mut self,
@@ -127,7 +127,12 @@ impl RecordLayer {
         match length {
             None => return Some(Err(SealError::NoHeadroom)),
             Some(length) if length > most => return Some(Err(SealError::TooLarge)),
-            Some(_) if write.next_sequence >= write.limit && !worn => return None,
+            Some(_)
+                if write.next_sequence >= write.renew_at
+                    && !(worn && write.next_sequence < write.limit) =>
+            {
+                return None;
+            }
             Some(_) => (),
         }
         let head = (self.cid_out.as_slice(), self.plain_version);

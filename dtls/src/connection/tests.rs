@@ -1,0 +1,139 @@
+//! What takes more records, or longer, than a test can.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::BytesMut;
+use rand::{SeedableRng, rngs::StdRng};
+
+use super::Connection;
+use crate::certificate::Certificate;
+use crate::config::{Config, Role, Verification, Version};
+use crate::crypto::aead::Algorithm;
+use crate::error::SealError;
+use crate::limits::OLD_EPOCH_LIFETIME;
+
+/// Moves what `from` has to send.
+fn carry(now: Instant, from: &mut Connection, to: &mut Connection) -> usize {
+    let (mut count, mut datagram) = (0, Vec::new());
+    while from.poll_transmit(now, &mut datagram).is_some() {
+        count += 1;
+        to.handle_input(now, BytesMut::from(datagram.as_slice()))
+            .expect("no error");
+        datagram.clear();
+    }
+    count
+}
+
+/// A client and a server that have shaken hands.
+fn connected(version: Version, now: Instant) -> [Connection; 2] {
+    let certificate = Certificate::generate(SystemTime::now()).expect("a certificate");
+    let config = Config::builder()
+        .certificate(certificate)
+        .verification(Verification::Any)
+        .versions(version, version)
+        .build()
+        .expect("a configuration");
+    let mut rng = StdRng::seed_from_u64(1);
+    let [mut client, mut server] = [Role::Client, Role::Server]
+        .map(|role| Connection::new(config.clone(), role, now, &mut rng).expect("a connection"));
+    while carry(now, &mut client, &mut server) + carry(now, &mut server, &mut client) > 0 {}
+    assert!(client.is_connected() && server.is_connected());
+    [client, server]
+}
+
+fn seal(connection: &mut Connection, data: &[u8]) -> Result<Vec<u8>, SealError> {
+    let mut out = vec![0; connection.headroom()];
+    out.extend_from_slice(data);
+    connection.seal_in_place(&mut out, 0).map(|()| out)
+}
+
+fn open(connection: &mut Connection, now: Instant, datagram: &[u8]) -> Option<Vec<u8>> {
+    connection
+        .handle_input(now, BytesMut::from(datagram))
+        .expect("no error");
+    connection.poll_data().map(|data| data.to_vec())
+}
+
+#[test]
+fn keys_are_replaced_before_they_are_worn_and_never_used_beyond() {
+    let now = Instant::now();
+    let [mut client, mut server] = connected(Version::Dtls13, now);
+    let limit = Algorithm::Aes128Gcm.confidentiality_limit();
+    let skip = |client: &mut Connection, server: &mut Connection, to| {
+        let records = &mut client.parts.records;
+        records.skip_to(&mut server.parts.records, to);
+    };
+    skip(&mut client, &mut server, limit - limit / 16 - 1);
+    let datagram = seal(&mut client, b"before").expect("sealed");
+    assert_eq!(
+        open(&mut server, now, &datagram).as_deref(),
+        Some(&b"before"[..])
+    );
+    assert!(!client.parts.flight.is_sending());
+    seal(&mut client, b"at the soft limit").expect("sealed");
+    assert!(client.parts.flight.is_sending(), "an update");
+    // It does not get through.
+    let mut lost = Vec::new();
+    while client.poll_transmit(now, &mut lost).is_some() {}
+    skip(&mut client, &mut server, limit - 1);
+    seal(&mut client, b"the last").expect("sealed");
+    let refused = seal(&mut client, b"one more");
+    assert_eq!(refused, Err(SealError::Exhausted));
+    // It does.
+    client.handle_timeout(client.poll_timeout().expect("to be sent again"));
+    assert_eq!(carry(now, &mut client, &mut server), 1);
+    server.handle_timeout(server.poll_timeout().expect("to be acknowledged"));
+    assert_eq!(carry(now, &mut server, &mut client), 1);
+    let datagram = seal(&mut client, b"new keys").expect("sealed");
+    assert_eq!(
+        open(&mut server, now, &datagram).as_deref(),
+        Some(&b"new keys"[..])
+    );
+}
+
+#[test]
+fn keys_of_1_2_are_used_to_their_end() {
+    let now = Instant::now();
+    let [mut client, mut server] = connected(Version::Dtls12, now);
+    let limit = Algorithm::Aes128Gcm.confidentiality_limit();
+    let records = &mut client.parts.records;
+    records.skip_to(&mut server.parts.records, limit - 1);
+    let datagram = seal(&mut client, b"the last").expect("sealed");
+    assert_eq!(
+        open(&mut server, now, &datagram).as_deref(),
+        Some(&b"the last"[..])
+    );
+    let refused = seal(&mut client, b"one more");
+    assert_eq!(refused, Err(SealError::Exhausted));
+}
+
+#[test]
+fn old_keys_stay_until_the_peer_uses_the_new_ones() {
+    let mut now = Instant::now();
+    let [mut client, mut server] = connected(Version::Dtls13, now);
+    client.update_keys(now, false).expect("begun");
+    carry(now, &mut client, &mut server);
+    // The ACK is lost, and all that the client sends again.
+    now += OLD_EPOCH_LIFETIME + Duration::from_secs(60);
+    let old = seal(&mut client, b"old keys").expect("sealed");
+    let kept_back = seal(&mut client, b"older than its keys").expect("sealed");
+    assert_eq!(
+        open(&mut server, now, &old).as_deref(),
+        Some(&b"old keys"[..])
+    );
+    server.handle_timeout(now);
+    assert_eq!(carry(now, &mut server, &mut client), 1);
+    let new = seal(&mut client, b"new keys").expect("sealed");
+    assert_eq!(
+        open(&mut server, now, &new).as_deref(),
+        Some(&b"new keys"[..])
+    );
+    // From then on they last as long as a packet may live.
+    now += OLD_EPOCH_LIFETIME;
+    assert_eq!(open(&mut server, now, &kept_back), None);
+    let new = seal(&mut client, b"and on").expect("sealed");
+    assert_eq!(
+        open(&mut server, now, &new).as_deref(),
+        Some(&b"and on"[..])
+    );
+}
