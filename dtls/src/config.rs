@@ -118,6 +118,7 @@ pub struct Config {
     pub(crate) newest: Version,
     pub(crate) verification: Verification,
     pub(crate) client_auth: ClientAuth,
+    pub(crate) insists_on_own: bool,
     pub(crate) srtp_profiles: Vec<SrtpProfile>,
     pub(crate) alpn: Vec<Vec<u8>>,
     pub(crate) alpn_required: bool,
@@ -163,6 +164,7 @@ impl Config {
                 newest: Version::Dtls13,
                 verification: Verification::Fingerprints(Vec::new()),
                 client_auth: ClientAuth::Require,
+                insists_on_own: false,
                 srtp_profiles: Vec::new(),
                 alpn: Vec::new(),
                 alpn_required: true,
@@ -236,8 +238,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Our certificate. A server needs one; a client that has none answers a
-    /// request with none.
+    /// Our certificate. A server needs one; a client that has none (that suits)
+    /// answers a request with none.
     #[must_use]
     pub fn certificate(mut self, certificate: Certificate) -> Self {
         self.config.certificates = vec![certificate];
@@ -292,6 +294,15 @@ impl Builder {
     #[must_use]
     pub fn client_auth(mut self, client_auth: ClientAuth) -> Self {
         self.config.client_auth = client_auth;
+        self
+    }
+
+    /// Whether a client that is asked for a certificate, and has none that suits
+    /// the server, ends the handshake. By default it says that it has none (RFC
+    /// 8446 §4.4.2, RFC 5246 §7.4.6) and leaves the end to the server.
+    #[must_use]
+    pub fn insist_on_own_certificate(mut self, insist: bool) -> Self {
+        self.config.insists_on_own = insist;
         self
     }
 

@@ -54,9 +54,12 @@ fn nobody_follows_a_record_of_old_keys() {
         |builder| builder.connection_id(5),
         |builder| builder.connection_id(8),
     );
+    client.update_keys(net.now, false).unwrap();
+    let mut update = Vec::new();
+    client.poll_transmit(net.now, &mut update).unwrap();
+    net.send(1, update);
     // Newer than all others of its epoch, and overtaken by new keys.
     let old = seal(&mut client, b"old keys");
-    client.update_keys(net.now, false).unwrap();
     settle(&mut net, &mut client, &mut server);
     let late = seal(&mut client, b"new keys");
     assert_eq!(open(&mut server, net.now, &late).unwrap(), b"new keys");

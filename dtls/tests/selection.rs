@@ -11,8 +11,8 @@ use rand::{SeedableRng, rngs::StdRng};
 use tincan_dtls::rustls::crypto::WebPkiSupportedAlgorithms;
 use tincan_dtls::rustls::{AlertDescription, NamedGroup, SignatureScheme};
 use tincan_dtls::{
-    Builder, Certificate, CloseReason, Config, Connection, Event, Failure, HashAlgorithm, Role,
-    Verification, Version, provider,
+    Builder, Certificate, ClientAuth, CloseReason, Config, Connection, Event, Failure,
+    HashAlgorithm, Role, Verification, Version, provider,
 };
 
 const VERSIONS: [Version; 2] = [Version::Dtls12, Version::Dtls13];
@@ -123,6 +123,38 @@ fn a_certificate_for_an_issuers_peers_is_not_shown_to_others() {
         assert!(!client.is_connected());
         let failed = Event::Closed(CloseReason::Failed(Failure::NoMatchingIssuer));
         assert!(events(&mut server).contains(&failed), "{version:?}");
+    }
+}
+
+#[test]
+fn a_client_whose_certificate_does_not_suit_shows_none() {
+    for version in VERSIONS {
+        for (auth, insists, connects) in [
+            (ClientAuth::Request, false, true),
+            (ClientAuth::Require, false, false),
+            (ClientAuth::Request, true, false),
+        ] {
+            // The server verifies P-384 only, and signs with it.
+            let (mut client, mut server) = shake(
+                |builder| builder.insist_on_own_certificate(insists),
+                |builder| {
+                    only_p384(builder)
+                        .versions(version, version)
+                        .certificate(p384())
+                        .client_auth(auth)
+                },
+            );
+            assert_eq!(server.is_connected(), connects, "{version:?} {auth:?}");
+            assert_eq!(client.shown_certificate(), None);
+            assert_eq!(server.peer_certificates().len(), 0);
+            let (end, failure) = match (connects, insists) {
+                (true, _) => continue,
+                (_, true) => (&mut client, Failure::NoCommonSignatureScheme),
+                (_, false) => (&mut server, Failure::NoCertificate),
+            };
+            let failed = Event::Closed(CloseReason::Failed(failure));
+            assert!(events(end).contains(&failed), "{version:?} {auth:?}");
+        }
     }
 }
 

@@ -177,6 +177,7 @@ fn configure(options: &Options) -> Arc<Config> {
         } else {
             ClientAuth::None
         })
+        .insist_on_own_certificate(true)
         .srtp_profiles(options.srtp_profiles.clone());
     let credentials = options.credentials.iter().chain([&options.default]);
     builder = builder.certificates(

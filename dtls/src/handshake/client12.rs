@@ -2,7 +2,7 @@
 
 use rustls::crypto::SharedSecret;
 
-use super::credential::{Wanted, choose};
+use super::credential::{Wanted, choose_if_any};
 use super::established::Established;
 use super::{Parts, expect, expect_empty};
 use crate::config::Version;
@@ -223,27 +223,25 @@ impl Common {
         let mut signer = None;
         if let Some(request) = request {
             let mut certificate = None;
-            if !config.certificates.is_empty() {
-                let schemes: Vec<u16> = request
-                    .schemes
-                    .iter()
-                    .copied()
-                    .filter(|scheme| {
-                        let kind = match signature::key_kind(*scheme) {
-                            KeyKind::Rsa => RSA_SIGN,
-                            KeyKind::Elliptic => ECDSA_SIGN,
-                        };
-                        request.types.contains(&kind)
-                    })
-                    .collect();
-                let authorities: Vec<&[u8]> =
-                    request.authorities.iter().map(Vec::as_slice).collect();
-                let wanted = Wanted {
-                    rules: Rules::Tls12,
-                    schemes: &schemes,
-                    authorities: &authorities,
-                };
-                let chosen = choose(&config.certificates, &wanted)?;
+            let schemes: Vec<u16> = request
+                .schemes
+                .iter()
+                .copied()
+                .filter(|scheme| {
+                    let kind = match signature::key_kind(*scheme) {
+                        KeyKind::Rsa => RSA_SIGN,
+                        KeyKind::Elliptic => ECDSA_SIGN,
+                    };
+                    request.types.contains(&kind)
+                })
+                .collect();
+            let authorities: Vec<&[u8]> = request.authorities.iter().map(Vec::as_slice).collect();
+            let wanted = Wanted {
+                rules: Rules::Tls12,
+                schemes: &schemes,
+                authorities: &authorities,
+            };
+            if let Some(chosen) = choose_if_any(&config, &wanted)? {
                 certificate = Some(chosen.certificate);
                 signer = Some(chosen.signer);
                 parts.session.shown = Some(chosen.place);

@@ -1,6 +1,6 @@
 //! The client's script of 1.3 after ServerHello (RFC 8446 §4, appendix A.1).
 
-use super::credential::{Wanted, choose};
+use super::credential::{Wanted, choose, choose_if_any};
 use super::established::Established;
 use super::{Parts, expect};
 use crate::config::Version;
@@ -246,12 +246,15 @@ pub(super) fn send_certificate13(
     from_server: bool,
 ) -> Result<(), Failure> {
     let config = std::sync::Arc::clone(&parts.config);
-    if config.certificates.is_empty() && !from_server {
+    let chosen = if from_server {
+        choose(&config.certificates, wanted)?
+    } else if let Some(chosen) = choose_if_any(&config, wanted)? {
+        chosen
+    } else {
         let body = Certificate13::write(context, std::iter::empty());
         parts.send(transcript, 2, HandshakeType::Certificate, body)?;
         return Ok(());
-    }
-    let chosen = choose(&config.certificates, wanted)?;
+    };
     let (certificate, signer) = (chosen.certificate, chosen.signer);
     parts.session.shown = Some(chosen.place);
     let body = Certificate13::write(context, certificate.chain());

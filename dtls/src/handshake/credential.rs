@@ -3,6 +3,7 @@
 use rustls::sign::Signer;
 
 use crate::certificate::Certificate;
+use crate::config::Config;
 use crate::crypto::signature::{self, Rules};
 use crate::error::Failure;
 
@@ -33,6 +34,19 @@ pub(crate) fn choose<'c>(
             .ok_or(Failure::NoCommonSignatureScheme)
     })
     .map(|(chosen, ())| chosen)
+}
+
+/// The first certificate that fits, at a client: without any it shows none,
+/// unless it would rather fail.
+pub(crate) fn choose_if_any<'c>(
+    config: &'c Config,
+    wanted: &Wanted<'_>,
+) -> Result<Option<Chosen<'c>>, Failure> {
+    match choose(&config.certificates, wanted) {
+        Ok(chosen) => Ok(Some(chosen)),
+        Err(failure) if config.insists_on_own && !config.certificates.is_empty() => Err(failure),
+        Err(_) => Ok(None),
+    }
 }
 
 /// The first certificate that may be shown and that `fits` finds a signer for.
