@@ -31,6 +31,8 @@ impl Default for PlayoutConfig {
 const BIN: Duration = Duration::from_millis(5);
 /// Bins: two seconds, and one for all beyond.
 const BINS: usize = 401;
+/// A transit that is longer than the one before by so much, which no bin tells apart, is a sender that set its clock back.
+const STEP: i64 = 2_000_000;
 /// How long the least transit counts before it must be seen again: a sender's clock may drift.
 const BASE_WINDOW: Duration = Duration::from_secs(10);
 /// Weight of the past a packet: its half-life is about 460 packets.
@@ -45,6 +47,7 @@ pub struct PlayoutEstimator {
     epoch: Option<(Instant, u64)>,
     /// Least transit of the window before, of this one, and when this one began, in µs.
     base: (i64, i64, Instant),
+    last_transit: Option<i64>,
     histogram: Vec<f32>,
     total: f32,
 }
@@ -58,6 +61,7 @@ impl PlayoutEstimator {
             timestamps: TimestampUnwrapper::new(),
             epoch: None,
             base: (i64::MAX, i64::MAX, now),
+            last_transit: None,
             histogram: Vec::new(),
             total: 0.0,
         }
@@ -69,15 +73,29 @@ impl PlayoutEstimator {
         self.config.max = bounds.max;
     }
 
+    /// Forgets what was learned: the sender began anew.
+    pub fn reset(&mut self, now: Instant) {
+        *self = Self::new(self.config, self.clock_rate, now);
+    }
+
     /// A packet came; feed the first of each frame, and no retransmissions (their transit tells of
     /// the recovery and not of the network).
     pub fn on_packet(&mut self, now: Instant, timestamp: u32) {
+        let wire = timestamp;
         let timestamp = self.timestamps.unwrap(timestamp);
         let (start, first) = *self.epoch.get_or_insert((now, timestamp));
         let arrived = now.saturating_duration_since(start).as_micros() as i64;
         let ticks = timestamp.wrapping_sub(first) as i64;
         let sent = i128::from(ticks) * 1_000_000 / i128::from(self.clock_rate);
         let transit = arrived.saturating_sub(sent as i64);
+        if self
+            .last_transit
+            .is_some_and(|last| transit.saturating_sub(last) > STEP)
+        {
+            self.reset(now);
+            return self.on_packet(now, wire);
+        }
+        self.last_transit = Some(transit);
         let (before, current, since) = &mut self.base;
         if now.saturating_duration_since(*since) > BASE_WINDOW {
             (*before, *current, *since) = (*current, transit, now);
@@ -147,6 +165,22 @@ mod tests {
             max: Duration::from_millis(200),
         });
         assert_eq!(p.delay(), Duration::from_millis(100));
+    }
+
+    #[test]
+    fn a_sender_that_sets_its_clock_back_costs_no_delay() {
+        let start = Instant::now();
+        let mut p = PlayoutEstimator::new(PlayoutConfig::default(), 90_000, start);
+        let mut now = start;
+        for jump in [0u32, 90_000 * 3600, 90_000 * 1800, 90_000 * 3000] {
+            for n in 0..100 {
+                now += Duration::from_millis(20);
+                p.on_packet(now, jump.wrapping_neg().wrapping_add(n * 1800));
+            }
+            assert_eq!(p.delay(), BIN, "{jump}");
+        }
+        p.reset(now);
+        assert_eq!(p.delay(), Duration::ZERO);
     }
 
     #[test]
