@@ -47,18 +47,39 @@ impl fmt::Display for SequenceNumber {
     }
 }
 
+/// Numbers there are.
+const CIRCLE: u64 = 0x1_0000;
+
 /// Turns wrapping 16-bit numbers into ever-growing 64-bit ones, by taking the nearest candidate to
 /// the highest seen.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SequenceUnwrapper {
     highest: Option<u64>,
+    /// The circle of the first number.
+    floor: u64,
+}
+
+impl Default for SequenceUnwrapper {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl SequenceUnwrapper {
     /// Begins with nothing seen; the first number lands in the second circle, so that numbers
     /// before it are not negative.
     pub const fn new() -> Self {
-        Self { highest: None }
+        Self {
+            highest: None,
+            floor: CIRCLE,
+        }
+    }
+
+    /// Begins anew, as the sender did, with numbers above all before: the next one lands a whole circle further on at least.
+    pub fn restart(&mut self) {
+        if let Some(highest) = self.highest.take() {
+            self.floor = (highest | (CIRCLE - 1)).saturating_add(1 + CIRCLE);
+        }
     }
 
     /// The extended number of `sequence`; remembers it when it is the highest.
@@ -73,7 +94,7 @@ impl SequenceUnwrapper {
     /// The extended number of `sequence` without remembering it.
     pub fn peek(&self, sequence: SequenceNumber) -> u64 {
         match self.highest {
-            None => 0x1_0000 | u64::from(sequence.0),
+            None => self.floor.saturating_add(u64::from(sequence.0)),
             Some(highest) => {
                 let delta = i64::from(sequence.0.wrapping_sub(highest as u16) as i16);
                 highest.saturating_add_signed(delta)
@@ -136,6 +157,11 @@ mod tests {
         assert_eq!(u.unwrap(SequenceNumber(0)), 0x2_0000);
         assert_eq!(u.unwrap(SequenceNumber(65_534)), 0x1_fffe);
         assert_eq!(u.highest(), Some(0x2_0000));
+        // Anew, and what comes before the first is still above all of the past.
+        u.restart();
+        assert_eq!(u.highest(), None);
+        assert_eq!(u.unwrap(SequenceNumber(7)), 0x4_0007);
+        assert_eq!(u.unwrap(SequenceNumber(65_534)), 0x3_fffe);
     }
 
     proptest! {
