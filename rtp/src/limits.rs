@@ -32,8 +32,13 @@ pub const MAX_EXTENSION_URI: usize = 256;
 /// Forward jump of sequence numbers that still counts as loss (RFC 3550 A.1, MAX_DROPOUT).
 pub const MAX_DROPOUT: u16 = 3000;
 
-/// Backward jump of sequence numbers that still counts as reordering (RFC 3550 A.1, MAX_MISORDER).
+/// Backward jump of sequence numbers that still counts as reordering (RFC 3550 A.1, MAX_MISORDER: two seconds of 50
+/// packets a second). Of faster streams, as many as came within [`MISORDER_SPAN`].
 pub const MAX_MISORDER: u16 = 100;
+
+/// How long ago a packet may have been due that counts as reordered: what RFC 3550 A.1 reckons with, and the age up to which
+/// senders keep packets for retransmission.
+pub const MISORDER_SPAN: Duration = Duration::from_secs(2);
 
 /// Packets whose arrival the transport-wide feedback generator remembers until reported: at
 /// 50 ms a feedback this is 160 000 packets a second, above 1.5 Gbit/s. A power of two.
@@ -98,6 +103,9 @@ pub const TRANSPORT_LOG_PACKETS: usize = 8192;
 /// Requesters whose FIR numbers are remembered a stream: one a receiver that asks us directly; a
 /// stranger's further ones count as new requests, which the interval limits.
 pub const FIR_REQUESTERS: usize = 16;
+
+/// News of telephone events that a stream's receiver keeps until asked: minutes of keys pressed; the oldest go first.
+pub const HEARD_EVENTS: usize = 256;
 
 /// Tones a DTMF sender queues (W3C WebRTC §7.2 sets no bound; a card number has 19).
 pub const DTMF_TONES: usize = 256;

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::clock::{NtpTime, to_middle_units};
-use crate::limits::{MAX_DROPOUT, MAX_MISORDER};
+use crate::limits::{MAX_DROPOUT, MAX_MISORDER, MISORDER_SPAN};
 use crate::rtcp::ReportBlock;
 use crate::sequence::SequenceNumber;
 use crate::types::Ssrc;
@@ -52,6 +52,39 @@ struct Sequence {
     highest: u64,
     /// The number that would confirm a restart.
     restart_at: Option<SequenceNumber>,
+    /// Highest number when this span began and the one before, and when this one began: what came since then may come again.
+    span: u64,
+    span_before: u64,
+    since: Instant,
+}
+
+impl Sequence {
+    const fn new(base: u64, highest: u64, now: Instant) -> Self {
+        Self {
+            base,
+            highest,
+            restart_at: None,
+            span: base,
+            span_before: base,
+            since: now,
+        }
+    }
+
+    fn advance(&mut self, now: Instant, steps: u16) {
+        self.highest += u64::from(steps);
+        self.restart_at = None;
+        if now.saturating_duration_since(self.since) >= MISORDER_SPAN {
+            (self.span_before, self.span, self.since) = (self.span, self.highest, now);
+        }
+    }
+
+    /// How far back a number counts as reordered, or sent again.
+    fn misorder(&self) -> u16 {
+        let recent = self.highest - self.span_before;
+        u16::try_from(recent)
+            .unwrap_or(u16::MAX)
+            .clamp(MAX_MISORDER, 0x7fff)
+    }
 }
 
 impl StreamStatistics {
@@ -88,7 +121,7 @@ impl StreamStatistics {
         timestamp: u32,
         payload_len: usize,
     ) -> SequenceOutcome {
-        let outcome = self.advance(sequence);
+        let outcome = self.advance(now, sequence);
         if outcome == SequenceOutcome::Suspicious {
             return outcome;
         }
@@ -100,31 +133,27 @@ impl StreamStatistics {
     }
 
     /// RFC 3550 A.1, `update_seq`.
-    fn advance(&mut self, sequence: SequenceNumber) -> SequenceOutcome {
+    fn advance(&mut self, now: Instant, sequence: SequenceNumber) -> SequenceOutcome {
         let Some(state) = &mut self.sequence else {
-            self.sequence = Some(Sequence {
-                base: u64::from(sequence.0),
-                highest: u64::from(sequence.0),
-                restart_at: None,
-            });
+            let first = u64::from(sequence.0);
+            self.sequence = Some(Sequence::new(first, first, now));
             return SequenceOutcome::Ahead { skipped: 0 };
         };
         let delta = sequence.0.wrapping_sub(state.highest as u16);
         if delta != 0 && delta < MAX_DROPOUT {
-            state.highest += u64::from(delta);
-            state.restart_at = None;
+            state.advance(now, delta);
             return SequenceOutcome::Ahead { skipped: delta - 1 };
         }
-        if delta == 0 || delta > u16::MAX - MAX_MISORDER {
+        if delta == 0 || delta > u16::MAX - state.misorder() {
             return SequenceOutcome::Behind;
         }
         if state.restart_at == Some(sequence) {
-            let wire = u64::from(sequence.0);
-            self.sequence = Some(Sequence {
-                base: wire.saturating_sub(1),
-                highest: wire,
-                restart_at: None,
-            });
+            // The number before zero lies in the circle before.
+            let highest = match sequence.0 {
+                0 => 0x1_0000,
+                wire => u64::from(wire),
+            };
+            self.sequence = Some(Sequence::new(highest - 1, highest, now));
             // The packet before this one was the suspicious one and belongs to the new count.
             self.received = 1;
             self.received_prior = 0;
@@ -310,6 +339,53 @@ mod tests {
         assert_eq!(outcome, SequenceOutcome::Restarted);
         assert_eq!((stats.expected(), stats.received()), (2, 2));
         assert_eq!(stats.cumulative_lost(), 0);
+    }
+
+    #[test]
+    fn a_restart_that_zero_confirms_counts_two() {
+        let start = Instant::now();
+        let mut stats = StreamStatistics::new(Ssrc(5), 90_000);
+        for n in [30_000, 65_535, 0, 1] {
+            stats.on_packet(start, SequenceNumber(n), 0, 1);
+        }
+        assert_eq!((stats.expected(), stats.received()), (3, 3));
+        assert_eq!(stats.cumulative_lost(), 0);
+    }
+
+    /// What NACK brings on the stream itself, at 1000 packets a second.
+    #[test]
+    fn packets_sent_again_are_late_and_no_restart() {
+        let start = Instant::now();
+        let mut stats = StreamStatistics::new(Ssrc(5), 90_000);
+        let mut number = SequenceNumber(60_000);
+        for n in 0..10_000u32 {
+            let now = start + Duration::from_millis(1) * n;
+            let outcome = stats.on_packet(now, number, n, 1);
+            assert_eq!(outcome, SequenceOutcome::Ahead { skipped: 0 });
+            if n > 400 && n % 50 == 0 {
+                // A second ago, when there was one.
+                let back = (n - 2).min(1000) as u16;
+                for again in [
+                    number.add(0u16.wrapping_sub(back)),
+                    number.add(1u16.wrapping_sub(back)),
+                ] {
+                    let outcome = stats.on_packet(now, again, n, 1);
+                    assert_eq!(outcome, SequenceOutcome::Behind, "{n}");
+                }
+            }
+            number = number.next();
+        }
+        // Of a slow stream a hundred are two seconds.
+        let mut stats = StreamStatistics::new(Ssrc(5), 48_000);
+        for n in 0..1000u16 {
+            let now = start + Duration::from_millis(20) * u32::from(n);
+            stats.on_packet(now, SequenceNumber(n), 0, 1);
+        }
+        let now = start + Duration::from_secs(20);
+        let outcome = stats.on_packet(now, SequenceNumber(600), 0, 1);
+        assert_eq!(outcome, SequenceOutcome::Suspicious);
+        let outcome = stats.on_packet(now, SequenceNumber(601), 0, 1);
+        assert_eq!(outcome, SequenceOutcome::Restarted);
     }
 
     #[test]
