@@ -54,7 +54,10 @@ pub enum AnyDepacketizer {
 }
 
 impl AnyDepacketizer {
-    /// The depacketizer for an encoding name of SDP (`a=rtpmap`), in any case.
+    /// The depacketizer for an encoding name of SDP (`a=rtpmap`), in any case. `None` for what is unknown, and for what is
+    /// no frame: RED wraps payloads of other types ([`red::Receiver`](super::red::Receiver)), telephone events are told by
+    /// [`EventReceiver`](super::telephone_event::EventReceiver);
+    /// [`StreamReceiver::set_encoding`](crate::receive::StreamReceiver::set_encoding) takes these, too.
     pub fn for_encoding(name: &str) -> Option<Self> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         Some(if is("VP8") {
@@ -101,6 +104,17 @@ impl Depacketize for AnyDepacketizer {
             Self::H264(d) => d.push(packet),
             Self::H265(d) => d.push(packet),
             Self::Av1(d) => d.push(packet),
+        }
+    }
+
+    fn skip(&mut self, sequence: u64) {
+        match self {
+            Self::Audio(d) => d.skip(sequence),
+            Self::Vp8(d) => d.skip(sequence),
+            Self::Vp9(d) => d.skip(sequence),
+            Self::H264(d) => d.skip(sequence),
+            Self::H265(d) => d.skip(sequence),
+            Self::Av1(d) => d.skip(sequence),
         }
     }
 

@@ -200,6 +200,14 @@ impl<I: Clone> Assembler<I> {
         self.arrive(packet)
     }
 
+    /// The packets up to `sequence` that did not come here are of other formats: nothing is missing.
+    #[inline]
+    pub(crate) fn skip(&mut self, sequence: u64) {
+        if let Some((last, _)) = &mut self.last {
+            *last = sequence.max(*last);
+        }
+    }
+
     /// Packets are missing before this one, or it is of another time than the one before.
     #[inline(never)]
     fn turn(&mut self, packet: &Input<'_>, missing: u64, last: u64, timestamp: u32) {

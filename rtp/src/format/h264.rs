@@ -188,6 +188,10 @@ impl Depacketize for Depacketizer {
             .leave_units(packet, taken, &mut self.fragment, "FU-A")
     }
 
+    fn skip(&mut self, sequence: u64) {
+        self.frames.skip(sequence);
+    }
+
     fn has_frame(&self) -> bool {
         self.frames.has_frame()
     }

@@ -75,6 +75,9 @@ pub trait Depacketize {
     /// [`ParseError`] for a payload that is none of the format; the frame it belongs to is dropped.
     fn push(&mut self, packet: &Input<'_>) -> Result<(), ParseError>;
 
+    /// The packets up to this number that were not given to it are of other formats: none of them is missing here.
+    fn skip(&mut self, sequence: u64);
+
     /// Whether [`poll_frame`](Self::poll_frame) will give a frame.
     fn has_frame(&self) -> bool;
 

@@ -384,6 +384,10 @@ impl Depacketize for Depacketizer {
         Ok(())
     }
 
+    fn skip(&mut self, sequence: u64) {
+        self.frames.skip(sequence);
+    }
+
     fn has_frame(&self) -> bool {
         self.frames.has_frame()
     }

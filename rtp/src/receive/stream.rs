@@ -1,12 +1,15 @@
 //! All that one received media stream needs, composed: packets in, whole frames and feedback out.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::clock::NtpTime;
 use crate::error::ParseError;
-use crate::format::{AnyDepacketizer, AssemblerStats, Depacketize, Frame, FrameInfo, Input};
+use crate::format::telephone_event::{EventNews, EventReceiver};
+use crate::format::{AnyDepacketizer, AssemblerStats, Depacketize, Frame, FrameInfo, Input, red};
+use crate::limits::{HEARD_EVENTS, MAX_DROPOUT};
 use crate::packet::Packet;
 use crate::receive::{
     KeyFrameRequester, NackConfig, NackGenerator, NackStats, PlayoutConfig, PlayoutEstimator,
@@ -73,12 +76,34 @@ pub struct StreamReceiverStats {
     pub reorder: ReorderStats,
     /// Requests for missing packets.
     pub nack: NackStats,
-    /// Frames, of all payload types together.
+    /// Frames, of all payload types together. Missing packets are counted once, and not those whose sound came along in RED.
     pub frames: AssemblerStats,
     /// Packets of payload types nobody told of, and such that were no RTP.
     pub unknown_packets: u64,
     /// Packets that came as retransmissions.
     pub retransmitted: u64,
+    /// Retransmissions of what nobody can have missed: from before the stream's first packet came, or further ahead than a loss
+    /// can be ([`MAX_DROPOUT`]).
+    pub refused: u64,
+}
+
+/// What is made of the packets of one payload type.
+#[derive(Debug)]
+struct Format {
+    payload_type: PayloadType,
+    depacketizer: AnyDepacketizer,
+    /// The stream's losses that it knows of.
+    lost: u64,
+}
+
+/// A block of a RED packet on its way to its format.
+#[derive(Debug)]
+struct Part {
+    payload_type: PayloadType,
+    sequence: u64,
+    timestamp: u32,
+    marker: bool,
+    payload: Bytes,
 }
 
 /// One received media stream.
@@ -92,11 +117,23 @@ pub struct StreamReceiver {
     key_frame: KeyFrameRequester,
     playout: PlayoutEstimator,
     /// One a payload type: a handful.
-    formats: Vec<(PayloadType, AnyDepacketizer)>,
+    formats: Vec<Format>,
+    /// Payload types that wrap others (RFC 2198), what of sound was given already, and the blocks of the packet at hand.
+    wrappers: Vec<PayloadType>,
+    redundancy: red::Receiver,
+    parts: VecDeque<Part>,
+    /// Payload types of telephone events, and what is heard of them.
+    event_types: Vec<PayloadType>,
+    event_receiver: EventReceiver,
+    events: VecDeque<EventNews>,
+    /// Packets that never came, and restarts: what formats have to know of. Only packets are counted for the caller.
+    losses: u64,
+    lost_packets: u64,
     /// Retransmission payload types, and what they stand for.
     retransmissions: Vec<(PayloadType, PayloadType)>,
     unknown_packets: u64,
     retransmitted: u64,
+    refused: u64,
     last_timestamp: Option<u32>,
     round_trip: Option<Duration>,
 }
@@ -112,9 +149,18 @@ impl StreamReceiver {
             key_frame: KeyFrameRequester::new(KEY_FRAME_RETRY),
             playout: PlayoutEstimator::new(config.playout, config.clock_rate, now),
             formats: Vec::new(),
+            wrappers: Vec::new(),
+            redundancy: red::Receiver::new(),
+            parts: VecDeque::new(),
+            event_types: Vec::new(),
+            event_receiver: EventReceiver::new(),
+            events: VecDeque::new(),
+            losses: 0,
+            lost_packets: 0,
             retransmissions: Vec::new(),
             unknown_packets: 0,
             retransmitted: 0,
+            refused: 0,
             last_timestamp: None,
             round_trip: None,
             config,
@@ -123,8 +169,37 @@ impl StreamReceiver {
 
     /// Has packets of a payload type go into `depacketizer`.
     pub fn set_format(&mut self, payload_type: PayloadType, depacketizer: AnyDepacketizer) {
-        self.formats.retain(|(pt, _)| *pt != payload_type);
-        self.formats.push((payload_type, depacketizer));
+        self.forget(payload_type);
+        self.formats.push(Format {
+            payload_type,
+            depacketizer,
+            lost: self.losses,
+        });
+    }
+
+    /// Has packets of a payload type taken for what its encoding name of SDP (`a=rtpmap`) says: a format of
+    /// [`AnyDepacketizer::for_encoding`]; `red`, whose blocks go to the formats of their payload types, of sound also
+    /// those of packets that were lost (of video, where it wraps FEC, the newest only); or `telephone-event`, for
+    /// [`poll_event`](Self::poll_event). Returns whether it knows the name.
+    pub fn set_encoding(&mut self, payload_type: PayloadType, name: &str) -> bool {
+        if let Some(depacketizer) = AnyDepacketizer::for_encoding(name) {
+            self.set_format(payload_type, depacketizer);
+        } else if name.eq_ignore_ascii_case("red") {
+            self.forget(payload_type);
+            self.wrappers.push(payload_type);
+        } else if name.eq_ignore_ascii_case("telephone-event") {
+            self.forget(payload_type);
+            self.event_types.push(payload_type);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn forget(&mut self, payload_type: PayloadType) {
+        self.formats.retain(|f| f.payload_type != payload_type);
+        self.wrappers.retain(|pt| *pt != payload_type);
+        self.event_types.retain(|pt| *pt != payload_type);
     }
 
     /// Has retransmissions of the type `rtx` stand for packets of `media` (`apt` of SDP).
@@ -160,7 +235,7 @@ impl StreamReceiver {
             .on_packet(now, number, timestamp, view.payload().len());
         match outcome {
             SequenceOutcome::Suspicious => return Ok(()),
-            SequenceOutcome::Restarted => self.restart(),
+            SequenceOutcome::Restarted => self.restart(now, timestamp),
             SequenceOutcome::Ahead { .. } if self.last_timestamp != Some(timestamp) => {
                 self.playout.on_packet(now, timestamp);
                 self.last_timestamp = Some(timestamp);
@@ -191,6 +266,12 @@ impl StreamReceiver {
             Ok(true) => {
                 self.retransmitted += 1;
                 let number = Packet::parse(&packet)?.sequence_number();
+                // One number far ahead would make all that come by themselves too late.
+                let (ahead, highest) = (self.unwrapper.peek(number), self.unwrapper.highest());
+                if highest.is_none_or(|h| ahead > h + u64::from(MAX_DROPOUT)) {
+                    self.refused += 1;
+                    return Ok(());
+                }
                 self.insert(now, number, packet.freeze());
                 Ok(())
             }
@@ -225,9 +306,17 @@ impl StreamReceiver {
     }
 
     /// The sender began anew with other sequence numbers.
-    fn restart(&mut self) {
-        self.unwrapper = SequenceUnwrapper::new();
+    fn restart(&mut self, now: Instant, timestamp: u32) {
+        // Formats take numbers that grow, and must not take the old and the new for one frame.
+        self.unwrapper.restart();
+        self.losses += 1;
         self.reorder.reset();
+        self.parts.clear();
+        self.redundancy = red::Receiver::new();
+        self.event_receiver = EventReceiver::new();
+        self.playout.reset(now);
+        self.playout.on_packet(now, timestamp);
+        self.last_timestamp = Some(timestamp);
         if let Some(nack) = &mut self.nack {
             nack.reset();
         }
@@ -240,45 +329,138 @@ impl StreamReceiver {
     /// [`poll_timeout`](Self::poll_timeout) says so.
     pub fn poll_frame(&mut self, now: Instant) -> Option<Frame<'_, FrameInfo>> {
         let at = loop {
-            if let Some(at) = self.formats.iter().position(|(_, d)| d.has_frame()) {
+            if let Some(at) = self.formats.iter().position(|f| f.depacketizer.has_frame()) {
                 break at;
             }
+            if let Some(part) = self.parts.pop_front() {
+                let input = Input {
+                    sequence: part.sequence,
+                    timestamp: part.timestamp,
+                    marker: part.marker,
+                    payload: &part.payload,
+                };
+                self.take(part.payload_type, &input);
+                continue;
+            }
             let delivery = self.reorder.poll(now)?;
-            if delivery.lost_before > 0 {
-                if let Some(nack) = &mut self.nack {
-                    nack.give_up_before(delivery.sequence);
-                }
-                if self.config.key_frames {
-                    self.key_frame.request();
-                }
+            if delivery.lost_before > 0
+                && let Some(nack) = &mut self.nack
+            {
+                nack.give_up_before(delivery.sequence);
             }
             let Ok(view) = Packet::parse(&delivery.packet) else {
+                self.lose(delivery.lost_before + 1);
                 continue;
             };
-            let payload_type = view.payload_type();
-            let format = self.formats.iter_mut().find(|(pt, _)| *pt == payload_type);
-            match format {
-                Some((_, depacketizer)) => {
-                    let input = Input {
-                        sequence: delivery.sequence,
-                        timestamp: view.timestamp(),
-                        marker: view.marker(),
-                        payload: view.payload(),
-                    };
-                    // A payload that is wrong costs its frame, and is counted there.
-                    if depacketizer.push(&input).is_err() && self.config.key_frames {
-                        self.key_frame.request();
-                    }
-                }
-                None => self.unknown_packets += 1,
+            let input = Input {
+                sequence: delivery.sequence,
+                timestamp: view.timestamp(),
+                marker: view.marker(),
+                payload: view.payload(),
+            };
+            if self.wrappers.contains(&view.payload_type()) && !input.payload.is_empty() {
+                self.open(&input, &delivery.packet, delivery.lost_before);
+                continue;
             }
+            self.lose(delivery.lost_before);
+            self.redundancy.on_plain(input.timestamp);
+            self.take(view.payload_type(), &input);
         };
-        let (_, depacketizer) = self.formats.get_mut(at)?;
-        let frame = depacketizer.poll_frame()?;
+        let frame = self.formats.get_mut(at)?.depacketizer.poll_frame()?;
         if frame.info.is_key_frame() {
             self.key_frame.on_key_frame();
         }
         Some(frame)
+    }
+
+    /// Packets will not come any more.
+    fn lose(&mut self, packets: u64) {
+        if packets > 0 {
+            self.losses += packets;
+            self.lost_packets += packets;
+            if self.config.key_frames {
+                self.key_frame.request();
+            }
+        }
+    }
+
+    /// Keeps the blocks of a RED payload that are new, as the packets they would be by themselves: those that it carries
+    /// along for packets lost have their numbers. Of video, whose packets share timestamps, only the newest block is.
+    fn open(&mut self, input: &Input<'_>, packet: &Bytes, lost_before: u64) {
+        let video = self.config.key_frames;
+        let blocks: Result<Vec<_>, _> = if video {
+            red::Payload::parse(input.payload).map(|p| vec![(input.timestamp, p.primary())])
+        } else {
+            let blocks = self.redundancy.on_packet(input.timestamp, input.payload);
+            blocks.map(Iterator::collect)
+        };
+        let Ok(blocks) = blocks else {
+            // What wraps nothing is as good as lost.
+            self.unknown_packets += 1;
+            return self.lose(lost_before + 1);
+        };
+        // The primary may be left out, or known already.
+        let is_carried = |b: &red::Block<'_>| b.timestamp_offset > 0;
+        let old = blocks.iter().filter(|(_, b)| is_carried(b)).count() as u64;
+        let carried = old.min(lost_before);
+        self.lose(lost_before - carried);
+        let first = input.sequence - carried;
+        for (n, (timestamp, block)) in blocks
+            .into_iter()
+            .skip((old - carried) as usize)
+            .enumerate()
+        {
+            let sequence = if is_carried(&block) {
+                first + n as u64
+            } else {
+                input.sequence
+            };
+            self.parts.push_back(Part {
+                payload_type: block.payload_type,
+                sequence,
+                timestamp,
+                marker: input.marker,
+                payload: packet.slice_ref(block.data),
+            });
+        }
+    }
+
+    /// Gives a payload to what its type stands for.
+    fn take(&mut self, payload_type: PayloadType, input: &Input<'_>) {
+        let format = self
+            .formats
+            .iter_mut()
+            .find(|f| f.payload_type == payload_type);
+        if let Some(format) = format {
+            // Of the numbers since its last packet some are lost, the others are packets of other formats.
+            let missing = self.losses - std::mem::replace(&mut format.lost, self.losses);
+            let others = input.sequence.saturating_sub(missing + 1);
+            format.depacketizer.skip(others);
+            // A payload that is wrong costs its frame, and is counted there.
+            if format.depacketizer.push(input).is_err() && self.config.key_frames {
+                self.key_frame.request();
+            }
+        } else if !self.event_types.contains(&payload_type) {
+            self.unknown_packets += 1;
+        } else if !input.payload.is_empty() {
+            match self
+                .event_receiver
+                .on_packet(input.timestamp, input.payload)
+            {
+                Ok(news) => {
+                    if self.events.len() >= HEARD_EVENTS {
+                        self.events.pop_front();
+                    }
+                    self.events.extend(news);
+                }
+                Err(_) => self.unknown_packets += 1,
+            }
+        }
+    }
+
+    /// News of telephone events, as [`poll_frame`](Self::poll_frame) came upon them.
+    pub fn poll_event(&mut self) -> Option<EventNews> {
+        self.events.pop_front()
     }
 
     /// A key frame is needed: the decoder says so.
@@ -337,22 +519,26 @@ impl StreamReceiver {
     /// Octets of memory in use, about: packets that wait for others, frames under way, the list of what is missing. A
     /// packet counts as long as it is, although it may keep a larger buffer alive.
     pub fn memory_usage(&self) -> usize {
-        let formats = self.formats.iter().map(|(_, f)| f.memory_usage());
+        let formats = self.formats.iter().map(|f| f.depacketizer.memory_usage());
         size_of::<Self>()
             + formats.sum::<usize>()
-            + self.formats.capacity() * size_of::<(PayloadType, AnyDepacketizer)>()
+            + self.formats.capacity() * size_of::<Format>()
+            + self.parts.capacity() * size_of::<Part>()
+            + self.events.capacity() * size_of::<EventNews>()
             + self.reorder.memory_usage()
             + self.nack.as_ref().map_or(0, NackGenerator::memory_usage)
     }
 
     /// Counts so far.
     pub fn stats(&self) -> StreamReceiverStats {
-        let mut frames = AssemblerStats::default();
-        for (_, depacketizer) in &self.formats {
-            let s = depacketizer.stats();
+        let mut frames = AssemblerStats {
+            lost_packets: self.lost_packets,
+            ..AssemblerStats::default()
+        };
+        for format in &self.formats {
+            let s = format.depacketizer.stats();
             frames.frames += s.frames;
             frames.dropped_frames += s.dropped_frames;
-            frames.lost_packets += s.lost_packets;
             frames.late_packets += s.late_packets;
             frames.malformed_packets += s.malformed_packets;
         }
@@ -366,6 +552,7 @@ impl StreamReceiver {
             frames,
             unknown_packets: self.unknown_packets,
             retransmitted: self.retransmitted,
+            refused: self.refused,
         }
     }
 }

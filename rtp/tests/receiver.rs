@@ -1,0 +1,244 @@
+//! One received stream, packet by packet: senders that begin anew, other payload types between, redundancy, and
+//! retransmissions that can't be.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tincan_rtp::format::telephone_event::{Event, EventNews};
+use tincan_rtp::format::{Packetize, red, vp8};
+use tincan_rtp::receive::{StreamReceiver, StreamReceiverConfig};
+use tincan_rtp::{Header, PacketWriter, PayloadType, SequenceNumber, Ssrc};
+
+const SSRC: Ssrc = Ssrc(7);
+const MS: Duration = Duration::from_millis(1);
+
+fn pt(n: u8) -> PayloadType {
+    PayloadType::new(n).unwrap()
+}
+
+fn packet(
+    payload_type: u8,
+    sequence: u16,
+    timestamp: u32,
+    marker: bool,
+    payload: &[u8],
+) -> Vec<u8> {
+    let mut header = Header::new(pt(payload_type), SequenceNumber(sequence), timestamp, SSRC);
+    header.marker = marker;
+    let mut out = Vec::new();
+    let mut writer = PacketWriter::new(&mut out, &header);
+    writer.payload(payload);
+    writer.finish();
+    out
+}
+
+struct Fixture {
+    now: Instant,
+    receiver: StreamReceiver,
+    /// Timestamps of the frames, and what was told as lost before each.
+    frames: Vec<(u32, u64)>,
+    last_sequence: u64,
+}
+
+impl Fixture {
+    fn new(config: StreamReceiverConfig, encodings: &[(u8, &str)]) -> Self {
+        let now = Instant::now();
+        let mut receiver = StreamReceiver::new(config, now);
+        for (payload_type, name) in encodings {
+            assert!(receiver.set_encoding(pt(*payload_type), name), "{name}");
+        }
+        assert!(!receiver.set_encoding(pt(1), "theora"));
+        Self {
+            now,
+            receiver,
+            frames: Vec::new(),
+            last_sequence: 0,
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(frame) = self.receiver.poll_frame(self.now) {
+            assert!(frame.first_sequence > self.last_sequence);
+            self.last_sequence = frame.last_sequence;
+            self.frames.push((frame.timestamp, frame.lost_before));
+        }
+    }
+
+    fn give(&mut self, packet: Vec<u8>) {
+        self.now += 20 * MS;
+        self.receiver.on_packet(self.now, packet.into()).unwrap();
+        self.drain();
+    }
+
+    /// A frame of VP8, in three packets.
+    fn give_vp8(&mut self, first: u16, timestamp: u32) {
+        let frame = vec![0x10; 2500];
+        let descriptor = vp8::Descriptor::default();
+        let mut packetizer = vp8::Packetizer::new(&frame, &descriptor, 1000).unwrap();
+        let mut payload = Vec::new();
+        let mut number = SequenceNumber(first);
+        while let Some(last) = packetizer.write_next(&mut payload) {
+            self.give(packet(96, number.0, timestamp, last, &payload));
+            payload.clear();
+            number = number.next();
+        }
+    }
+}
+
+#[test]
+fn frames_come_after_the_sender_began_anew() {
+    let mut f = Fixture::new(StreamReceiverConfig::video(SSRC), &[(96, "VP8")]);
+    let mut timestamp = 0u32;
+    let mut count = 0;
+    // On, back, by half a circle, and an outage of 3001 packets.
+    for (round, first) in [65_000u16, 20_000, 5, 40_000, 43_061]
+        .into_iter()
+        .enumerate()
+    {
+        for n in 0..20u16 {
+            f.give_vp8(first.wrapping_add(n * 3), timestamp);
+            timestamp = timestamp.wrapping_add(5400);
+            count += 1;
+        }
+        // Two packets tell of a restart, so that its first frame is lost, and told so with the second.
+        assert_eq!(f.frames.len(), count - round, "round {round}");
+        assert_eq!(f.frames.iter().filter(|(_, lost)| *lost > 0).count(), round);
+        let playout = f.receiver.playout_delay();
+        assert!(playout <= 50 * MS, "{playout:?}");
+        // Timestamps begin anew, too.
+        timestamp = timestamp.wrapping_sub(1 << 30);
+    }
+}
+
+#[test]
+fn a_retransmission_from_far_ahead_is_refused() {
+    let mut f = Fixture::new(StreamReceiverConfig::video(SSRC), &[(96, "VP8")]);
+    f.receiver.set_retransmission(pt(97), pt(96));
+    let again = |number: u16| {
+        let payload = [&number.to_be_bytes()[..], &[0x10, 0x10, 1, 2]].concat();
+        BytesMut::from(&packet(97, 1, 0, true, &payload)[..])
+    };
+    // From before the stream began, and then from anywhere.
+    f.receiver.on_retransmission(f.now, again(30_000)).unwrap();
+    f.give_vp8(100, 0);
+    for far in [102 + 3001, 20_000, 102 + 0x7fff] {
+        f.receiver.on_retransmission(f.now, again(far)).unwrap();
+    }
+    assert_eq!(f.receiver.stats().refused, 4);
+    for n in 1..10u16 {
+        f.give_vp8(100 + n * 3, u32::from(n) * 5400);
+    }
+    assert_eq!(f.frames.len(), 10);
+    assert!(f.frames.iter().all(|(_, lost)| *lost == 0));
+}
+
+#[test]
+fn packets_of_other_payload_types_are_no_losses() {
+    let config = StreamReceiverConfig::audio(SSRC, 48_000);
+    let encodings = [
+        (111, "opus"),
+        (13, "cn"),
+        (126, "Telephone-Event"),
+        (9, "G722"),
+    ];
+    let mut f = Fixture::new(config, &encodings);
+    let mut news = Vec::new();
+    for n in 0..400u16 {
+        let timestamp = u32::from(n) * 960;
+        // Ten of sound, ten of a tone, ten of comfort noise, ten of what nobody told of. One of the sound is lost.
+        let tone = Event {
+            code: 5,
+            end: n % 10 == 9,
+            volume: 10,
+            duration: (n % 10 + 1) * 960,
+        };
+        let mut event = Vec::new();
+        tone.write(&mut event);
+        let began = timestamp - u32::from(n % 10) * 960;
+        match n / 10 % 4 {
+            0 if n == 205 => {}
+            0 => f.give(packet(111, n, timestamp, false, &[1; 20])),
+            1 => f.give(packet(126, n, began, n % 10 == 0, &event)),
+            2 => f.give(packet(13, n, timestamp, false, &[30])),
+            _ => f.give(packet(99, n, timestamp, false, &[1; 20])),
+        }
+        news.extend(std::iter::from_fn(|| f.receiver.poll_event()));
+    }
+    assert_eq!(f.frames.len(), 199);
+    let lost: Vec<_> = f.frames.iter().filter(|(_, lost)| *lost > 0).collect();
+    // Once for each format that goes on after it.
+    assert_eq!(lost, [&(206 * 960, 1), &(220 * 960, 1)]);
+    let stats = f.receiver.stats();
+    assert_eq!((stats.frames.lost_packets, stats.unknown_packets), (1, 100));
+    let ended = news.iter().filter_map(|n| match n {
+        EventNews::Ended(e) => Some((e.began, e.duration)),
+        _ => None,
+    });
+    let whole: Vec<_> = (0..10).map(|n| ((n * 40 + 10) * 960, 9600)).collect();
+    assert_eq!(ended.collect::<Vec<_>>(), whole);
+}
+
+#[test]
+fn sound_that_was_lost_comes_out_of_redundancy() {
+    let config = StreamReceiverConfig::audio(SSRC, 48_000);
+    let mut f = Fixture::new(config, &[(111, "opus"), (63, "red")]);
+    let mut encoder = red::Encoder::new(pt(111), 2);
+    for n in 0..200u16 {
+        let timestamp = u32::from(n) * 960;
+        let mut payload = Vec::new();
+        encoder
+            .encode(timestamp, &[n as u8; 40], 1200, &mut payload)
+            .unwrap();
+        // Two of seven are lost, at one place three.
+        if n > 0 && (n % 7 < 2 || n == 100) {
+            continue;
+        }
+        f.give(packet(
+            63,
+            65_500u16.wrapping_add(n),
+            timestamp,
+            false,
+            &payload,
+        ));
+        f.now += 100 * MS;
+        f.drain();
+    }
+    let got: Vec<u32> = f.frames.iter().map(|(t, _)| t / 960).collect();
+    let want: Vec<u32> = (0..200).filter(|n| *n != 98).collect();
+    assert_eq!(got, want);
+    let lost: Vec<_> = f.frames.iter().filter(|(_, lost)| *lost > 0).collect();
+    assert_eq!(lost, [&(99 * 960, 1)]);
+    let stats = f.receiver.stats();
+    assert_eq!((stats.frames.lost_packets, stats.unknown_packets), (1, 0));
+}
+
+#[test]
+fn video_comes_out_of_red_and_what_wraps_nothing_is_lost() {
+    let encodings = [(96, "VP8"), (63, "red")];
+    let mut f = Fixture::new(StreamReceiverConfig::video(SSRC), &encodings);
+    for n in 0..4u16 {
+        for part in 0..3u16 {
+            let descriptor = if part == 0 { 0x10 } else { 0 };
+            let mut payload = vec![96, descriptor];
+            payload.extend_from_slice(&[0x10; 500]);
+            if n == 2 && part == 1 {
+                payload = vec![0xe0, 0, 0, 9];
+            }
+            let timestamp = u32::from(n) * 3000;
+            f.give(packet(63, n * 3 + part, timestamp, part == 2, &payload));
+        }
+    }
+    let got: Vec<_> = f
+        .frames
+        .iter()
+        .map(|(t, lost)| (t / 3000, *lost > 0))
+        .collect();
+    assert_eq!(got, [(0, false), (1, false), (3, true)]);
+    let mut out = Vec::new();
+    assert!(
+        f.receiver.poll_transmit(f.now, Ssrc(1), &mut out).is_none(),
+        "a key frame came since"
+    );
+    assert_eq!(f.receiver.stats().unknown_packets, 1);
+}
