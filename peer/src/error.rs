@@ -14,6 +14,8 @@ pub enum ErrorKind {
     InvalidModification,
     /// A string did not match the expected form.
     Syntax,
+    /// A string has a character that none may be.
+    InvalidCharacter,
     /// The operation failed for a reason of the operation itself.
     Operation,
     /// An argument has the wrong type or a value outside of its enumeration.
@@ -413,7 +415,7 @@ impl Error {
             }
             Error::Identity(_) => ErrorKind::NotReadable,
             Error::KeygenNotSupported => ErrorKind::NotSupported,
-            Error::DtmfTone(_) => ErrorKind::InvalidAccess,
+            Error::DtmfTone(_) => ErrorKind::InvalidCharacter,
             Error::CandidateWithoutSection | Error::ChannelOptions(_) | Error::Encodings(_) => {
                 ErrorKind::Type
             }

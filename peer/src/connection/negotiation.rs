@@ -14,7 +14,7 @@ use crate::limits::MAX_REMOTE_CANDIDATES;
 use crate::media::Media;
 use crate::types::{
     AnswerOptions, IceCandidate, IceCandidateInit, IceGatheringState, LocalAddress, OfferOptions,
-    SdpType, SessionDescription, SignalingState,
+    PeerConnectionState, SdpType, SessionDescription, SignalingState,
 };
 
 /// What signalling has gathered and what it waits for.
@@ -409,6 +409,7 @@ impl PeerConnection {
             if let Some(shares) = self.shares() {
                 media.set_shares(shares);
             }
+            media.set_connected(self.states.connection == PeerConnectionState::Connected);
             self.media = Some(Box::new(media));
         }
         self.reconcile_media();

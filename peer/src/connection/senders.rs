@@ -75,7 +75,7 @@ impl Receiver {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Dtmf {
-    /// `canInsertDTMF`: the audio is sent, with telephone events of its clock agreed on.
+    /// `canInsertDTMF` (W3C §7.3): connected, and the audio is sent, with telephone events agreed on.
     pub can_insert: bool,
     /// `toneBuffer`: the tones that wait.
     pub tone_buffer: String,
@@ -377,6 +377,7 @@ impl PeerConnection {
     /// `insertDTMF`: replaces the tones that wait by `tones` (`0`–`9`, `*`, `#`, `A`–`D`, and `,` for two seconds of
     /// pause). Tones last 40 ms to 6 s, gaps 30 ms to 6 s; other values are brought into these bounds. While a tone
     /// sounds, audio packets of the sender are left out. [`Sender::dtmf`] tells whether it can be called, and what waits.
+    /// Where tones can't be sent any more when one is to begin, those that wait are left, without an event.
     ///
     /// # Errors
     /// The sender can't send tones now, a character is none, or another connection's sender.

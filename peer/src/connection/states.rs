@@ -90,6 +90,9 @@ impl PeerConnection {
             &mut self.events,
             Event::ConnectionState,
         );
+        if let Some(media) = &mut self.media {
+            media.set_connected(connection == PeerConnectionState::Connected);
+        }
         let sctp = self.channels.state;
         if self.states.sctp != sctp {
             self.states.sctp = sctp;

@@ -2,45 +2,120 @@
 
 use std::time::{Duration, Instant};
 
-use tincan_rtp::send::{DtmfConfig, DtmfError, DtmfEvent, DtmfSender};
+use tincan_rtp::send::{DtmfConfig, DtmfError, DtmfEvent, DtmfPacket, DtmfSender};
 
-use super::Media;
-use crate::codec::Codec;
+use super::{Media, Track};
 use crate::error::Error;
 use crate::event::Event;
 use crate::packet::RtpPacket;
 use crate::queue::Events;
 use crate::types::{Kind, TransceiverId};
 
-impl Media {
-    /// The telephone-event format of a transceiver that can send tones, and the clock of its sound.
-    fn dtmf_codec(&self, id: TransceiverId) -> Option<(&Codec, u32)> {
-        let track = self.track(id)?;
-        let p = &track.parameters;
-        if p.kind != Kind::Audio || !p.direction.sends() {
+/// The tones of a track.
+#[derive(Debug)]
+pub(crate) struct Tones {
+    sender: DtmfSender,
+    /// Of the tone that sounds, or sounded last.
+    format: Format,
+}
+
+/// How a tone is sent from its beginning to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Format {
+    payload_type: u8,
+    /// Clock of its events in Hz.
+    clock_rate: u32,
+    /// Clock of the sound in Hz.
+    sound: u32,
+}
+
+impl Tones {
+    pub(super) fn is_idle(&self) -> bool {
+        self.sender.is_idle()
+    }
+}
+
+impl Track {
+    /// As what a tone that begins now is sent; `None` where none can be. W3C §7.3, canInsertDTMF algorithm, but for the
+    /// state of the connection.
+    fn tone_format(&self) -> Option<Format> {
+        let p = &self.parameters;
+        let sender = self.senders.first()?;
+        if p.kind != Kind::Audio || !self.sends() || !sender.active {
             return None;
         }
-        let payload_type = track.senders.first().and_then(|s| s.payload_type);
-        let in_use = match payload_type {
+        let in_use = match sender.payload_type {
             Some(payload_type) => p
                 .send_codecs
                 .iter()
                 .find(|c| c.payload_type == payload_type),
             None => p.send_codecs.iter().find(|c| c.is_media()),
         };
-        let clock = in_use?.clock_rate;
+        let sound = in_use?.clock_rate;
         let events = || p.send_codecs.iter().filter(|c| c.is("telephone-event"));
         // RFC 4733 §2.5.1.2: of the clock of the codec in use, if there is one. Firefox has one of 8 kHz only, whatever the
         // sound is.
         let codec = events()
-            .find(|c| c.clock_rate == clock)
+            .find(|c| c.clock_rate == sound)
             .or_else(|| events().next())?;
-        Some((codec, clock))
+        Some(Format {
+            payload_type: codec.payload_type,
+            clock_rate: codec.clock_rate,
+            sound,
+        })
+    }
+
+    /// The telephone event that is due; without a format nothing is sent. What was agreed may have changed since the tone
+    /// began.
+    fn poll_tone(&mut self, now: Instant, format: Option<Format>) -> Option<(DtmfPacket, Format)> {
+        let tones = self.dtmf.as_mut()?;
+        loop {
+            let due = tones.sender.poll_timeout().is_some_and(|due| due <= now);
+            if due && !tones.sender.is_sounding() {
+                match format {
+                    Some(format) => {
+                        tones.sender.set_clock_rate(format.clock_rate);
+                        tones.format = format;
+                    }
+                    // Step 1 of the DTMF playout task.
+                    None => tones.sender.leave_off(),
+                }
+            }
+            let packet = tones.sender.poll_packet(now)?;
+            let Format {
+                payload_type,
+                clock_rate,
+                ..
+            } = tones.format;
+            let agreed = self.parameters.send_codecs.iter().any(|c| {
+                c.payload_type == payload_type
+                    && c.clock_rate == clock_rate
+                    && c.is("telephone-event")
+            });
+            if agreed && format.is_some() {
+                return Some((packet, tones.format));
+            }
+        }
+    }
+}
+
+impl Media {
+    /// As what a tone of a track that begins now is sent.
+    fn tone_format(&self, at: usize) -> Option<Format> {
+        self.tracks
+            .get(at)?
+            .tone_format()
+            .filter(|_| self.connected)
+    }
+
+    /// Whether `connectionState` is "connected": no tone begins otherwise.
+    pub(crate) fn set_connected(&mut self, connected: bool) {
+        self.connected = connected;
     }
 
     /// `canInsertDTMF`.
     pub(crate) fn can_insert_dtmf(&self, id: TransceiverId) -> bool {
-        self.dtmf_codec(id).is_some()
+        self.connected && self.track(id).is_some_and(|t| t.tone_format().is_some())
     }
 
     /// `insertDTMF`.
@@ -52,61 +127,93 @@ impl Media {
         tone: Duration,
         gap: Duration,
     ) -> Result<(), Error> {
-        let Some(clock_rate) = self.dtmf_codec(id).map(|(c, _)| c.clock_rate) else {
+        let connected = self.connected;
+        let Some(track) = self.track_mut(id) else {
             return Err(Error::CannotSendDtmf(id));
         };
-        let Some(track) = self.track_mut(id) else {
-            return Err(Error::NoTransceiver(id));
+        let Some(format) = track.tone_format().filter(|_| connected) else {
+            return Err(Error::CannotSendDtmf(id));
         };
-        let dtmf = track
-            .dtmf
-            .get_or_insert_with(|| Box::new(DtmfSender::new(DtmfConfig::new(clock_rate))));
-        dtmf.set_durations(tone, gap);
-        dtmf.insert(now, tones).map_err(|e| match e {
+        let dtmf = track.dtmf.get_or_insert_with(|| {
+            Box::new(Tones {
+                sender: DtmfSender::new(DtmfConfig::new(format.clock_rate)),
+                format,
+            })
+        });
+        dtmf.sender.insert(now, tones).map_err(|e| match e {
             DtmfError::Tone(tone) => Error::DtmfTone(tone),
             other => Error::Layer {
                 layer: "rtp",
                 reason: other.to_string(),
             },
-        })
+        })?;
+        dtmf.sender.set_durations(tone, gap);
+        self.playing = true;
+        Ok(())
     }
 
     /// `toneBuffer`.
     pub(crate) fn tone_buffer(&self, id: TransceiverId) -> String {
         self.track(id)
             .and_then(|t| t.dtmf.as_ref())
-            .map(|d| d.tone_buffer())
+            .map(|d| d.sender.tone_buffer())
             .unwrap_or_default()
     }
 
     /// Appends a telephone event that is due.
     pub(super) fn poll_dtmf(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
-        let due = self
-            .tracks
-            .iter_mut()
-            .find_map(|t| Some((t.id, t.dtmf.as_mut()?.poll_packet(now)?)));
-        let Some((id, due)) = due else { return false };
-        let Some((codec, clock)) = self.dtmf_codec(id) else {
+        if !self.playing {
             return false;
-        };
-        let payload_type = codec.payload_type;
+        }
+        for at in 0..self.tracks.len() {
+            let format = self.tone_format(at);
+            let track = self.tracks.get_mut(at);
+            if let Some((due, format)) = track.and_then(|t| t.poll_tone(now, format)) {
+                return self.write_tone(now, at, &due, format, out);
+            }
+        }
+        false
+    }
+
+    /// Time passes for tones that can't be sent.
+    pub(super) fn pass_tones(&mut self, now: Instant) {
+        if !self.playing {
+            return;
+        }
+        for at in 0..self.tracks.len() {
+            if self.tone_format(at).is_none()
+                && let Some(track) = self.tracks.get_mut(at)
+            {
+                track.poll_tone(now, None);
+            }
+        }
+    }
+
+    fn write_tone(
+        &mut self,
+        now: Instant,
+        at: usize,
+        due: &DtmfPacket,
+        format: Format,
+        out: &mut Vec<u8>,
+    ) -> bool {
         // Timestamps go on in the clock of the sound, and durations are in that of the events.
-        let back =
-            u64::from(due.timestamp_back) * u64::from(clock) / u64::from(codec.clock_rate.max(1));
+        let back = u64::from(due.timestamp_back) * u64::from(format.sound)
+            / u64::from(format.clock_rate.max(1));
         let (ntp, sequence, started) = (self.ntp(now), self.transport_sequence, self.started);
-        let Some(track) = self.track_mut(id) else {
+        let Some(track) = self.tracks.get_mut(at) else {
             return false;
         };
         let Some(sender) = track.senders.first_mut() else {
             return false;
         };
-        let running = now.saturating_duration_since(started).as_millis() * u128::from(clock);
-        sender.begin(now, (running / 1_000) as u32, clock);
+        let running = now.saturating_duration_since(started).as_millis() * u128::from(format.sound);
+        sender.begin(now, (running / 1_000) as u32, format.sound);
         let timestamp = sender.timestamp_at(now).unwrap_or_default();
         let mut payload = Vec::with_capacity(4);
         due.event.write(&mut payload);
         let packet = RtpPacket::new(
-            payload_type,
+            format.payload_type,
             0,
             timestamp.wrapping_sub(back as u32),
             due.first,
@@ -123,8 +230,15 @@ impl Media {
 
     /// Tells of tones that begin.
     pub(crate) fn poll_tones(&mut self, events: &mut Events) {
+        if !self.playing {
+            return;
+        }
+        self.playing = false;
         for track in &mut self.tracks {
-            while let Some(event) = track.dtmf.as_mut().and_then(|d| d.poll_event()) {
+            let Some(tones) = &mut track.dtmf else {
+                continue;
+            };
+            while let Some(event) = tones.sender.poll_event() {
                 let tone = match event {
                     DtmfEvent::Tone(tone) => Some(tone),
                     DtmfEvent::Done => None,
@@ -134,13 +248,14 @@ impl Media {
                     tone,
                 });
             }
+            self.playing |= !tones.is_idle();
         }
     }
 
     pub(super) fn dtmf_timeout(&self) -> Option<Instant> {
-        self.tracks
-            .iter()
-            .filter_map(|t| t.dtmf.as_ref()?.poll_timeout())
+        let tones = self.tracks.iter().filter(|_| self.playing);
+        tones
+            .filter_map(|t| t.dtmf.as_ref()?.sender.poll_timeout())
             .min()
     }
 }

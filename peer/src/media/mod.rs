@@ -72,6 +72,10 @@ pub(crate) struct Media {
     transport_sequence: SequenceNumber,
     feedback: TransportFeedbackGenerator,
     reports_due: Option<Instant>,
+    /// Whether `connectionState` is "connected".
+    connected: bool,
+    /// Some track may have tones to play.
+    playing: bool,
     /// The streams that the next report begins with, where one has no room for all (RFC 3550 §6.1).
     first_reported: usize,
     first_reporting: usize,
@@ -134,6 +138,8 @@ impl Media {
                 ..Default::default()
             }),
             reports_due: None,
+            connected: false,
+            playing: false,
             first_reported: 0,
             first_reporting: 0,
             round_trip: None,
@@ -368,7 +374,7 @@ impl Media {
         ) else {
             return Err(Error::NotSending(id));
         };
-        let first = (sender.ssrc & 0x7fff) as u16;
+        let first = sender.first_sequence();
         let frames = sender
             .frames
             .get_or_insert_with(|| Box::new(FrameSender::new(first)));
@@ -389,6 +395,7 @@ impl Media {
 
     /// Lets time pass: tones begin, and frames wait no longer for what does not come.
     pub(crate) fn handle_timeout(&mut self, now: Instant, events: &mut Events) {
+        self.pass_tones(now);
         self.poll_tones(events);
         let mut places = core::mem::take(&mut self.places);
         self.agenda.due(now, &mut places);

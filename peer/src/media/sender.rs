@@ -126,6 +126,12 @@ impl SendStream {
         }
     }
 
+    /// Where our own numbers begin: random by the SSRC, and far from the end (RFC 3711 §3.3.1: a rollover that is lost can
+    /// not be guessed).
+    pub(crate) fn first_sequence(&self) -> u16 {
+        (self.ssrc & 0x7fff) as u16
+    }
+
     /// Octets that are kept to be sent again.
     pub(crate) fn history_bytes(&self) -> usize {
         self.history.as_ref().map_or(0, |h| h.bytes())
@@ -163,6 +169,10 @@ impl SendStream {
         packet: &RtpPacket,
         out: &mut Vec<u8>,
     ) -> bool {
+        if let Some(last) = self.last_sequence.filter(|_| self.payload_type.is_none()) {
+            // Tones came before the first packet of the caller's, which goes on with their numbers.
+            self.shift = last.next().0.wrapping_sub(packet.sequence_number);
+        }
         let sequence = SequenceNumber(packet.sequence_number.wrapping_add(self.shift));
         let written = self.write_as(
             now,
@@ -186,8 +196,8 @@ impl SendStream {
         written
     }
 
-    /// Writes a packet of our own after the last one; the caller's next ones move on by one. Its payload type and
-    /// timestamp say nothing of the caller's.
+    /// Writes a packet of our own after the last one; the caller's next ones move on by one. Its payload type, sequence
+    /// number and timestamp say nothing of the caller's.
     #[expect(
         clippy::too_many_arguments,
         reason = "what the connection knows, once a packet"
@@ -202,9 +212,8 @@ impl SendStream {
         packet: &RtpPacket,
         out: &mut Vec<u8>,
     ) -> bool {
-        let sequence = self
-            .last_sequence
-            .map_or(SequenceNumber(packet.sequence_number), SequenceNumber::next);
+        let first = SequenceNumber(self.first_sequence());
+        let sequence = self.last_sequence.map_or(first, SequenceNumber::next);
         let written = self.write_as(
             now,
             ntp,

@@ -25,7 +25,7 @@ pub(crate) struct Track {
     /// The first packet has been told of.
     pub(super) unmuted: bool,
     /// Made with the first tones.
-    pub(super) dtmf: Option<Box<tincan_rtp::send::DtmfSender>>,
+    pub(super) dtmf: Option<Box<super::dtmf::Tones>>,
 }
 
 /// What the application wants of what is received.

@@ -105,6 +105,8 @@ enum State {
 #[derive(Clone, Debug)]
 pub struct DtmfSender {
     config: DtmfConfig,
+    /// Of the tone under way.
+    clock_rate: u32,
     tones: VecDeque<char>,
     state: State,
     events: VecDeque<DtmfEvent>,
@@ -115,6 +117,7 @@ impl DtmfSender {
     pub fn new(config: DtmfConfig) -> Self {
         let mut sender = Self {
             config,
+            clock_rate: config.clock_rate,
             tones: VecDeque::new(),
             state: State::Idle,
             events: VecDeque::new(),
@@ -128,6 +131,12 @@ impl DtmfSender {
         let long = Duration::from_secs(6);
         self.config.tone = tone.clamp(Duration::from_millis(40), long);
         self.config.gap = gap.clamp(Duration::from_millis(30), long);
+    }
+
+    /// Sets the clock in Hz, from the next tone on: a tone keeps the one that it began with
+    /// (RFC 4733 §2.3.5: durations are in the units of the timestamp).
+    pub const fn set_clock_rate(&mut self, clock_rate: u32) {
+        self.config.clock_rate = clock_rate;
     }
 
     /// Replaces the queue by these tones: `0`-`9`, `*`, `#`, `A`-`D` in either case, `,` for a pause
@@ -163,6 +172,18 @@ impl DtmfSender {
         matches!(self.state, State::Idle)
     }
 
+    /// Whether a tone has begun whose last packet was not given yet.
+    pub const fn is_sounding(&self) -> bool {
+        matches!(self.state, State::Tone { .. } | State::Ending { .. })
+    }
+
+    /// Leaves off, also in the middle of a tone: nothing is played before the next
+    /// [`insert`](Self::insert). What was not played stays in the [`tone_buffer`](Self::tone_buffer),
+    /// and there is no news of it (W3C WebRTC §7.2, step 1 of the DTMF playout task).
+    pub const fn leave_off(&mut self) {
+        self.state = State::Idle;
+    }
+
     /// When [`poll_packet`](Self::poll_packet) has something to do.
     pub const fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
@@ -178,13 +199,13 @@ impl DtmfSender {
     }
 
     fn ticks(&self, span: Duration) -> u32 {
-        (span.as_micros() * u128::from(self.config.clock_rate) / 1_000_000) as u32
+        (span.as_micros() * u128::from(self.clock_rate) / 1_000_000) as u32
     }
 
     /// The time after a tone's beginning at which the segment is full that began after so many ticks.
     fn full(&self, segment: u32) -> Duration {
         let ticks = u128::from(segment) + u128::from(SEGMENT);
-        let micros = (ticks * 1_000_000).div_ceil(u128::from(self.config.clock_rate.max(1)));
+        let micros = (ticks * 1_000_000).div_ceil(u128::from(self.clock_rate.max(1)));
         Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
@@ -222,6 +243,7 @@ impl DtmfSender {
                         }
                         Some(tone) => {
                             self.events.push_back(DtmfEvent::Tone(tone));
+                            self.clock_rate = self.config.clock_rate;
                             let tone = Tone {
                                 code: Event::code_of(tone).unwrap_or(0),
                                 began: until,
@@ -333,6 +355,42 @@ mod tests {
         use DtmfEvent::{Done, Tone};
         assert_eq!(events, [Tone('1'), Tone(','), Tone('#'), Tone('D'), Done]);
         assert!(sender.is_idle());
+    }
+
+    /// RFC 4733 §2.3.5, §2.5.1.2: an event's durations are in the clock of its timestamps.
+    #[test]
+    fn a_tone_keeps_the_clock_that_it_began_with() {
+        let start = Instant::now();
+        let mut sender = DtmfSender::new(DtmfConfig::new(48_000));
+        sender.insert(start, "12").unwrap();
+        assert!(!sender.is_sounding() && sender.poll_packet(start).is_none());
+        assert!(sender.is_sounding());
+        sender.set_clock_rate(8000);
+        let mut ended = Vec::new();
+        while let Some(now) = sender.poll_timeout() {
+            while let Some(packet) = sender.poll_packet(now) {
+                if packet.event.end {
+                    ended.push((packet.event.code, packet.event.duration));
+                }
+            }
+        }
+        ended.dedup();
+        assert_eq!(ended, [(1, 4800), (2, 800)]);
+    }
+
+    #[test]
+    fn what_is_left_off_waits_for_the_next_insert_without_news() {
+        let start = Instant::now();
+        let mut sender = DtmfSender::new(DtmfConfig::new(8000));
+        sender.insert(start, "12").unwrap();
+        sender.leave_off();
+        assert!(sender.is_idle() && sender.poll_timeout().is_none());
+        assert!(sender.poll_packet(start + 500 * MS).is_none() && sender.poll_event().is_none());
+        assert_eq!(sender.tone_buffer(), "12");
+        let later = start + 1000 * MS;
+        sender.insert(later, "2").unwrap();
+        assert!(sender.poll_packet(later + 50 * MS).unwrap().first);
+        assert_eq!(sender.poll_event(), Some(DtmfEvent::Tone('2')));
     }
 
     #[test]
