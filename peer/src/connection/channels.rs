@@ -1,6 +1,7 @@
 //! Data channels (W3C §6): keys, states and what waits for the SCTP association. The association itself is
 //! `tincan-sctp`'s.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,15 +21,17 @@ use crate::types::{
     ChannelInfo, ChannelKey, DataChannelInit, DataChannelState, DtlsRole, Message,
     SctpTransportState,
 };
+use crate::work;
 
 /// The data channels of a connection and their association.
 pub(super) struct Channels {
     endpoint: Option<Box<Endpoint>>,
     pub(super) state: Option<SctpTransportState>,
-    /// In the order of their keys, which is that of their making.
-    channels: Vec<Channel>,
-    /// SCTP stream id → key, sorted by id.
-    by_id: Vec<(u16, ChannelKey)>,
+    /// In the order of their keys, which is that of their making. Trees: the far side can close tens of thousands one by
+    /// one or all at once.
+    channels: BTreeMap<ChannelKey, Box<Channel>>,
+    /// By SCTP stream id.
+    by_id: BTreeMap<u16, ChannelKey>,
     next_key: u32,
     max_buffered: usize,
     remote_max_message_size: usize,
@@ -44,7 +47,6 @@ pub(super) struct Channels {
 }
 
 struct Channel {
-    key: ChannelKey,
     label: String,
     init: DataChannelInit,
     state: DataChannelState,
@@ -81,8 +83,8 @@ impl Channels {
         Channels {
             endpoint: None,
             state: None,
-            channels: Vec::new(),
-            by_id: Vec::new(),
+            channels: BTreeMap::new(),
+            by_id: BTreeMap::new(),
             next_key: 0,
             max_buffered,
             remote_max_message_size: 0,
@@ -96,39 +98,13 @@ impl Channels {
         }
     }
 
-    /// Gives back room that was kept for more.
-    pub(super) fn shrink(&mut self) {
-        self.channels.shrink_to_fit();
-        self.by_id.shrink_to_fit();
-    }
-
-    fn at(&self, key: ChannelKey) -> Option<usize> {
-        self.channels.binary_search_by_key(&key, |c| c.key).ok()
-    }
-
     fn get(&self, key: ChannelKey) -> Option<&Channel> {
-        self.at(key).and_then(|at| self.channels.get(at))
+        self.channels.get(&key).map(|c| &**c)
     }
 
-    fn by_id(&mut self, id: ChannelId) -> Option<&mut Channel> {
-        let at = self
-            .by_id
-            .binary_search_by_key(&id.value(), |(i, _)| *i)
-            .ok()?;
-        let key = self.by_id.get(at)?.1;
-        let at = self.at(key)?;
-        self.channels.get_mut(at)
-    }
-
-    fn bind(&mut self, id: ChannelId, key: ChannelKey) {
-        match self.by_id.binary_search_by_key(&id.value(), |(i, _)| *i) {
-            Ok(at) => {
-                if let Some(slot) = self.by_id.get_mut(at) {
-                    slot.1 = key;
-                }
-            }
-            Err(at) => self.by_id.insert(at, (id.value(), key)),
-        }
+    fn by_id(&mut self, id: ChannelId) -> Option<(ChannelKey, &mut Channel)> {
+        let key = *self.by_id.get(&id.value())?;
+        Some((key, self.channels.get_mut(&key)?))
     }
 
     fn new_key(&mut self) -> ChannelKey {
@@ -166,7 +142,7 @@ impl Channels {
         match (init.negotiated, init.id) {
             (true, None) => return Err(Error::ChannelOptions("a negotiated channel needs an id")),
             (true, Some(u16::MAX)) => return Err(Error::ChannelOptions("an id is at most 65534")),
-            (true, Some(id)) if self.channels.iter().any(|c| c.init.id == Some(id)) => {
+            (true, Some(id)) if self.channels.values().any(|c| c.init.id == Some(id)) => {
                 return Err(Error::ChannelIdUnavailable);
             }
             (false, _) => init.id = None,
@@ -180,7 +156,6 @@ impl Channels {
         }
         let key = self.new_key();
         let channel = Channel {
-            key,
             label: label.to_owned(),
             init,
             state: DataChannelState::Connecting,
@@ -189,10 +164,10 @@ impl Channels {
             low_threshold: 0,
             counters: ChannelCounters::default(),
         };
-        self.channels.push(channel);
+        self.channels.insert(key, Box::new(channel));
         if self.endpoint.is_some() && !self.may_begin_anew {
             if let Err(error) = self.open(now, key) {
-                self.channels.pop();
+                self.channels.remove(&key);
                 return Err(error);
             }
             self.poll_events(events);
@@ -202,9 +177,8 @@ impl Channels {
 
     /// Opens a channel on the association that exists.
     fn open(&mut self, now: Instant, key: ChannelKey) -> Result<(), Error> {
-        let at = self.at(key).ok_or(Error::NoChannel(key))?;
-        let (Some(channel), Some(endpoint)) = (self.channels.get_mut(at), &mut self.endpoint)
-        else {
+        let channel = self.channels.get_mut(&key).ok_or(Error::NoChannel(key))?;
+        let Some(endpoint) = &mut self.endpoint else {
             return Ok(());
         };
         let reliability = match (
@@ -237,7 +211,7 @@ impl Channels {
         if channel.low_threshold > 0 {
             endpoint.set_buffered_amount_low_threshold(id, channel.low_threshold);
         }
-        self.bind(id, key);
+        self.by_id.insert(id.value(), key);
         Ok(())
     }
 
@@ -255,8 +229,8 @@ impl Channels {
         self.remote_max_message_size = usize::try_from(max).unwrap_or(usize::MAX);
         if core::mem::take(&mut self.may_begin_anew) {
             // What the association before this one left behind.
-            let bound = self.channels.iter().filter(|c| c.id.is_some());
-            for key in bound.map(|c| c.key).collect::<Vec<_>>() {
+            let bound = self.channels.iter().filter(|(_, c)| c.id.is_some());
+            for key in bound.map(|(key, _)| *key).collect::<Vec<_>>() {
                 self.closed(key, events);
             }
             self.endpoint = None;
@@ -310,8 +284,8 @@ impl Channels {
             let unopened = self
                 .channels
                 .iter()
-                .filter(|c| c.init.negotiated == negotiated);
-            for key in unopened.map(|c| c.key).collect::<Vec<_>>() {
+                .filter(|(_, c)| c.init.negotiated == negotiated);
+            for key in unopened.map(|(key, _)| *key).collect::<Vec<_>>() {
                 if self.open(now, key).is_err() {
                     self.fail(key, ChannelError::NotMade, events);
                 }
@@ -353,10 +327,13 @@ impl Channels {
     }
 
     fn end(&mut self, key: ChannelKey, events: &mut Events) {
-        if let Some(at) = self.at(key) {
-            let channel = self.channels.remove(at);
-            if let Some(id) = channel.id {
-                self.by_id.retain(|(i, k)| !(*i == id.value() && *k == key));
+        work::steps(1);
+        if let Some(channel) = self.channels.remove(&key) {
+            // Another channel may have the id by now.
+            if let Some(id) = channel.id.map(|id| id.value())
+                && self.by_id.get(&id) == Some(&key)
+            {
+                self.by_id.remove(&id);
             }
             self.closed += 1;
             events.push_back(Event::ChannelClosed(key));
@@ -364,7 +341,7 @@ impl Channels {
     }
 
     fn fail(&mut self, key: ChannelKey, error: ChannelError, events: &mut Events) {
-        if self.at(key).is_some() {
+        if self.channels.contains_key(&key) {
             events.push_back(Event::ChannelError(key, error));
         }
         self.end(key, events);
@@ -433,7 +410,7 @@ impl Channels {
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = ChannelKey> {
-        self.channels.iter().map(|c| c.key)
+        self.channels.keys().copied()
     }
 
     pub(super) fn send(
@@ -442,10 +419,7 @@ impl Channels {
         key: ChannelKey,
         message: Message,
     ) -> Result<(), Error> {
-        let at = self.at(key).ok_or(Error::NoChannel(key))?;
-        let Some(channel) = self.channels.get_mut(at) else {
-            return Err(Error::NoChannel(key));
-        };
+        let channel = self.channels.get_mut(&key).ok_or(Error::NoChannel(key))?;
         let (DataChannelState::Open, Some(id), Some(endpoint)) =
             (channel.state, channel.id, &mut self.endpoint)
         else {
@@ -501,7 +475,7 @@ impl Channels {
     }
 
     pub(super) fn set_low_threshold(&mut self, key: ChannelKey, bytes: usize) {
-        let Some(channel) = self.at(key).and_then(|at| self.channels.get_mut(at)) else {
+        let Some(channel) = self.channels.get_mut(&key) else {
             return;
         };
         channel.low_threshold = bytes;
@@ -516,10 +490,7 @@ impl Channels {
         key: ChannelKey,
         events: &mut Events,
     ) -> Result<(), Error> {
-        let at = self.at(key).ok_or(Error::NoChannel(key))?;
-        let Some(channel) = self.channels.get_mut(at) else {
-            return Err(Error::NoChannel(key));
-        };
+        let channel = self.channels.get_mut(&key).ok_or(Error::NoChannel(key))?;
         match (channel.id, &mut self.endpoint) {
             (Some(id), Some(endpoint)) => {
                 channel.state = DataChannelState::Closing;
@@ -589,7 +560,7 @@ impl Channels {
                     self.on_opened(id, *config, remote, events)
                 }
                 E::Message { id, kind, data } => {
-                    let Some(channel) = self.by_id(id) else {
+                    let Some((key, channel)) = self.by_id(id) else {
                         continue;
                     };
                     let bytes = data.into_bytes();
@@ -602,32 +573,30 @@ impl Channels {
                     };
                     channel.counters.messages_received += 1;
                     channel.counters.bytes_received += message.len() as u64;
-                    let key = channel.key;
                     events.push_back(Event::ChannelMessage(key, message));
                 }
                 E::ChannelClosing { id } => {
-                    if let Some(channel) = self
+                    if let Some((key, channel)) = self
                         .by_id(id)
-                        .filter(|c| c.state != DataChannelState::Closing)
+                        .filter(|(_, c)| c.state != DataChannelState::Closing)
                     {
                         channel.state = DataChannelState::Closing;
-                        let key = channel.key;
                         events.push_back(Event::ChannelClosing(key));
                     }
                 }
                 E::ChannelClosed { id } => {
-                    if let Some(key) = self.by_id(id).map(|c| c.key) {
+                    if let Some(key) = self.by_id(id).map(|(key, _)| key) {
                         self.closed(key, events);
                     }
                 }
                 E::BufferedAmountLow { id } | E::Writable { id } => {
-                    if let Some(key) = self.by_id(id).map(|c| c.key) {
+                    if let Some(key) = self.by_id(id).map(|(key, _)| key) {
                         events.push_back(Event::BufferedAmountLow(key));
                     }
                 }
                 E::Closed { .. } => {
                     self.state = Some(SctpTransportState::Closed);
-                    for key in self.channels.iter().map(|c| c.key).collect::<Vec<_>>() {
+                    for key in self.keys().collect::<Vec<_>>() {
                         match self.failure() {
                             Some(error) => self.fail(key, error, events),
                             None => self.end(key, events),
@@ -672,9 +641,8 @@ impl Channels {
     ) {
         self.opened += 1;
         if !remote {
-            if let Some(channel) = self.by_id(id) {
+            if let Some((key, channel)) = self.by_id(id) {
                 channel.state = DataChannelState::Open;
-                let key = channel.key;
                 events.push_back(Event::ChannelOpen(key));
             }
             return;
@@ -685,8 +653,7 @@ impl Channels {
             Reliability::MaxRetransmits(count) => (None, Some(count)),
             _ => (None, None),
         };
-        self.channels.push(Channel {
-            key,
+        let channel = Channel {
             label: config.label,
             init: DataChannelInit {
                 ordered: config.ordered,
@@ -702,8 +669,9 @@ impl Channels {
             id: Some(id),
             low_threshold: 0,
             counters: ChannelCounters::default(),
-        });
-        self.bind(id, key);
+        };
+        self.channels.insert(key, Box::new(channel));
+        self.by_id.insert(id.value(), key);
         events.push_back(Event::DataChannel(key));
         events.push_back(Event::ChannelOpen(key));
     }

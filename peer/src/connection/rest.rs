@@ -48,7 +48,6 @@ impl PeerConnection {
         self.addresses.shrink_to_fit();
         self.held.shrink();
         self.signalling.shrink();
-        self.channels.shrink();
         self.transport.agent.shrink();
     }
 }

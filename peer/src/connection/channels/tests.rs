@@ -74,7 +74,7 @@ fn a_channel_beyond_the_streams_of_the_far_end_can_not_be_made() {
     let closed = |e: &Event| matches!(e, Event::ChannelClosed(k) if *k == beyond);
     assert_eq!(news.iter().filter(|e| error(e)).count(), 1, "{news:?}");
     assert_eq!(news.iter().filter(|e| closed(e)).count(), 1, "{news:?}");
-    let left: Vec<_> = ours.channels.iter().map(|c| (c.key, c.state)).collect();
+    let left: Vec<_> = ours.channels.iter().map(|(k, c)| (*k, c.state)).collect();
     let open = DataChannelState::Open;
     assert_eq!(left, [(ChannelKey(0), open), (ChannelKey(2), open)]);
 }
@@ -86,6 +86,34 @@ fn an_id_that_was_asked_for_is_not_given_to_another() {
         !news.iter().any(|e| matches!(e, Event::ChannelError(..))),
         "{news:?}"
     );
-    let ids: Vec<_> = ours.channels.iter().map(|c| c.init.id).collect();
+    let ids: Vec<_> = ours.channels.values().map(|c| c.init.id).collect();
     assert_eq!(ids, [Some(4), Some(0), Some(2)]);
+}
+
+/// The far end ends as many channels as it takes with one packet, or one by one.
+#[test]
+fn channels_end_with_work_in_proportion_to_their_number() {
+    let all: Vec<_> = (0..THEIR_STREAMS).map(negotiated).collect();
+    let closed = |news: &mut Events| {
+        let news = core::iter::from_fn(|| news.pop_front());
+        news.filter(|e| matches!(e, Event::ChannelClosed(_)))
+            .count() as u64
+    };
+    for at_once in [true, false] {
+        let (mut ours, _) = connected(&all);
+        let mut news = Events::default();
+        let keys: Vec<_> = ours.keys().collect();
+        let steps = crate::work::counted(|| match at_once {
+            true => ours.disassociate(Instant::now(), &mut news),
+            // From the last to the first, which moves nothing, and the other way around.
+            false => {
+                for key in keys.iter().rev().step_by(2).chain(keys.iter().step_by(2)) {
+                    ours.closed(*key, &mut news);
+                }
+            }
+        });
+        assert_eq!(ours.keys().count() + ours.by_id.len(), 0);
+        assert_eq!(closed(&mut news), u64::from(THEIR_STREAMS));
+        assert!(steps <= 2 * u64::from(THEIR_STREAMS), "{steps}");
+    }
 }
