@@ -579,6 +579,66 @@ fn simulcast_asked_for_in_an_offer_gives_the_encodings_rids() {
     assert_eq!(b.jsep.transceivers()[0].ssrcs().len(), 2);
 }
 
+/// W3C §4.4.1.4: "using only the first value if comma-separated alternatives exist".
+#[test]
+fn of_alternative_layers_the_first_is_taken() {
+    let (mut a, mut b) = (End::new(1), End::new(2));
+    a.add(Kind::Video, Direction::RecvOnly);
+    let offer = a.offer().sdp.replacen(
+        "a=recvonly\r\n",
+        "a=recvonly\r\na=rid:1 recv\r\na=rid:2 recv\r\na=rid:3 recv\r\na=simulcast:recv 1,2;3\r\n",
+        1,
+    );
+    b.remote(&SessionDescription::offer(offer)).unwrap();
+    let t = &b.jsep.transceivers()[0];
+    let rids: Vec<_> = t.encodings().iter().map(|e| e.rid.as_deref()).collect();
+    assert_eq!(rids, [Some("1"), Some("3")]);
+    let t = t.id();
+    b.jsep.set_direction(t, Direction::SendOnly).unwrap();
+    let answer = b.answer().sdp;
+    assert!(answer.contains("a=simulcast:send 1;3\r\n") && !answer.contains("a=rid:2"));
+}
+
+#[test]
+fn sound_is_sent_in_one_encoding_whatever_is_asked_for() {
+    let (mut a, mut b) = (End::new(1), End::new(2));
+    a.add(Kind::Audio, Direction::RecvOnly);
+    let offer = a.offer().sdp.replacen(
+        "a=recvonly\r\n",
+        "a=recvonly\r\na=rid:1 recv\r\na=rid:2 recv\r\na=simulcast:recv 1;2\r\n",
+        1,
+    );
+    b.remote(&SessionDescription::offer(offer)).unwrap();
+    let t = &b.jsep.transceivers()[0];
+    assert_eq!((t.encodings().len(), t.ssrcs().len()), (1, 1));
+    assert_eq!(t.encodings()[0].scale_resolution_down_by, None);
+}
+
+/// An answer drops layers of those that the offer had (W3C §4.4.1.4); an offer of a sender on hold has none.
+#[test]
+fn simulcast_survives_a_hold() {
+    let (mut a, mut b) = (End::new(1), End::new(2));
+    let init = TransceiverInit {
+        direction: Direction::SendOnly,
+        send_encodings: vec![Encoding::rid("h"), Encoding::rid("l")],
+        ..Default::default()
+    };
+    let id = a
+        .jsep
+        .add_transceiver(Kind::Video, init, &mut a.rng)
+        .unwrap();
+    exchange(&mut a, &mut b);
+    let ssrcs = a.jsep.transceiver(id).unwrap().ssrcs().to_vec();
+    a.jsep.set_direction(id, Direction::Inactive).unwrap();
+    let (offer, _) = exchange(&mut a, &mut b);
+    assert!(!offer.contains("a=simulcast"));
+    a.jsep.set_direction(id, Direction::SendOnly).unwrap();
+    let (offer, answer) = exchange(&mut a, &mut b);
+    assert!(offer.contains("a=simulcast:send h;l\r\n"), "{offer}");
+    assert!(answer.contains("a=simulcast:recv h;l\r\n"), "{answer}");
+    assert_eq!(a.jsep.transceiver(id).unwrap().ssrcs(), ssrcs);
+}
+
 #[test]
 fn rtx_and_ssrcs_are_grouped() {
     let (mut a, mut b) = (End::new(1), End::new(2));

@@ -214,7 +214,7 @@ impl Jsep {
                 }
             }
             // W3C §4.4.1.4: simulcast that is asked for gives the encodings their rids.
-            let proposed = super::encodings::proposed(&section.simulcast_recv);
+            let proposed = super::encodings::proposed(kind, &section.simulcast_recv);
             let associated = self
                 .transceivers
                 .iter_mut()
@@ -358,8 +358,13 @@ impl Jsep {
                 }
             }
             let parameters = media_parameters(ours, theirs, direction);
-            // What an answer of ours leaves out while nothing is sent can come back.
-            if t.encodings.len() > 1 && (side == Side::Remote || direction.sends()) {
+            // What an answer of ours leaves out while nothing is sent can come back, and an answer to an offer of ours that
+            // had no layers, as while the sender is on hold, does not refuse them.
+            let asked = match side {
+                Side::Local => direction.sends(),
+                Side::Remote => ours.rids.iter().any(|r| r.send),
+            };
+            if t.encodings.len() > 1 && asked {
                 t.narrow(&parameters.send_rids);
             }
             if type_ == SdpType::Answer {

@@ -71,8 +71,12 @@ fn scale(encodings: &mut [Encoding]) {
 }
 
 /// The encodings that a remote offer to receive simulcast asks for (W3C §4.4.1.4): each rid once, no more than we can.
-pub(super) fn proposed(rids: &[String]) -> Vec<Encoding> {
+/// Of sound that is one, which needs no rid.
+pub(super) fn proposed(kind: Kind, rids: &[String]) -> Vec<Encoding> {
     let mut encodings: Vec<Encoding> = Vec::new();
+    if kind == Kind::Audio {
+        return encodings;
+    }
     for rid in rids {
         let known = encodings.iter().any(|e| e.rid.as_ref() == Some(rid));
         if !known && encodings.len() < MAX_ENCODINGS {

@@ -69,7 +69,7 @@ pub struct Section {
     pub ssrc_groups: Vec<SsrcGroup>,
     /// `a=rid`.
     pub rids: Vec<Rid>,
-    /// `a=simulcast` send: the rids, alternatives flattened.
+    /// `a=simulcast` send: the rids; of alternatives the first.
     pub simulcast_send: Vec<String>,
     /// `a=simulcast` recv.
     pub simulcast_recv: Vec<String>,

@@ -247,14 +247,15 @@ fn read_section(
                 send: rid.direction == RidDirection::Send,
             }),
             Attribute::Simulcast(simulcast) => {
-                let flat = |list: &sdp::SimulcastList| -> Vec<String> {
+                // W3C §4.4.1.4, and createAnswer: of alternatives the first.
+                let firsts = |list: &sdp::SimulcastList| -> Vec<String> {
                     list.iter()
-                        .flatten()
+                        .filter_map(|alternatives| alternatives.first())
                         .map(|s| s.rid.as_str().to_owned())
                         .collect()
                 };
-                s.simulcast_send = flat(&simulcast.send);
-                s.simulcast_recv = flat(&simulcast.recv);
+                s.simulcast_send = firsts(&simulcast.send);
+                s.simulcast_recv = firsts(&simulcast.recv);
             }
             Attribute::SctpPort(port) => s.sctp_port = Some(port.0),
             Attribute::SctpMap(map) if s.sctp_port.is_none() => s.sctp_port = Some(map.port),

@@ -77,7 +77,7 @@ impl Track {
         self.parameters.direction.sends() && !self.silent
     }
 
-    /// One sender for each encoding that may be sent. SSRCs of those that sent and are no more.
+    /// One sender for each encoding that may be sent; while nothing may, each keeps its own. SSRCs of those that sent and are no more.
     pub(super) fn set_senders(&mut self, t: &Transceiver) -> Vec<u32> {
         let rids = &self.parameters.send_rids;
         let wanted: Vec<_> = t
@@ -85,7 +85,9 @@ impl Track {
             .iter()
             .zip(t.encodings())
             .filter(|(_, e)| {
-                t.encodings().len() == 1 || e.rid.as_ref().is_some_and(|r| rids.contains(r))
+                t.encodings().len() == 1
+                    || !self.parameters.direction.sends()
+                    || e.rid.as_ref().is_some_and(|r| rids.contains(r))
             })
             .collect();
         let mut before = core::mem::take(&mut self.senders);
