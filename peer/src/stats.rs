@@ -4,7 +4,10 @@
 //! Times of day are milliseconds since the Unix epoch (see [`Configuration::wall_clock`](crate::Configuration::wall_clock)),
 //! durations are seconds, as the W3C has them.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::parameters::{ReceiverId, SenderId};
+use crate::work;
 
 /// Everything that is known of a connection at one moment (`RTCStatsReport`).
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,17 +24,19 @@ impl StatsReport {
 
     /// The entries of these ids with all that they refer to, directly or not (W3C §8.5).
     pub fn reachable<'a>(&'a self, ids: impl IntoIterator<Item = &'a str>) -> StatsReport {
+        let entries: HashMap<&str, &Stats> = self.entries.iter().map(|e| (e.id(), e)).collect();
         let mut wanted: Vec<&str> = ids.into_iter().collect();
-        let mut found: Vec<&Stats> = Vec::new();
+        let mut found: HashSet<&str> = HashSet::new();
         while let Some(id) = wanted.pop() {
-            let known = found.iter().any(|entry| entry.id() == id);
-            if let Some(entry) = self.get(id).filter(|_| !known) {
-                found.push(entry);
+            work::steps(1);
+            if let Some(entry) = entries.get(id)
+                && found.insert(id)
+            {
                 wanted.extend(entry.references());
             }
         }
         // In the order of the whole.
-        let chosen = |entry: &&Stats| found.iter().any(|f| f.id() == entry.id());
+        let chosen = |entry: &&Stats| found.contains(entry.id());
         StatsReport {
             entries: self.entries.iter().filter(chosen).cloned().collect(),
         }

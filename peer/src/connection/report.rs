@@ -1,5 +1,6 @@
 //! `getStats`: collects what the machines know.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use tincan_ice as ice;
@@ -7,6 +8,7 @@ use tincan_ice as ice;
 use super::{PeerConnection, ntp_epoch};
 use crate::error::Error;
 use crate::jsep::MediaParameters;
+use crate::media::Repaired;
 use crate::stats::*;
 use crate::types::Kind;
 
@@ -303,6 +305,7 @@ impl Collector<'_> {
 
     fn media(&mut self) {
         let Some(media) = &self.pc.media else { return };
+        let repairs = media.repairs();
         for track in media.tracks() {
             let p = &track.parameters;
             self.codecs(p);
@@ -327,7 +330,7 @@ impl Collector<'_> {
                     encoding_index: video.then_some(n as u32),
                     packets_sent: Some(sender.packets + sender.retransmitted_packets),
                     bytes_sent: Some(sender.octets + sender.retransmitted_octets),
-                    header_bytes_sent: Some(sender.header_octets),
+                    header_bytes_sent: Some(sender.header_octets + sender.retransmitted_headers),
                     retransmitted_packets_sent: Some(sender.retransmitted_packets),
                     retransmitted_bytes_sent: Some(sender.retransmitted_octets),
                     rtx_ssrc: p
@@ -367,7 +370,7 @@ impl Collector<'_> {
                         round_trip_time_measurements: Some(report.measurements),
                     }));
             }
-            self.receivers(p, track.id);
+            self.receivers(p, track.id, &repairs);
         }
     }
 
@@ -384,7 +387,12 @@ impl Collector<'_> {
         Some(id)
     }
 
-    fn receivers(&mut self, p: &MediaParameters, transceiver: crate::TransceiverId) {
+    fn receivers(
+        &mut self,
+        p: &MediaParameters,
+        transceiver: crate::TransceiverId,
+        repairs: &HashMap<usize, Repaired>,
+    ) {
         let Some(media) = &self.pc.media else { return };
         let msids = self
             .pc
@@ -406,10 +414,10 @@ impl Collector<'_> {
             .filter(|(_, r)| r.transceiver == transceiver && r.repairs.is_none())
         {
             // §6: streams of retransmissions have no entry of their own, they count here.
-            let ([again, again_octets, again_headers], rtx_ssrc) = media.repairs(at);
+            let again = repairs.get(&at).copied().unwrap_or_default();
             let id = inbound_id(r.ssrc);
             let codec_id = r.payload_type.map(|pt| codec_id(p, "R", pt));
-            let assembly = r.assembly.as_ref().filter(|_| video);
+            let frames = r.frame_counts().filter(|_| video);
             let remote_id = r.sender_report.map(|_| format!("RO{}", r.ssrc));
             self.entries.push(Stats::InboundRtp(InboundRtpStats {
                 id: id.clone(),
@@ -421,24 +429,24 @@ impl Collector<'_> {
                 codec_id: codec_id.clone(),
                 mid: Some(p.mid.clone()),
                 remote_id: remote_id.clone(),
-                packets_received: Some(r.packets + again),
-                packets_received_with_ect1: Some(r.ect1),
-                packets_received_with_ce: Some(r.ce),
+                packets_received: Some(r.packets + again.packets),
+                packets_received_with_ect1: Some(r.ect1 + again.ect1),
+                packets_received_with_ce: Some(r.ce + again.ce),
                 packets_lost: Some(r.statistics.cumulative_lost()),
                 jitter: Some(r.statistics.jitter().as_secs_f64()),
-                bytes_received: Some(r.octets + again_octets),
-                header_bytes_received: Some(r.header_octets + again_headers),
+                bytes_received: Some(r.octets + again.octets),
+                header_bytes_received: Some(r.header_octets + again.header_octets),
                 last_packet_received_timestamp: r.last_packet.map(|at| self.pc.milliseconds(at)),
                 nack_count: Some(r.nacks),
                 fir_count: video.then_some(0),
                 pli_count: video.then_some(r.plis),
-                rtx_ssrc,
-                retransmitted_packets_received: rtx.then_some(again),
-                retransmitted_bytes_received: rtx.then_some(again_octets),
-                frames_received: assembly.map(|a| a.frames),
-                frames_dropped: assembly.map(|a| a.dropped()),
-                frames_assembled_from_multiple_packets: assembly.map(|a| a.of_several),
-                total_assembly_time: assembly.map(|a| a.assembly_time.as_secs_f64()),
+                rtx_ssrc: again.ssrc,
+                retransmitted_packets_received: rtx.then_some(again.packets),
+                retransmitted_bytes_received: rtx.then_some(again.octets),
+                frames_received: frames.map(|f| f.frames),
+                frames_dropped: frames.map(|f| f.dropped),
+                frames_assembled_from_multiple_packets: frames.map(|f| f.of_several),
+                total_assembly_time: frames.map(|f| f.assembly_time.as_secs_f64()),
                 // RFC 6464: -dBov; 127 is silence.
                 audio_level: r.audio_level.map(|l| {
                     if l == 127 {

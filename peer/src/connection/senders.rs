@@ -1,5 +1,6 @@
 //! Senders and receivers as objects of their own (W3C §5.2, §5.3, §7): the two halves of a transceiver.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
@@ -424,7 +425,7 @@ impl PeerConnection {
         sources
     }
 
-    /// `getContributingSources`: CSRCs whose last packet is at most ten seconds old, the latest first; none of another
+    /// `getContributingSources`: CSRCs, each once, whose last packet is at most ten seconds old, the latest first; none of another
     /// connection's receiver.
     pub fn contributing_sources(
         &self,
@@ -449,6 +450,9 @@ impl PeerConnection {
             })
             .collect();
         sources.sort_by_key(|s| s.age);
+        // W3C §5.3: one for each unique identifier, whatever streams it is in.
+        let mut known = HashSet::new();
+        sources.retain(|s| known.insert(s.source));
         sources
     }
 }

@@ -80,7 +80,11 @@ impl Crowd {
 
     /// A packet of a stream: the start of a VP8 frame that goes on.
     fn packet(&mut self, ssrc: u32, sequence: u16) {
-        let mut packet = vec![0x80, self.payload_type];
+        self.packet_of(self.payload_type, ssrc, sequence);
+    }
+
+    fn packet_of(&mut self, payload_type: u8, ssrc: u32, sequence: u16) {
+        let mut packet = vec![0x80, payload_type];
         packet.extend_from_slice(&sequence.to_be_bytes());
         packet.extend_from_slice(&90u32.to_be_bytes());
         packet.extend_from_slice(&ssrc.to_be_bytes());
@@ -170,4 +174,26 @@ fn each_stream_is_reported_in_its_turn() {
         }
     }
     assert_eq!(reported, (1..=100).collect());
+}
+
+#[test]
+fn statistics_of_a_thousand_streams_take_a_look_at_each() {
+    let mut crowd = Crowd::new(Delivery::Packets);
+    let codecs = &crowd.media.tracks()[0].parameters.receive_codecs;
+    let rtx = codecs.iter().find(|c| c.apt() == Some(crowd.payload_type));
+    let rtx = rtx.unwrap().payload_type;
+    let half = MAX_REMOTE_SSRCS as u32 / 2;
+    for ssrc in 1..=half {
+        crowd.packet(ssrc, 1);
+        crowd.packet_of(rtx, half + ssrc, 1);
+        crowd.now += MS;
+    }
+    crowd.packet(9, 2);
+    let mut repairs = Default::default();
+    let steps = counted(|| repairs = crowd.media.repairs());
+    // All are of one transceiver and encoding: the stream that was heard last is meant.
+    let places: Vec<_> = repairs.iter().map(|(at, sum)| (*at, sum.packets)).collect();
+    let heard = crowd.media.receivers().iter().position(|r| r.ssrc == 9);
+    assert_eq!(places, [(heard.unwrap(), u64::from(half))]);
+    assert!(steps <= 4 * u64::from(half), "{steps}");
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tincan_rtp::format::{
-    AnyDepacketizer, Depacketize, FrameInfo, Input, Packetize, av1, h264, h265, red, vp8, vp9,
+    AnyDepacketizer, Depacketize, Input, Packetize, av1, h264, h265, red, vp8, vp9,
 };
 use tincan_rtp::limits::REORDER_WAIT;
 use tincan_rtp::receive::{KeyFrameRequester, ReorderBuffer, ReorderConfig};
@@ -201,6 +201,27 @@ struct Part<'a> {
     came: Instant,
 }
 
+/// What was made of a received stream so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct FrameCounts {
+    pub(crate) frames: u64,
+    /// Of more than one packet, and how long these came in, summed up.
+    pub(crate) of_several: u64,
+    pub(crate) assembly_time: Duration,
+    /// Dropped because a packet of theirs never came.
+    pub(crate) dropped: u64,
+    /// Packets that no frame told of as lost before it.
+    lost: u64,
+}
+
+/// When the first and the last packet of a frame came.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    timestamp: u32,
+    first: Instant,
+    last: Instant,
+}
+
 /// Puts the frames of one received stream together.
 #[derive(Debug)]
 pub(crate) struct Assembly {
@@ -216,13 +237,9 @@ pub(crate) struct Assembly {
     pub(crate) key_frame: KeyFrameRequester,
     video: bool,
     lost: u64,
-    pub(crate) frames: u64,
-    pub(crate) key_frames: u64,
-    /// Of more than one packet, and how long these came in, summed up.
-    pub(crate) of_several: u64,
-    pub(crate) assembly_time: Duration,
-    /// When the first and the last packet of the frame under way came.
-    span: Option<(Instant, Instant)>,
+    counts: FrameCounts,
+    /// The frame under way.
+    span: Option<Span>,
     /// Octets of packets that wait for earlier ones.
     waiting: usize,
     /// Octets of the frame under way, and of the largest so far: the formats keep room for three of it.
@@ -231,7 +248,12 @@ pub(crate) struct Assembly {
 }
 
 impl Assembly {
-    pub(crate) fn new(parameters: &MediaParameters, target: Option<Duration>) -> Self {
+    /// Goes on counting from `counts`.
+    pub(crate) fn new(
+        parameters: &MediaParameters,
+        target: Option<Duration>,
+        counts: FrameCounts,
+    ) -> Self {
         let video = parameters.kind == Kind::Video;
         let mut assembly = Assembly {
             reorder: ReorderBuffer::new(ReorderConfig::default()),
@@ -242,11 +264,8 @@ impl Assembly {
             missing: 0,
             key_frame: KeyFrameRequester::new(KEY_FRAME_RETRY),
             video,
-            lost: 0,
-            frames: 0,
-            key_frames: 0,
-            of_several: 0,
-            assembly_time: Duration::ZERO,
+            lost: counts.lost,
+            counts,
             span: None,
             waiting: 0,
             open: 0,
@@ -303,6 +322,34 @@ impl Assembly {
         }
     }
 
+    /// Gives up what is under way and the room that it takes; [`assemble`](Self::assemble) goes on with what comes.
+    pub(crate) fn shed(&mut self) {
+        let waiting = self.reorder.len() as u64;
+        self.counts = self.counts();
+        self.formats = Vec::new();
+        self.reorder = ReorderBuffer::new(ReorderConfig::default());
+        self.reorder.set_max_wait(self.wait);
+        self.redundancy = red::Receiver::new();
+        (self.waiting, self.open, self.largest) = (0, 0, 0);
+        // What a frame had already is as lost as what waits.
+        let begun = self.span.take().is_some();
+        self.lose(waiting + u64::from(begun));
+    }
+
+    /// A packet with its unwrapped number, of a stream with these parameters.
+    pub(crate) fn assemble(
+        &mut self,
+        now: Instant,
+        sequence: u64,
+        packet: Bytes,
+        parameters: &MediaParameters,
+    ) {
+        if self.formats.is_empty() {
+            self.configure(parameters);
+        }
+        self.insert(now, sequence, packet);
+    }
+
     /// Octets in use.
     pub(crate) fn memory_usage(&self) -> usize {
         size_of::<Self>() + self.waiting + 3 * self.largest
@@ -336,8 +383,6 @@ impl Assembly {
         while let Some(delivery) = self.next(now) {
             let (came, packet) = &delivery.packet;
             self.waiting = self.waiting.saturating_sub(packet.len());
-            self.open = (self.open + packet.len()).min(tincan_rtp::limits::MAX_FRAME);
-            self.largest = self.largest.max(self.open);
             if delivery.lost_before > 0 {
                 given_up = Some(delivery.sequence);
             }
@@ -465,27 +510,42 @@ impl Assembly {
             payload: part.payload,
         };
         format.next += 1;
-        self.span = Some(match self.span {
-            Some((first, last)) => (first.min(part.came), last.max(part.came)),
-            None => (part.came, part.came),
+        // A frame before this one is whole now or never.
+        let mut before = self.span.filter(|s| s.timestamp != part.timestamp);
+        if before.is_some() {
+            self.open = 0;
+        }
+        let same = self.span.filter(|s| s.timestamp == part.timestamp);
+        let mut under_way = Some(Span {
+            timestamp: part.timestamp,
+            first: same.map_or(part.came, |s| s.first.min(part.came)),
+            last: same.map_or(part.came, |s| s.last.max(part.came)),
         });
+        self.open += part.payload.len() + tincan_rtp::FIXED_HEADER;
+        self.open = self.open.min(tincan_rtp::limits::MAX_FRAME);
+        self.largest = self.largest.max(self.open);
         if format.depacketizer.push(&input).is_err() && self.video {
             self.key_frame.request();
         }
         while let Some(frame) = format.depacketizer.poll_frame() {
-            self.open = 0;
+            let span = match frame.timestamp == part.timestamp {
+                true => {
+                    self.open = 0;
+                    under_way.take()
+                }
+                false => before.take(),
+            };
             let key_frame = frame.info.is_key_frame();
             if key_frame {
                 self.key_frame.on_key_frame();
             }
-            self.frames += 1;
-            if let Some((first, last)) = self.span.take()
+            self.counts.frames += 1;
+            if let Some(Span { first, last, .. }) = span
                 && frame.first_sequence < frame.last_sequence
             {
-                self.of_several += 1;
-                self.assembly_time += last.saturating_duration_since(first);
+                self.counts.of_several += 1;
+                self.counts.assembly_time += last.saturating_duration_since(first);
             }
-            self.key_frames += u64::from(key_frame && !matches!(frame.info, FrameInfo::Audio));
             events.push_back(Event::Frame {
                 transceiver,
                 frame: Frame {
@@ -499,14 +559,17 @@ impl Assembly {
                 },
             });
         }
+        self.span = under_way;
     }
 
-    /// Frames dropped because a packet of theirs never came.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.formats
-            .iter()
-            .map(|f| f.depacketizer.stats().dropped_frames)
-            .sum()
+    /// What was made so far.
+    pub(crate) fn counts(&self) -> FrameCounts {
+        let dropped = self.formats.iter().map(|f| f.depacketizer.stats());
+        FrameCounts {
+            dropped: self.counts.dropped + dropped.map(|s| s.dropped_frames).sum::<u64>(),
+            lost: self.lost,
+            ..self.counts
+        }
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
@@ -529,6 +592,113 @@ pub(crate) const MIN_ROUND_TRIP: Duration = Duration::from_millis(10);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Direction;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Video of VP8 with payload type 96.
+    fn vp8() -> MediaParameters {
+        MediaParameters {
+            mid: "0".into(),
+            kind: Kind::Video,
+            send_codecs: Vec::new(),
+            receive_codecs: vec![Codec::new(96, "VP8", 90_000)],
+            extensions: Vec::new(),
+            remote_ssrcs: Vec::new(),
+            remote_groups: Vec::new(),
+            remote_rids: Vec::new(),
+            send_rids: Vec::new(),
+            reduced_size: true,
+            max_ptime: None,
+            max_bitrate: None,
+            direction: Direction::RecvOnly,
+        }
+    }
+
+    /// What an assembly gets: packets of VP8 key frames that are `ms` apart.
+    struct Feed {
+        assembly: Assembly,
+        parameters: MediaParameters,
+        start: Instant,
+        events: Events,
+    }
+
+    impl Feed {
+        fn new() -> Self {
+            let parameters = vp8();
+            Feed {
+                assembly: Assembly::new(&parameters, None, FrameCounts::default()),
+                parameters,
+                start: Instant::now(),
+                events: Events::default(),
+            }
+        }
+
+        /// A packet with `payload_type` at `at` ms: the first of its frame, the last, both or none. Frames that are whole
+        /// by it: what they tell of losses.
+        fn packet(
+            &mut self,
+            at: u32,
+            payload_type: u8,
+            sequence: u16,
+            timestamp: u32,
+            (first, last): (bool, bool),
+        ) -> Vec<u64> {
+            let mut packet = vec![0x80, payload_type | if last { 0x80 } else { 0 }];
+            packet.extend_from_slice(&sequence.to_be_bytes());
+            packet.extend_from_slice(&timestamp.to_be_bytes());
+            packet.extend_from_slice(&7u32.to_be_bytes());
+            packet.push(if first { 0x10 } else { 0 });
+            packet.extend_from_slice(&[0; 999]);
+            let now = self.start + at * MS;
+            let (packet, number) = (Bytes::from(packet), u64::from(sequence));
+            self.assembly
+                .assemble(now, number, packet, &self.parameters);
+            let id = crate::types::TransceiverId(0);
+            self.assembly.drain(now, (id, 7, 0), &mut self.events);
+            let news = core::iter::from_fn(|| self.events.pop_front());
+            let frames = news.filter_map(|event| match event {
+                Event::Frame { frame, .. } => Some(frame.lost_before),
+                _ => None,
+            });
+            frames.collect()
+        }
+    }
+
+    #[test]
+    fn what_is_of_no_frame_takes_no_room() {
+        let mut feed = Feed::new();
+        let idle = feed.assembly.memory_usage();
+        for sequence in 1..100 {
+            feed.packet(0, 97, sequence, 1_000, (true, false));
+        }
+        assert_eq!(feed.assembly.memory_usage(), idle);
+    }
+
+    #[test]
+    fn what_is_shed_is_counted_and_asked_for_until_a_key_frame_comes() {
+        let mut feed = Feed::new();
+        let idle = feed.assembly.memory_usage();
+        assert_eq!(feed.packet(0, 96, 1, 1_000, (true, true)), [0]);
+        feed.packet(0, 96, 2, 4_000, (true, false));
+        // One that waits for those before it.
+        feed.packet(0, 96, 5, 7_000, (true, true));
+        assert!(feed.assembly.memory_usage() > idle);
+        feed.assembly.shed();
+        assert_eq!(feed.assembly.memory_usage(), idle);
+        assert_eq!(feed.assembly.counts().frames, 1);
+        let mut asked = 0;
+        let mut out = Vec::new();
+        for at in 0..10 {
+            let now = feed.start + at * KEY_FRAME_RETRY;
+            let ssrc = tincan_rtp::Ssrc(7);
+            asked += u8::from(feed.assembly.key_frame.poll_pli(now, ssrc, ssrc, &mut out));
+        }
+        assert!(asked > 5, "{asked}");
+        assert_eq!(feed.packet(9_000, 96, 9, 9_000, (true, true)), [2]);
+        assert!(!feed.assembly.key_frame.is_waiting());
+        assert_eq!(feed.assembly.counts().frames, 2);
+    }
 
     #[test]
     fn vp9_headers_tell_key_frames() {

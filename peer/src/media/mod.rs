@@ -21,7 +21,7 @@ mod router;
 mod sender;
 mod track;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -97,6 +97,19 @@ pub(crate) struct Counters {
     pub(crate) unwanted: u64,
     /// Packets that came while too many events waited for the application.
     pub(crate) overflow: u64,
+}
+
+/// What came on the streams that repair one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Repaired {
+    pub(crate) packets: u64,
+    /// Of payload, and of headers and padding.
+    pub(crate) octets: u64,
+    pub(crate) header_octets: u64,
+    pub(crate) ect1: u64,
+    pub(crate) ce: u64,
+    /// The SSRC of one of them.
+    pub(crate) ssrc: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -220,7 +233,7 @@ impl Media {
                     assembly.configure(&track.parameters);
                     assembly.set_target(track.reception.jitter_buffer_target);
                 }
-                _ => receiver.assembly = None,
+                _ => receiver.stop_assembling(),
             }
         }
         // Streams have other places now.
@@ -258,19 +271,19 @@ impl Media {
         &self.receivers
     }
 
-    /// Packets, octets of payload and of headers on the streams that repair this one, and the SSRC of one.
-    pub(crate) fn repairs(&self, of: usize) -> ([u64; 3], Option<u32>) {
-        let mut sum = [0; 3];
-        let mut ssrc = None;
-        for (at, r) in self.receivers.iter().enumerate() {
-            if r.repairs.is_some() && self.router.repaired(at, &self.receivers) == Some(of) {
-                sum[0] += r.packets;
-                sum[1] += r.octets;
-                sum[2] += r.header_octets;
-                ssrc = Some(r.ssrc);
-            }
+    /// What came on the streams that repair others, by the place of the repaired one.
+    pub(crate) fn repairs(&self) -> HashMap<usize, Repaired> {
+        let mut sums: HashMap<usize, Repaired> = HashMap::new();
+        for (of, r) in self.router.repairs(&self.receivers) {
+            let sum = sums.entry(of).or_default();
+            sum.packets += r.packets;
+            sum.octets += r.octets;
+            sum.header_octets += r.header_octets;
+            sum.ect1 += r.ect1;
+            sum.ce += r.ce;
+            sum.ssrc = Some(r.ssrc);
         }
-        (sum, ssrc)
+        sums
     }
 
     /// Bounds what receivers hold and what each sender keeps to send again, in octets.
@@ -594,7 +607,7 @@ impl Media {
                     return;
                 }
             }
-            receiver.note(now, &view, &track.extensions);
+            receiver.note(now, number, &view, &track.extensions);
         }
         charge(
             &mut self.receivers,

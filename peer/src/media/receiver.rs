@@ -9,7 +9,7 @@ use tincan_rtp::receive::{NackConfig, NackGenerator, SequenceOutcome, StreamStat
 use tincan_rtp::rtcp::Writer;
 use tincan_rtp::{NtpTime, Packet, SequenceNumber, SequenceUnwrapper, Ssrc};
 
-use super::frames::{Assembly, MIN_ROUND_TRIP};
+use super::frames::{Assembly, FrameCounts, MIN_ROUND_TRIP};
 use crate::jsep::MediaParameters;
 use crate::limits::{KEY_FRAME_INTERVAL, MAX_CONTRIBUTORS, MAX_MISSING, MAX_RECOVERED};
 use crate::queue::Events;
@@ -43,6 +43,8 @@ pub(crate) struct ReceiveStream {
     recovered: VecDeque<u64>,
     /// Where the application wants frames.
     pub(crate) assembly: Option<Box<Assembly>>,
+    /// What was made of it while the application wanted frames.
+    left: FrameCounts,
     pub(crate) last_packet: Option<Instant>,
     pub(crate) last_timestamp: u32,
     pub(crate) audio_level: Option<u8>,
@@ -107,6 +109,7 @@ impl ReceiveStream {
             nack: None,
             recovered: VecDeque::new(),
             assembly: None,
+            left: FrameCounts::default(),
             last_packet: None,
             last_timestamp: 0,
             audio_level: None,
@@ -239,8 +242,8 @@ impl ReceiveStream {
         events: &mut Events,
     ) {
         self.assembly
-            .get_or_insert_with(|| Box::new(Assembly::new(parameters, target)))
-            .insert(now, number, packet);
+            .get_or_insert_with(|| Box::new(Assembly::new(parameters, target, self.left)))
+            .assemble(now, number, packet, parameters);
         self.drain(now, events);
     }
 
@@ -264,6 +267,19 @@ impl ReceiveStream {
         }
     }
 
+    /// The application wants no frames any more.
+    pub(crate) fn stop_assembling(&mut self) {
+        if let Some(assembly) = self.assembly.take() {
+            self.left = assembly.counts();
+        }
+    }
+
+    /// What was made of it, where the application wants or wanted frames.
+    pub(crate) fn frame_counts(&self) -> Option<FrameCounts> {
+        let left = Some(self.left).filter(|left| left.frames > 0);
+        self.assembly.as_ref().map(|a| a.counts()).or(left)
+    }
+
     /// Octets in use.
     pub(crate) fn memory_usage(&self) -> usize {
         let missing = self.nack.as_ref().map_or(0, |n| n.missing());
@@ -275,16 +291,28 @@ impl ReceiveStream {
 
     /// Gives up what is under way: only a key frame helps then.
     pub(crate) fn shed(&mut self) {
-        self.assembly = None;
+        match &mut self.assembly {
+            Some(assembly) => assembly.shed(),
+            None => self.want_key_frame(),
+        }
         if let (Some(nack), Some(highest)) = (&mut self.nack, self.unwrapper.highest()) {
             nack.give_up_before(highest);
         }
-        self.key_frame_wanted |= self.nack.is_some();
     }
 
-    /// Notes what `getSynchronizationSources` tells.
-    pub(crate) fn note(&mut self, now: Instant, view: &Packet<'_>, extensions: &ExtensionMap) {
+    /// Notes what `getSynchronizationSources` and `getContributingSources` tell, which is of the packet of the highest
+    /// number: what comes late says what was.
+    pub(crate) fn note(
+        &mut self,
+        now: Instant,
+        number: Option<u64>,
+        view: &Packet<'_>,
+        extensions: &ExtensionMap,
+    ) {
         self.last_packet = Some(now);
+        if number < self.unwrapper.highest() {
+            return;
+        }
         self.last_timestamp = view.timestamp();
         let levels = extensions
             .id(ExtensionKind::MixerAudioLevels)

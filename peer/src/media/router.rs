@@ -158,6 +158,33 @@ impl Router {
         }
     }
 
+    /// All retransmission streams, each with the place of the stream that it repairs as [`repaired`](Self::repaired) finds
+    /// it, in two passes.
+    pub(crate) fn repairs<'a>(
+        &'a self,
+        receivers: &'a [ReceiveStream],
+    ) -> impl Iterator<Item = (usize, &'a ReceiveStream)> {
+        let mut heard: HashMap<_, usize> = HashMap::new();
+        for (at, r) in receivers.iter().enumerate() {
+            work::steps(1);
+            if r.repairs.is_none() {
+                let latest = heard.entry((r.transceiver, r.encoding)).or_insert(at);
+                let known = receivers.get(*latest).and_then(|k| k.last_packet);
+                if r.last_packet >= known {
+                    *latest = at;
+                }
+            }
+        }
+        receivers.iter().filter_map(move |r| {
+            work::steps(1);
+            let at = match r.repairs? {
+                Repairs::Ssrc(ssrc) => self.ssrcs.get(&ssrc),
+                Repairs::Encoding => heard.get(&(r.transceiver, r.encoding)),
+            };
+            Some((*at?, r))
+        })
+    }
+
     /// The stream of an SSRC.
     pub(crate) fn by_ssrc(&self, ssrc: u32) -> Option<usize> {
         self.ssrcs.get(&ssrc).copied()

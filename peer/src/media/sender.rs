@@ -45,6 +45,8 @@ pub(crate) struct SendStream {
     pub(crate) header_octets: u64,
     pub(crate) retransmitted_packets: u64,
     pub(crate) retransmitted_octets: u64,
+    /// All of these packets but `retransmitted_octets`: with RTX, the number of the original too (RFC 4588 §4).
+    pub(crate) retransmitted_headers: u64,
     pub(crate) nacks: u64,
     pub(crate) plis: u64,
     pub(crate) firs: u64,
@@ -114,6 +116,7 @@ impl SendStream {
             header_octets: 0,
             retransmitted_packets: 0,
             retransmitted_octets: 0,
+            retransmitted_headers: 0,
             nacks: 0,
             plis: 0,
             firs: 0,
@@ -351,6 +354,7 @@ impl SendStream {
         }
         self.retransmitted_packets += 1;
         self.retransmitted_octets += payload;
+        self.retransmitted_headers += ((out.len() - start) as u64).saturating_sub(payload);
         true
     }
 
