@@ -128,6 +128,10 @@ pub const MAX_DEMUX_ROUTES: usize = 1 << 20;
 /// one that is in use is learned again with its next consent check.
 pub const MAX_ROUTES_A_PEER: usize = 256;
 
+/// Names of one peer's candidates that the event loop asks for by multicast at once; others wait. All peers share the
+/// responder's [`MAX_UNRESOLVED_NAMES`](tincan_ice::limits::MAX_UNRESOLVED_NAMES), and a browser has one or two.
+pub const MAX_NAMES_A_PEER: usize = 4;
+
 /// Bytes of DTLS secrets that wait to be written into a recording: a handshake logs about 900.
 pub const MAX_LOGGED_SECRETS: usize = 16_384;
 

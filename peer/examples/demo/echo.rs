@@ -19,7 +19,7 @@ use crate::studio::Studio;
 pub(crate) const NEGOTIATED_ID: u16 = 100;
 
 /// How long a connection may take to come about, or to come back, before it is given up.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What becomes of the media that arrives.
 #[derive(Clone)]
@@ -129,6 +129,12 @@ impl FarSide {
         if let Media::Publish(studio, publication) = &self.media {
             studio.end(*publication);
         }
+    }
+}
+
+/// Also when a request is given up half way: whoever else holds the peer must not keep it alive without a place.
+impl Drop for FarSide {
+    fn drop(&mut self) {
         self.peer.close();
     }
 }

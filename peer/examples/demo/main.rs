@@ -40,6 +40,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, patch, post};
+use futures_util::StreamExt as _;
 use tincan_peer::Configuration;
 use tincan_peer::driver::{Driver, DriverHandle};
 use tokio::sync::Semaphore;
@@ -138,7 +139,16 @@ async fn hear_out(request: Request, next: Next) -> Response {
     let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     match length {
         Some(length) if length > MAX_BODY => {
-            let _ = axum::body::to_bytes(request.into_body(), MAX_UNWANTED).await;
+            let mut pieces = request.into_body().into_data_stream();
+            let reading = async {
+                let mut left = MAX_UNWANTED;
+                while let Some(Ok(piece)) = pieces.next().await
+                    && left > 0
+                {
+                    left = left.saturating_sub(piece.len());
+                }
+            };
+            let _ = tokio::time::timeout(echo::PATIENCE, reading).await;
             let reason = format!("The body can't be taken: {length} bytes, more than {MAX_BODY}.");
             reply::Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, reason).into_response()
         }

@@ -10,7 +10,7 @@ use tincan_peer::{
     TransceiverInit,
 };
 
-use crate::echo::{self, FarSide, Media};
+use crate::echo::{self, FarSide, Media, PATIENCE};
 use crate::reply::Refusal;
 use crate::shared::{candidate_from_json, candidate_to_json, description_to_json};
 use crate::{App, MAX_BODY};
@@ -40,7 +40,15 @@ async fn session(app: App, mut socket: WebSocket) {
     let peer = far_side.peer.clone();
     let mut state = PeerConnectionState::New;
     loop {
+        // A page that goes silent before it is connected gives its place to others.
+        let patience = async {
+            match state {
+                PeerConnectionState::Connected => std::future::pending().await,
+                _ => tokio::time::sleep(PATIENCE).await,
+            }
+        };
         let said = tokio::select! {
+            () = patience => false,
             event = far_side.events.next() => match event {
                 Some(event) => tell(&peer, &far_side.media, event, &mut state, &mut socket).await,
                 None => false,
@@ -66,7 +74,7 @@ async fn session(app: App, mut socket: WebSocket) {
             break;
         }
     }
-    peer.close();
+    drop(far_side);
     // The page learns that it was not the network.
     say(&mut socket, json!({ "type": "bye" })).await;
 }
