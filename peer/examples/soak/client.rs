@@ -122,6 +122,8 @@ async fn live(clients: Arc<Clients>, n: usize, mut death: mpsc::Receiver<Death>)
         let begun = Instant::now();
         let connection = match timeout(CONNECT_TIME, connect(&clients, n)).await {
             Ok(Ok(connection)) => connection,
+            // The end does not wait for those who were just coming back.
+            _ if *stop.borrow() => return,
             Ok(Err(error)) => return tally.fail(&format!("client {n} can't connect: {error}")),
             Err(_) => return tally.fail(&format!("client {n} can't connect in {CONNECT_TIME:?}")),
         };
