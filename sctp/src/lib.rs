@@ -65,6 +65,7 @@ mod stream_map;
 mod timers;
 mod window;
 pub mod wire;
+mod work;
 
 pub use association::{Association, Ecn, Transmit};
 pub use config::Config;

@@ -509,3 +509,37 @@ fn an_association_that_was_ended_waits_for_nothing() {
     assert_eq!(raw.association.poll_timeout(), None);
     assert!(raw.packets().is_empty());
 }
+
+/// The list may name a stream a hundred times, and streams that there are not; an empty one names all.
+#[test]
+fn a_reset_tells_of_each_stream_once() {
+    let mut raw = Raw::new(Config::default());
+    let mut request = 1_000u32;
+    let mut reset = |raw: &mut Raw, streams: &[u16]| {
+        let mut value = request.to_be_bytes().to_vec();
+        request += 1;
+        value.extend_from_slice(&0u32.to_be_bytes());
+        value.extend_from_slice(&(raw.tsn.wrapping_sub(1)).to_be_bytes());
+        value.extend(streams.iter().flat_map(|s| s.to_be_bytes()));
+        raw.send(|out| {
+            ChunkWriter::new(out, chunk_type::RE_CONFIG, 0)
+                .parameter(parameter_type::OUTGOING_RESET, &value)
+                .finish();
+        });
+        raw.events()
+    };
+    let named: Vec<u16> = (0..500).map(|n| [7, 3, 60_000][n % 3]).collect();
+    assert_eq!(
+        reset(&mut raw, &named),
+        [3, 7].map(|stream| Event::IncomingReset { stream })
+    );
+    raw.data(5, 0, B | E, b"x");
+    raw.data(6, 0, B, b"half of it");
+    assert_eq!(raw.messages(), [b"x"]);
+    let all = reset(&mut raw, &[]);
+    assert!(
+        all.contains(&Event::IncomingReset { stream: 5 }),
+        "{all:?}"
+    );
+    assert_eq!(raw.association.stats().bytes_waiting, 0);
+}

@@ -544,16 +544,19 @@ impl Association {
     fn act(&mut self, action: Action) {
         match action {
             Action::ResetIncoming(streams) => {
-                let all = streams.is_empty();
-                let streams = if all {
-                    self.reassembly.streams()
+                let mut streams = streams;
+                if streams.is_empty() {
+                    streams = self.reassembly.streams();
+                    self.reassembly.clear(&mut self.events);
                 } else {
-                    streams
-                };
-                for stream in streams {
-                    self.reassembly.reset(stream, &mut self.events);
-                    self.events.push_back(Event::IncomingReset { stream });
+                    streams.retain(|stream| *stream < self.inbound_streams);
+                    streams.sort_unstable();
+                    streams.dedup();
+                    self.reassembly.reset(&streams, &mut self.events);
                 }
+                let resets = streams.into_iter();
+                self.events
+                    .extend(resets.map(|stream| Event::IncomingReset { stream }));
             }
             Action::OutgoingDone(streams, result) => self.settle_reset(streams, result),
             Action::ResetOutgoing(streams) => {

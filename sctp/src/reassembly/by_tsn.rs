@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::assembly::{Assembly, Fragment};
 use super::ordering::Ordering;
 use super::{Contradiction, Delivery};
+use crate::work;
 
 /// Every step is O(log n) in the fragments held, and O(1) in the usual order.
 #[derive(Debug, Default)]
@@ -111,26 +112,30 @@ impl ByTsn {
         }
     }
 
-    pub(super) fn drop_stream(
+    /// Drops what these streams have, which are in order. One pass, however many they are: a packet can name all of
+    /// them.
+    pub(super) fn drop_streams(
         &mut self,
-        stream: u16,
+        streams: &[u16],
         ordering: &mut Ordering,
         to: &mut Delivery<'_>,
     ) {
-        if self.current.as_ref().is_some_and(|a| a.stream == stream)
+        work::steps(self.open.len() + self.loose.len());
+        let goes = |stream: &u16| streams.binary_search(stream).is_ok();
+        if self.current.as_ref().is_some_and(|a| goes(&a.stream))
             && let Some(dead) = self.current.take()
         {
             ordering.drop_assembly(dead, to);
         }
-        for (tsn, assembly) in std::mem::take(&mut self.open) {
-            if assembly.stream == stream {
-                ordering.drop_assembly(assembly, to);
-            } else {
-                self.open.insert(tsn, assembly);
-            }
+        let (dead, open): (BTreeMap<_, _>, _) = std::mem::take(&mut self.open)
+            .into_iter()
+            .partition(|(_, assembly)| goes(&assembly.stream));
+        self.open = open;
+        for assembly in dead.into_values() {
+            ordering.drop_assembly(assembly, to);
         }
         self.loose.retain(|_, fragment| {
-            let stays = fragment.stream != stream;
+            let stays = !goes(&fragment.stream);
             if !stays {
                 ordering.held.waiting -= fragment.cost();
             }

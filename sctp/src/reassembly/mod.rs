@@ -156,14 +156,22 @@ impl Reassembly {
         }
     }
 
-    /// The peer starts the stream again from zero (RFC 6525 §5.2.2).
-    pub(crate) fn reset(&mut self, stream: u16, events: &mut VecDeque<Event>) {
+    /// The peer starts these streams again from zero (RFC 6525 §5.2.2): in order, each once.
+    pub(crate) fn reset(&mut self, streams: &[u16], events: &mut VecDeque<Event>) {
         let mut to = Delivery { events };
         match &mut self.fragments {
-            Fragments::Consecutive(store) => store.drop_stream(stream, &mut self.ordering, &mut to),
-            Fragments::Interleaved(store) => store.drop_stream(stream, &mut self.ordering, &mut to),
+            Fragments::Consecutive(store) => {
+                store.drop_streams(streams, &mut self.ordering, &mut to)
+            }
+            Fragments::Interleaved(store) => {
+                for stream in streams {
+                    store.drop_stream(*stream, &mut self.ordering, &mut to);
+                }
+            }
         }
-        self.ordering.reset(stream);
+        for stream in streams {
+            self.ordering.reset(*stream);
+        }
     }
 
     /// All streams begin anew, and nothing unfinished will be finished.
@@ -193,3 +201,6 @@ impl Reassembly {
         self.ordering.streams()
     }
 }
+
+#[cfg(test)]
+mod tests;
