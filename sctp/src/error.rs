@@ -74,6 +74,7 @@ impl Violation {
     pub(crate) fn cause_code(self) -> u16 {
         match self {
             Violation::NoUserData => cause::NO_USER_DATA,
+            Violation::OutOfResource => cause::OUT_OF_RESOURCE,
             _ => cause::PROTOCOL_VIOLATION,
         }
     }
@@ -98,6 +99,10 @@ pub enum Violation {
     /// INIT or INIT ACK with a field that must not have its value (RFC 9260 §3.3.2).
     #[error("an invalid INIT")]
     Init,
+    /// Messages without end, or without those before them, past what there is room for
+    /// ([`limits::MAX_WAITING_WINDOWS`](crate::limits::MAX_WAITING_WINDOWS)).
+    #[error("more waits for its rest than there is room for")]
+    OutOfResource,
 }
 
 /// Why an INIT from signalling (`a=sctp-init`) is of no use.

@@ -23,6 +23,22 @@ pub const MAX_DUPLICATES_REPORTED: usize = 16;
 /// its bookkeeping takes, so that a flood of one-octet fragments stays within the bound too.
 pub const FRAGMENT_OVERHEAD: usize = 64;
 
+/// Receive buffers that may be taken by what waits for its rest or its turn before an association
+/// is ended. What fills the first gap is stored although the buffer is full, or it could never
+/// empty; but no gap holds back messages that never end, or whose forerunner never comes. An honest
+/// sender stops at one buffer, and goes on with single packets (RFC 9260 §6.1 A) that finish what
+/// is there.
+pub const MAX_WAITING_WINDOWS: usize = 2;
+
+/// Messages of the largest size for which there is room in any case, however small the receive
+/// buffer: with interleaving each stream may have one under way, and single packets finish them
+/// all. Twice as many streams as a busy application has; up to [`MAX_WAITING_ALLOWANCE`].
+pub const MAX_WAITING_MESSAGES: usize = 64;
+
+/// The most octets that [`MAX_WAITING_MESSAGES`] comes to: as many messages of the usual largest
+/// size, 256 KiB.
+pub const MAX_WAITING_ALLOWANCE: usize = 16 << 20;
+
 /// Stored fragments below this share (1/n) of their datagram are copied out of it, so that a
 /// byte cannot keep a datagram alive.
 pub const COPY_BELOW_SHARE: usize = 4;

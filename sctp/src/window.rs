@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::limits::{MAX_WAITING_ALLOWANCE, MAX_WAITING_MESSAGES, MAX_WAITING_WINDOWS};
 use crate::reassembly::Held;
 
 /// The window is kept at this many times what arrives in a round trip: twice for the round trip
@@ -12,15 +13,22 @@ const ROUND_TRIPS: usize = 4;
 pub(crate) struct ReceiveWindow {
     size: usize,
     bound: usize,
+    /// Octets at which what waits is too much.
+    most_waiting: usize,
     round_began: Option<Instant>,
     received: usize,
 }
 
 impl ReceiveWindow {
-    pub(crate) fn new(size: usize, bound: usize) -> Self {
+    /// `unit` is the most of one message that waits.
+    pub(crate) fn new(size: usize, bound: usize, unit: usize) -> Self {
+        let messages = unit
+            .saturating_mul(MAX_WAITING_MESSAGES)
+            .min(MAX_WAITING_ALLOWANCE);
         Self {
             size,
             bound,
+            most_waiting: bound.saturating_mul(MAX_WAITING_WINDOWS).max(messages),
             round_began: None,
             received: 0,
         }
@@ -55,6 +63,12 @@ impl ReceiveWindow {
             self.size = (held.waiting * 2).min(self.bound);
         }
         self.size.saturating_sub(held.waiting + held.unread)
+    }
+
+    /// More waits than an honest sender makes wait.
+    #[inline]
+    pub(crate) fn is_overrun(&self, held: Held) -> bool {
+        held.waiting >= self.most_waiting
     }
 
     /// Whether a chunk may be stored; `needed` says that it fills the first gap. Then what waits

@@ -537,9 +537,72 @@ fn a_reset_tells_of_each_stream_once() {
     raw.data(6, 0, B, b"half of it");
     assert_eq!(raw.messages(), [b"x"]);
     let all = reset(&mut raw, &[]);
-    assert!(
-        all.contains(&Event::IncomingReset { stream: 5 }),
-        "{all:?}"
-    );
+    assert!(all.contains(&Event::IncomingReset { stream: 5 }), "{all:?}");
     assert_eq!(raw.association.stats().bytes_waiting, 0);
+}
+
+/// Ends of an association for a peer that makes too much wait.
+fn overrun(raw: &mut Raw, most: usize, mut chunk: impl FnMut(&mut Raw, u32)) {
+    let reason = CloseReason::ProtocolViolation(Violation::OutOfResource);
+    assert_eq!(reason.cause_code(), Some(4));
+    let mut peak = 0;
+    for n in 0..60_000 {
+        chunk(raw, n);
+        peak = peak.max(raw.association.memory_usage());
+        if raw.association.state() == State::Closed {
+            break;
+        }
+    }
+    assert_eq!(raw.events().last(), Some(&Event::Closed { reason }));
+    assert!(peak <= most, "{peak}");
+}
+
+/// No TSN is missing: each chunk is the next one, and must be stored however full the buffer is.
+#[test]
+fn messages_whose_forerunner_never_comes_are_not_collected_without_end() {
+    let small = Config {
+        receive_window: 100_000,
+        max_receive_window: 600_000,
+        max_message_size: 10_000,
+        ..Config::default()
+    };
+    let most = 1_250_000;
+    let plain = || Raw::new(small.clone());
+    let interleaved = || {
+        let extensions = [PLAIN, &[chunk_type::I_DATA, chunk_type::I_FORWARD_TSN]].concat();
+        Raw::with(small.clone(), 1_000, 1 << 20, &extensions)
+    };
+    let write = |raw: &mut Raw, stream: u16, message: u32, fragment: u32, flags: u8| {
+        let header = DataHeader {
+            interleaved: true,
+            flags,
+            tsn: raw.tsn,
+            stream,
+            message,
+            fragment,
+            ppid: 53,
+        };
+        raw.tsn = raw.tsn.wrapping_add(1);
+        raw.send(|out| header.write(out, &[1; 1_000]));
+    };
+    // Whole messages, the first of which never comes.
+    overrun(&mut plain(), most, |raw, n| {
+        raw.data((n % 900) as u16, 1 + n / 900, B | E, &[1; 1_000]);
+    });
+    // Beginnings of messages.
+    overrun(&mut interleaved(), most, |raw, n| {
+        write(raw, 0, n, 0, B);
+    });
+    const UNORDERED: u8 = 4;
+    overrun(&mut interleaved(), most, |raw, n| {
+        write(raw, 0, n, 0, B | UNORDERED);
+    });
+    // One message without end that has not its turn, handed over in pieces.
+    let mut raw = Raw::new(Config {
+        piece_size: Some(2_000),
+        ..small.clone()
+    });
+    overrun(&mut raw, most, |raw, n| {
+        raw.data(0, 1, if n == 0 { B } else { 0 }, &[1; 1_000]);
+    });
 }

@@ -431,3 +431,48 @@ fn every_controller_recovers_from_a_burst_of_losses() {
         assert!(pair.a.stats().counters.retransmissions > 0);
     }
 }
+
+/// Unfinished messages on all streams at once take many times the receive buffer: single packets finish them all.
+#[test]
+fn big_messages_on_many_streams_pass_a_small_window_with_losses() {
+    for seed in [31, 32] {
+        let small = |role| {
+            let mut config = config(role);
+            config.association.receive_window = 40_000;
+            config.association.max_receive_window = 128_000;
+            config.association.max_message_size = 60_000;
+            config.high_water_mark = 1 << 20;
+            config
+        };
+        let (a, b) = (small(Role::Client), small(Role::Server));
+        let mut pair = Pair::with(seed, 5 * MS, a, b).lossy(50);
+        pair.connect();
+        assert!(pair.a.association().interleaves());
+        let mut sent = Vec::new();
+        for stream in 0..24u64 {
+            let ordered = stream % 2 == 0;
+            let config = ChannelConfig {
+                ordered,
+                ..ChannelConfig::default()
+            };
+            let id = pair.a.open(pair.now, config).unwrap();
+            for n in 0..2 {
+                let message = pattern(60_000, 100 * stream + n);
+                sent.push(message.to_vec());
+                pair.a.send(pair.now, id, Message::Binary(message)).unwrap();
+            }
+        }
+        let mut got = Vec::new();
+        let mut most = 0;
+        pair.run(Duration::from_secs(3_600), |p| {
+            most = most.max(p.b.stats().bytes_waiting);
+            got.extend(p.take_messages_b());
+            got.len() == sent.len()
+        });
+        println!("{most} octets waited at most");
+        got.sort();
+        sent.sort();
+        assert!(got == sent, "{} of {} messages", got.len(), sent.len());
+        assert!(most > 2 * 128_000, "{most}: not enough at once");
+    }
+}

@@ -233,10 +233,15 @@ impl Association {
             Arrival::New => {}
         }
         let needed = tsn == self.acks.cumulative() + 1;
-        if !self.window.accepts(self.reassembly.held(), needed) {
+        let held = self.reassembly.held();
+        if !self.window.accepts(held, needed) {
             self.counters.data_refused += 1;
             notes.immediate = true;
             return true;
+        }
+        if self.window.is_overrun(held) {
+            self.violated(Violation::OutOfResource);
+            return false;
         }
         self.acks.insert(tsn);
         self.counters.data_chunks_received += 1;

@@ -345,6 +345,7 @@ impl Association {
             window: crate::window::ReceiveWindow::new(
                 config.receive_window,
                 config.max_receive_window,
+                config.piece_size.unwrap_or(config.max_message_size),
             ),
             path: crate::path_mtu::PathMtu::new(config.mtu, config.max_mtu),
             reset: Reset::new(own.initial_tsn, 0),
