@@ -23,6 +23,15 @@ pub const MAX_DUPLICATES_REPORTED: usize = 16;
 /// its bookkeeping takes, so that a flood of one-octet fragments stays within the bound too.
 pub const FRAGMENT_OVERHEAD: usize = 64;
 
+/// What a message is charged while it is put together, in octets: its state, its place in the
+/// tables, and the room of its list of fragments, for messages of one octet too.
+pub const ASSEMBLY_OVERHEAD: usize = 256;
+
+/// Fragments for which room is taken when a message begins, because the last one had as many: a
+/// message of a mebibyte. Only if no other is unfinished: a peer that begins thousands of messages
+/// gets one such list.
+pub const MAX_FRAGMENTS_GUESSED: usize = 1_024;
+
 /// Receive buffers that may be taken by what waits for its rest or its turn before an association
 /// is ended. What fills the first gap is stored although the buffer is full, or it could never
 /// empty; but no gap holds back messages that never end, or whose forerunner never comes. An honest

@@ -33,6 +33,9 @@ struct Unfinished {
 #[derive(Debug, Default)]
 pub(super) struct ByMessage {
     streams: StreamMap<Unfinished>,
+    /// Unfinished messages of all streams.
+    unfinished: usize,
+    /// Fragments of the last finished message: a guess for the next one's.
     usual: usize,
 }
 
@@ -53,7 +56,6 @@ impl ByMessage {
             return Ok(());
         }
         let key = (unordered, message);
-        let usual = self.usual.min(1024);
         let Some(stream) = self
             .streams
             .get_or_insert_with(fragment.stream, Unfinished::default)
@@ -65,8 +67,10 @@ impl ByMessage {
             other => {
                 stream.current = other;
                 stream.others.remove(&key).unwrap_or_else(|| {
+                    let alone = self.unfinished == 0;
+                    self.unfinished += 1;
                     Box::new(Growing {
-                        assembly: Assembly::new(&fragment, message, FIRST_FSN, usual),
+                        assembly: ordering.begin(&fragment, message, FIRST_FSN, self.usual, alone),
                         later: BTreeMap::new(),
                         end: None,
                     })
@@ -76,6 +80,7 @@ impl ByMessage {
         let outcome = growing.add(fragment, ordering);
         if outcome.is_ok() && growing.end.is_some_and(|end| growing.assembly.next > end) {
             self.usual = growing.assembly.fragments();
+            self.unfinished -= 1;
             ordering.complete(growing.assembly, to);
         } else {
             ordering.grown(&mut growing.assembly, to);
@@ -96,11 +101,13 @@ impl ByMessage {
         if stream.current.as_ref().is_some_and(|(key, _)| dead(key))
             && let Some((_, growing)) = stream.current.take()
         {
+            self.unfinished -= 1;
             growing.give_back(ordering, to);
         }
         let range = (entry.unordered, 0)..=(entry.unordered, last);
         while let Some((&key, _)) = stream.others.range(range.clone()).next() {
             if let Some(growing) = stream.others.remove(&key) {
+                self.unfinished -= 1;
                 growing.give_back(ordering, to);
             }
         }
@@ -128,6 +135,7 @@ impl ByMessage {
         };
         let current = unfinished.current.map(|(_, growing)| growing);
         for growing in current.into_iter().chain(unfinished.others.into_values()) {
+            self.unfinished -= 1;
             growing.give_back(ordering, to);
         }
     }

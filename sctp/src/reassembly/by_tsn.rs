@@ -47,7 +47,8 @@ impl ByTsn {
             Some(assembly) => assembly,
             None if fragment.begins() => {
                 let message = ordering.unwrap_ordered(fragment.stream, fragment.message, false);
-                Assembly::new(&fragment, message, tsn, self.usual.min(1024))
+                let alone = self.current.is_none() && self.open.is_empty();
+                ordering.begin(&fragment, message, tsn, self.usual, alone)
             }
             None => {
                 ordering.held.waiting += fragment.cost();

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::assembly::Assembly;
+use super::assembly::{Assembly, Fragment};
 use super::{Delivery, Held, Policy, cost};
 use crate::association::Event;
-use crate::limits::{COPY_BELOW_SHARE, FRAGMENT_OVERHEAD};
+use crate::limits::{
+    ASSEMBLY_OVERHEAD, COPY_BELOW_SHARE, FRAGMENT_OVERHEAD, MAX_FRAGMENTS_GUESSED,
+};
 use crate::payload::Payload;
 use crate::serial::{first, unwrap16, unwrap32};
 use crate::stream_map::StreamMap;
@@ -198,10 +200,28 @@ impl Ordering {
         }
     }
 
+    /// A message is begun, of about `usual` fragments; `alone` says that no other is unfinished.
+    pub(super) fn begin(
+        &mut self,
+        fragment: &Fragment,
+        message: u64,
+        first: u64,
+        usual: usize,
+        alone: bool,
+    ) -> Assembly {
+        self.held.waiting += ASSEMBLY_OVERHEAD;
+        let parts = if alone {
+            usual.min(MAX_FRAGMENTS_GUESSED)
+        } else {
+            0
+        };
+        Assembly::new(fragment, message, first, parts)
+    }
+
     /// A message has all its fragments.
     pub(super) fn complete(&mut self, mut assembly: Assembly, to: &mut Delivery<'_>) {
         self.check_size(&mut assembly, to);
-        self.held.waiting -= assembly.cost();
+        self.held.waiting -= assembly.cost() + ASSEMBLY_OVERHEAD;
         let Assembly {
             stream,
             unordered,
@@ -311,7 +331,7 @@ impl Ordering {
 
     /// An unfinished message will never be finished.
     pub(super) fn drop_assembly(&mut self, assembly: Assembly, to: &mut Delivery<'_>) {
-        self.held.waiting -= assembly.cost();
+        self.held.waiting -= assembly.cost() + ASSEMBLY_OVERHEAD;
         if assembly.started {
             to.events.push_back(Event::MessageAborted {
                 stream: assembly.stream,

@@ -65,3 +65,33 @@ fn resetting_all_streams_walks_the_fragments_once() {
     assert_eq!(store.reassembly.held().waiting, 0);
     assert!(store.reassembly.streams().is_empty());
 }
+
+/// Every message has as many fragments as the one before: so might the next one, but not a thousand at once.
+#[test]
+fn beginnings_of_messages_take_what_they_are_charged() {
+    for interleaved in [false, true] {
+        let mut store = Store::new(interleaved);
+        for n in 0..1_024 {
+            let flags = match n {
+                0 => FLAG_BEGIN,
+                1_023 => FLAG_END,
+                _ => 0,
+            };
+            store.insert(u64::from(n), 0, 0, n, flags);
+        }
+        assert_eq!(store.reassembly.held().waiting, 0);
+        let info = allocation_counter::measure(|| {
+            for n in 0..1_000u16 {
+                store.insert(2_000 + 2 * u64::from(n), n, 1, 0, FLAG_BEGIN);
+            }
+        });
+        let charged = store.reassembly.held().waiting;
+        println!("{} octets for {charged} charged", info.bytes_current);
+        // The tables' room may be twice what is in them.
+        assert!(
+            info.bytes_current <= 2 * charged as i64,
+            "{} octets for {charged} charged",
+            info.bytes_current
+        );
+    }
+}
