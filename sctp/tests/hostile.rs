@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng};
 use support::raw::{PLAIN, Raw, init};
 use support::{Pair, config, pattern};
 use tincan_sctp::association::{Event, SendOptions, State};
-use tincan_sctp::data_channel::{ChannelConfig, Message, Role};
+use tincan_sctp::data_channel::{ChannelConfig, ChannelState, Message, Role};
 use tincan_sctp::wire::{ChunkWriter, DataHeader, chunk_type, parameter_type};
 use tincan_sctp::{Association, CloseReason, Config, Violation};
 
@@ -605,4 +605,85 @@ fn messages_whose_forerunner_never_comes_are_not_collected_without_end() {
     overrun(&mut raw, most, |raw, n| {
         raw.data(0, 1, if n == 0 { B } else { 0 }, &[1; 1_000]);
     });
+}
+
+/// A reset of a stream that has a backlog, and more behind it: all goes out before the end.
+#[test]
+fn closing_does_not_wait_for_ever_for_what_is_behind_a_reset() {
+    let now = Instant::now();
+    let mut rng = StdRng::seed_from_u64(8);
+    let mut a = Association::new(Config::default(), now, &mut rng);
+    let mut b = Association::new(Config::default(), now, &mut rng);
+    let (init_a, init_b) = (a.local_init(), b.local_init());
+    a.connect_with_init(now, &init_b).unwrap();
+    b.connect_with_init(now, &init_a).unwrap();
+    let options = SendOptions::default();
+    a.send(now, 0, pattern(100_000, 1), options).unwrap();
+    a.reset_stream(now, 0).unwrap();
+    a.send(now, 0, pattern(1_000, 2), options).unwrap();
+    a.close(now);
+    let mut now = now;
+    let (mut out, mut got) = (Vec::new(), Vec::new());
+    for _ in 0..10_000 {
+        now += MS;
+        a.handle_timeout(now);
+        b.handle_timeout(now);
+        while a.poll_transmit(now, &mut out).is_some() {
+            b.handle_input(now, Bytes::from(std::mem::take(&mut out)));
+        }
+        while b.poll_transmit(now, &mut out).is_some() {
+            a.handle_input(now, Bytes::from(std::mem::take(&mut out)));
+        }
+        got.extend(std::iter::from_fn(|| b.poll_event()));
+    }
+    assert_eq!(a.close_reason(), Some(CloseReason::Shutdown));
+    let lengths: Vec<usize> = got
+        .iter()
+        .filter_map(|event| match event {
+            Event::Message { payload, .. } => Some(payload.len()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(lengths, [100_000, 1_000]);
+}
+
+/// Nothing is in flight, so nothing times out; the peer answers heartbeats and not the request.
+#[test]
+fn closing_ends_although_a_reset_is_never_performed() {
+    let mut raw = Raw::new(Config {
+        max_retransmissions: None,
+        ..Config::default()
+    });
+    raw.association.reset_stream(raw.now, 0).unwrap();
+    let options = SendOptions::default();
+    raw.association
+        .send(raw.now, 0, pattern(1_000, 2), options)
+        .unwrap();
+    raw.association.close(raw.now);
+    raw.pass(Duration::from_secs(299));
+    assert_eq!(raw.association.state(), State::ShutdownPending);
+    raw.pass(Duration::from_secs(2));
+    assert_eq!(
+        raw.association.close_reason(),
+        Some(CloseReason::PeerUnreachable)
+    );
+}
+
+/// An open channel cannot go on with its stream held back.
+#[test]
+fn what_cannot_be_understood_closes_the_channel_that_it_came_on() {
+    let mut pair = Opener::new(config(Role::Client));
+    pair.open(0, 10);
+    pair.exchange(20, true);
+    assert_eq!(pair.us.channel_count(), 1);
+    let options = SendOptions {
+        ppid: 50,
+        ..SendOptions::default()
+    };
+    pair.liar
+        .send(pair.now, 0, Bytes::from_static(&[77]), options)
+        .unwrap();
+    pair.exchange(20, true);
+    let state = pair.us.channel_state(pair.opened[0]);
+    assert_eq!(state, Some(ChannelState::Closing));
 }

@@ -328,6 +328,9 @@ impl Association {
         let progress = acked.octets > 0 || acked.advanced;
         if progress {
             self.errors = 0;
+            if matches!(self.state, State::ShutdownPending | State::ShutdownReceived) {
+                self.guard_shutdown(now);
+            }
             if self.path.on_ack() {
                 self.schedule_path_mtu(now, true);
             }

@@ -613,7 +613,9 @@ impl Association {
     }
 
     fn request_reset(&mut self, _now: Instant) {
-        if self.state != State::Established || !self.reset.is_waiting() {
+        // What is queued behind a reset goes out before the association is shut down.
+        let sends = matches!(self.state, State::Established | State::ShutdownPending);
+        if !sends || !self.reset.is_waiting() {
             return;
         }
         let most = (self.path.base() - 40) / 2;

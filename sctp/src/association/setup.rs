@@ -78,6 +78,7 @@ impl Association {
             }
             State::Established => {
                 self.state = State::ShutdownPending;
+                self.guard_shutdown(now);
                 self.progress_shutdown(now);
             }
             _ => {}
@@ -349,6 +350,12 @@ impl Association {
         self.timers.set(Timer::Handshake, now + self.rtt.timeout());
     }
 
+    /// Bounds the time without progress until everything is acknowledged, and then that of the rest. RFC 9260 §9.2
+    /// starts T5 with SHUTDOWN; what SHUTDOWN waits for may never come either.
+    pub(super) fn guard_shutdown(&mut self, now: Instant) {
+        self.timers.set(Timer::Guard, now + self.config.rto_max * 5);
+    }
+
     /// Goes on with shutting down once everything is acknowledged.
     pub(super) fn progress_shutdown(&mut self, now: Instant) {
         let done = self.outstanding.is_empty() && self.send.bytes() == 0;
@@ -357,7 +364,7 @@ impl Association {
                 self.state = State::ShutdownSent;
                 self.due.shutdown = true;
                 self.timers.set(Timer::Shutdown, now + self.rtt.timeout());
-                self.timers.set(Timer::Guard, now + self.config.rto_max * 5);
+                self.guard_shutdown(now);
             }
             State::ShutdownReceived if done => {
                 self.state = State::ShutdownAckSent;
@@ -386,6 +393,7 @@ impl Association {
         match self.state {
             State::Established | State::ShutdownPending => {
                 self.state = State::ShutdownReceived;
+                self.guard_shutdown(now);
             }
             State::ShutdownReceived => {}
             State::ShutdownSent => {

@@ -609,7 +609,11 @@ impl Endpoint {
             Err(_) => {
                 self.messages_dropped += 1;
                 // RFC 8832 §6: an OPEN that cannot be understood closes the channel.
-                let _ = self.association.reset_stream(now, stream);
+                if self.channels.get(stream).is_some() {
+                    self.close_channel(now, ChannelId(stream));
+                } else {
+                    let _ = self.association.reset_stream(now, stream);
+                }
             }
         }
     }
