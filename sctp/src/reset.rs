@@ -1,6 +1,6 @@
 //! Stream re-configuration (RFC 6525): resetting streams, adding streams, both directions.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::limits::{MAX_INCOMING_WANTED, MAX_TSN_RESETS_PUT_OFF, RECONFIG_MEMORY};
 use crate::wire::{ChunkWriter, Reconfig, ReconfigResult, chunk_type, padded, parameter_type};
@@ -78,8 +78,8 @@ pub(crate) struct Reset {
     request: Option<Request>,
     /// The request is to be written into the next packet.
     request_due: bool,
-    /// Streams to be reset once what they have queued is sent.
-    waiting: VecDeque<u16>,
+    /// Streams to be reset once what they have queued is sent; each once, however often a peer brings it about.
+    waiting: BTreeSet<u16>,
     /// Streams that the peer is to reset.
     incoming: Vec<u16>,
     /// The peer's request that the next outgoing reset answers.
@@ -101,7 +101,7 @@ impl Reset {
             next_request: own_initial_tsn,
             request: None,
             request_due: false,
-            waiting: VecDeque::new(),
+            waiting: BTreeSet::new(),
             incoming: Vec::new(),
             answers: None,
             add: 0,
@@ -116,7 +116,7 @@ impl Reset {
 
     /// Asks for a stream's reset as soon as it has nothing more to send.
     pub(crate) fn want(&mut self, stream: u16) {
-        self.waiting.push_back(stream);
+        self.waiting.insert(stream);
     }
 
     /// Asks for the reset of a stream of the peer's.
@@ -154,16 +154,10 @@ impl Reset {
         if self.request.is_some() {
             return;
         }
-        let mut streams = Vec::new();
-        for _ in 0..self.waiting.len() {
-            let Some(stream) = self.waiting.pop_front() else {
-                break;
-            };
-            if streams.len() < most && is_drained(stream) {
-                streams.push(stream);
-            } else {
-                self.waiting.push_back(stream);
-            }
+        let drained = self.waiting.iter().copied().filter(|s| is_drained(*s));
+        let streams: Vec<u16> = drained.take(most).collect();
+        for stream in &streams {
+            self.waiting.remove(stream);
         }
         let kind = if !streams.is_empty() {
             let response = self
@@ -454,7 +448,6 @@ impl Reset {
 
     /// Gives back what is not used.
     pub(crate) fn slim(&mut self) {
-        self.waiting.shrink_to_fit();
         self.incoming.shrink_to_fit();
         self.last.shrink_to_fit();
         self.responses.shrink_to_fit();

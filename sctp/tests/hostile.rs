@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use support::raw::{PLAIN, Raw, init};
+use support::raw::{PLAIN, Raw, each, init};
 use support::{Pair, config, pattern};
 use tincan_sctp::association::{Event, SendOptions, State};
 use tincan_sctp::data_channel::{ChannelConfig, ChannelState, Message, Role};
-use tincan_sctp::wire::{ChunkWriter, DataHeader, chunk_type, parameter_type};
+use tincan_sctp::wire::{Chunk, ChunkWriter, DataHeader, chunk_type, parameter_type};
 use tincan_sctp::{Association, CloseReason, Config, Violation};
 
 const MS: Duration = Duration::from_millis(1);
@@ -686,4 +686,70 @@ fn what_cannot_be_understood_closes_the_channel_that_it_came_on() {
     pair.exchange(20, true);
     let state = pair.us.channel_state(pair.opened[0]);
     assert_eq!(state, Some(ChannelState::Closing));
+}
+
+/// A peer brings resets about and leaves the first request unanswered: they do not pile up.
+#[test]
+fn a_stream_waits_for_its_reset_once() {
+    let mut raw = Raw::new(Config::default());
+    for _ in 0..1_000 {
+        raw.association.reset_stream(raw.now, 7).unwrap();
+    }
+    let mut requests = 0;
+    for _ in 0..20 {
+        let mut number = None;
+        for packet in raw.packets() {
+            each(&packet, |chunk| {
+                if let Chunk::Reconfig(mut parameters) = chunk {
+                    let first = parameters.next().unwrap().value.first_chunk::<4>();
+                    number = first.copied();
+                }
+            });
+        }
+        let Some(number) = number else { break };
+        requests += 1;
+        let mut value = number.to_vec();
+        value.extend_from_slice(&1u32.to_be_bytes());
+        raw.send(|out| {
+            ChunkWriter::new(out, chunk_type::RE_CONFIG, 0)
+                .parameter(parameter_type::RECONFIG_RESPONSE, &value)
+                .finish();
+        });
+    }
+    // The one that is under way, and one for what was queued since.
+    assert_eq!(requests, 2);
+}
+
+#[test]
+fn a_flood_of_stale_cookies_is_answered_in_bounds() {
+    let now = Instant::now();
+    let mut rng = StdRng::seed_from_u64(1);
+    let mut b = Association::new(Config::default(), now, &mut rng);
+    let packet = |tag: u32, chunk: &[u8]| {
+        let mut packet = vec![0x13, 0x88, 0x13, 0x88];
+        packet.extend_from_slice(&tag.to_be_bytes());
+        packet.extend_from_slice(&[0; 4]);
+        packet.extend_from_slice(chunk);
+        tincan_sctp::wire::finish_packet(&mut packet, 0);
+        Bytes::from(packet)
+    };
+    b.handle_input(now, packet(0, &init(9, 9, 10_000, PLAIN)));
+    let mut out = Vec::new();
+    b.poll_transmit(now, &mut out).unwrap();
+    let (mut tag, mut echo) = (0, Vec::new());
+    each(&out, |chunk| {
+        if let Chunk::InitAck(ack) = chunk {
+            tag = ack.initiate_tag;
+            ChunkWriter::new(&mut echo, chunk_type::COOKIE_ECHO, 0)
+                .bytes(ack.state_cookie().unwrap())
+                .finish();
+        }
+    });
+    let late = now + Duration::from_secs(61);
+    for _ in 0..1_000 {
+        b.handle_input(late, packet(tag, &echo));
+    }
+    let answers = std::iter::from_fn(|| b.poll_transmit(late, &mut out)).count();
+    assert_eq!(answers, tincan_sctp::limits::MAX_QUEUED_REPLIES);
+    assert_eq!(b.stats().counters.replies_dropped, 1_000 - 16);
 }

@@ -201,6 +201,10 @@ impl Association {
         let stale = age > self.config.cookie_lifetime && !(own_known && peer_known);
         if stale {
             self.counters.bad_cookies += 1;
+            if self.due.alone.len() >= MAX_QUEUED_REPLIES {
+                self.counters.replies_dropped += 1;
+                return false;
+            }
             let over = age.saturating_sub(self.config.cookie_lifetime).as_micros();
             let over = u32::try_from(over).unwrap_or(u32::MAX).to_be_bytes();
             let mut error = Vec::new();
