@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use crate::congestion::Algorithm;
-use crate::limits::{MAX_MTU, MIN_MTU};
+use crate::limits::{MAX_MTU, MAX_TIME, MIN_MTU, MIN_RTO};
 use crate::scheduler::Scheduler;
 
 /// Settings of an association. All fields have defaults that suit WebRTC: change those you need.
+/// What is out of its range counts as the nearest value in it. Times are a year at most, and
+/// retransmission timeouts a millisecond at least.
 ///
 /// ```
 /// let config = tincan_sctp::Config { mtu: 1_160, ..Default::default() };
@@ -130,6 +132,10 @@ impl Config {
             .receive_window
             .clamp(4 * self.mtu, self.max_receive_window);
         self.ack_delay = self.ack_delay.min(Duration::from_millis(500));
+        self.rto_min = self.rto_min.clamp(MIN_RTO, MAX_TIME);
+        self.rto_max = self.rto_max.clamp(self.rto_min, MAX_TIME);
+        self.rto_initial = self.rto_initial.clamp(MIN_RTO, MAX_TIME);
+        self.heartbeat_interval = self.heartbeat_interval.map(|time| time.min(MAX_TIME));
         self
     }
 }

@@ -66,6 +66,14 @@ pub const MAX_COOKIE: usize = 1_100;
 /// Doublings of the retransmission timeout: 2⁸ takes the shortest one past its ceiling.
 pub const RTO_MAX_BACKOFF: u32 = 8;
 
+/// The longest of the times that may be configured: one could as well have none. Sums and multiples
+/// of longer ones may be more than a clock can tell.
+pub const MAX_TIME: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// The shortest retransmission timeout that may be configured: what times out at once would be sent
+/// again for ever.
+pub const MIN_RTO: Duration = Duration::from_millis(1);
+
 /// How long a least round-trip time is believed. Routes change: an old least would make every later
 /// round trip look congested.
 pub const MIN_RTT_WINDOW: Duration = Duration::from_secs(60);

@@ -597,3 +597,36 @@ fn a_reneging_receiver_gets_the_data_again() {
     );
     assert_eq!(raw.association.stats().counters.reneged_sacks, 1);
 }
+
+/// Times of any length, and of none, are brought into their range.
+#[test]
+fn no_configured_time_is_too_long_or_too_short() {
+    for time in [Duration::MAX, Duration::ZERO] {
+        let mut raw = Raw::new(Config {
+            rto_initial: time,
+            rto_min: time,
+            rto_max: time,
+            heartbeat_interval: Some(time),
+            cookie_lifetime: time,
+            max_retransmissions: None,
+            max_init_retransmissions: None,
+            ..Config::default()
+        });
+        let options = SendOptions::default();
+        raw.association
+            .send(raw.now, 0, pattern(3_000, 1), options)
+            .unwrap();
+        for _ in 0..20 {
+            raw.data(0, 0, 3, b"x");
+            let _ = raw.packets();
+            assert!(raw.association.poll_timeout().unwrap() > raw.now);
+            let _ = raw.wait();
+        }
+        raw.association.close(raw.now);
+        let _ = raw.packets();
+        let last = raw.first_tsn.wrapping_add(2);
+        raw.sack(last, 1 << 20, &[]);
+        let _ = raw.packets();
+        assert!(raw.association.poll_timeout().unwrap() > raw.now);
+    }
+}
