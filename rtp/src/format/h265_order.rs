@@ -217,7 +217,7 @@ impl DecodingOrder {
             Some(last) => {
                 let step = don.wrapping_sub(last as u16);
                 // Half a circle on is forward for the smaller number and back for the larger one.
-                let back = step > 0x8000 || (step == 0x8000 && don < last as u16);
+                let back = step > 0x8000 || (step == 0x8000 && don > last as u16);
                 last + i64::from(step) - if back { 0x1_0000 } else { 0 }
             }
         };
@@ -434,6 +434,23 @@ mod tests {
             order.finish();
             while order.poll().is_some() {}
             assert_eq!((order.bytes, order.waiting.len()), (0, 0));
+        }
+    }
+
+    /// RFC 7798 §6: of two numbers half a circle apart the larger one lies before the smaller one.
+    #[test]
+    fn half_a_circle_is_forward_for_the_smaller_number() {
+        for (first, second, step) in [
+            (0, 0x8000, -0x8000),
+            (0x8000, 0, 0x8000),
+            (5, 0x8005, -0x8000),
+        ] {
+            let mut order = DecodingOrder::new(InterleavingConfig {
+                max_don_diff: 1,
+                depack_buf_nalus: 1,
+            });
+            let before = order.unwrap(first);
+            assert_eq!(order.unwrap(second) - before, step);
         }
     }
 }
