@@ -14,4 +14,4 @@ pub use history::{History, HistoryConfig};
 pub use key_frames::KeyFrameRequests;
 pub use reports::{RemoteReport, SenderStatistics};
 pub use stream::{RtxConfig, StreamSender, StreamSenderConfig};
-pub use transport_log::{PacketResult, TransportLog};
+pub use transport_log::{Arrival, PacketResult, TransportLog};

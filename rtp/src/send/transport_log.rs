@@ -16,9 +16,35 @@ pub struct PacketResult {
     pub sent: Instant,
     /// Its octets, as counted when it was sent.
     pub size: usize,
+    /// Whether it arrived, and when.
+    pub arrived: Arrival,
+}
+
+/// Whether and when a packet arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// It has not arrived (yet).
+    Missing,
+    /// It arrived, and the message does not say when.
+    Untimed,
     /// When it arrived by the receiver's clock, since the origin of that clock: only differences
-    /// mean something. `None` when it has not arrived (yet).
-    pub arrived: Option<Duration>,
+    /// mean something.
+    At(Duration),
+}
+
+impl Arrival {
+    /// Whether it arrived.
+    pub const fn is_arrived(self) -> bool {
+        !matches!(self, Self::Missing)
+    }
+
+    /// When it arrived, if the message says so.
+    pub const fn time(self) -> Option<Duration> {
+        match self {
+            Self::At(time) => Some(time),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +52,9 @@ struct Sent {
     sequence: u64,
     at: Instant,
     size: u32,
+    /// A message spoke of it.
+    told: bool,
+    /// One said that it arrived.
     reported: bool,
 }
 
@@ -80,6 +109,7 @@ impl TransportLog {
             sequence,
             at: now,
             size: u32::try_from(size).unwrap_or(u32::MAX),
+            told: false,
             reported: false,
         };
         self.in_flight += entry.size as usize;
@@ -105,6 +135,7 @@ impl TransportLog {
                 }
                 if let Some(slot) = self.slot(oldest)
                     && let Some(sent) = slot.take()
+                    && !sent.told
                 {
                     self.in_flight -= sent.size as usize;
                 }
@@ -139,14 +170,13 @@ impl TransportLog {
         feedback: &TransportFeedback<'_>,
         results: &mut Vec<PacketResult>,
     ) {
-        if let Some(last) = self.last_feedback {
-            let step = feedback.feedback_count.wrapping_sub(last);
-            // Half a circle back is reordering and not loss.
-            if (2..128).contains(&step) {
-                self.lost_feedback += u64::from(step) - 1;
-            }
+        let last = self.last_feedback;
+        let step = last.map_or(1, |last| feedback.feedback_count.wrapping_sub(last));
+        // Half a circle back is reordering and not loss.
+        if step < 128 {
+            self.lost_feedback += u64::from(step.saturating_sub(1));
+            self.last_feedback = Some(feedback.feedback_count);
         }
-        self.last_feedback = Some(feedback.feedback_count);
         let offset = self.unwrap_reference(feedback.reference_time);
         let base = self.unwrapper.peek(feedback.base_sequence);
         let mask = self.ring.len().wrapping_sub(1);
@@ -164,20 +194,21 @@ impl TransportLog {
                 continue;
             }
             let arrived = match status {
-                TransportStatus::NotReceived => None,
-                TransportStatus::ReceivedAt(ticks) => Some(ticks + offset),
-                TransportStatus::Received => Some(0),
+                TransportStatus::NotReceived => Arrival::Missing,
+                TransportStatus::ReceivedAt(ticks) => Arrival::At(Duration::from_micros(
+                    u64::try_from((ticks + offset) * 250).unwrap_or(0),
+                )),
+                TransportStatus::Received => Arrival::Untimed,
             };
-            if arrived.is_some() {
-                sent.reported = true;
+            sent.reported = arrived.is_arrived();
+            if !std::mem::replace(&mut sent.told, true) {
                 self.in_flight -= sent.size as usize;
             }
             results.push(PacketResult {
                 sequence,
                 sent: sent.at,
                 size: sent.size as usize,
-                arrived: arrived
-                    .map(|ticks| Duration::from_micros(u64::try_from(ticks * 250).unwrap_or(0))),
+                arrived,
             });
         }
     }
@@ -257,11 +288,14 @@ mod tests {
                 }
             }
             assert_eq!(log.lost_feedback(), 0);
-            let first = results.iter().find(|r| r.arrived.is_some()).unwrap();
-            let (base_sent, base) = (first.sent, first.arrived.unwrap());
+            let first = results.iter().find(|r| r.arrived.is_arrived()).unwrap();
+            let (base_sent, base) = (first.sent, first.arrived.time().unwrap());
             for r in &results {
-                assert_eq!(r.arrived.is_some(), truth[(r.sequence - origin) as usize]);
-                if let Some(at) = r.arrived {
+                assert_eq!(
+                    r.arrived.is_arrived(),
+                    truth[(r.sequence - origin) as usize]
+                );
+                if let Arrival::At(at) = r.arrived {
                     let flight = (at - base).as_micros() as i64;
                     let sent = (r.sent - base_sent).as_micros() as i64;
                     assert!((flight - sent).abs() <= 500, "{flight} {sent}");
@@ -269,6 +303,49 @@ mod tests {
             }
             assert!(results.len() > 4500);
         }
+    }
+
+    #[test]
+    fn missing_packets_leave_the_flight_and_reordered_messages_count_nothing() {
+        use crate::rtcp::TransportFeedbackBuilder;
+        let now = Instant::now();
+        let mut log = TransportLog::new(SequenceNumber(0));
+        for _ in 0..4 {
+            log.next(now, 100);
+        }
+        assert_eq!(log.in_flight(), 400);
+        let mut builder = TransportFeedbackBuilder::new();
+        let mut feed = |log: &mut TransportLog, count: u8, arrivals: [Option<i64>; 3]| {
+            let (mut out, mut results) = (Vec::new(), Vec::new());
+            builder.write(
+                &mut out,
+                Ssrc(1),
+                Ssrc(2),
+                count,
+                SequenceNumber(0),
+                arrivals,
+                1000,
+            );
+            for packet in Compound::parse(&out).unwrap().packets() {
+                if let Ok(Packet::TransportFeedback(f)) = packet {
+                    log.on_feedback(&f, &mut results);
+                }
+            }
+            results
+                .iter()
+                .map(|r| r.arrived.is_arrived())
+                .collect::<Vec<_>>()
+        };
+        // The second is missing, and comes later.
+        let first = feed(&mut log, 7, [Some(0), None, Some(4)]);
+        assert_eq!((first, log.in_flight()), (vec![true, false, true], 100));
+        let second = feed(&mut log, 6, [None, Some(8), None]);
+        assert_eq!((second, log.in_flight()), (vec![true], 100));
+        // Message 6 was late: after 7 comes 8, and nothing is lost.
+        feed(&mut log, 8, [Some(0), None, None]);
+        assert_eq!(log.lost_feedback(), 0);
+        feed(&mut log, 10, [Some(0), None, None]);
+        assert_eq!(log.lost_feedback(), 1);
     }
 
     #[test]
