@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::limits::{MAX_SERVERS, MIN_PACING};
+use crate::limits::{MAX_SERVERS, MAX_TIME, MIN_PACING};
 use crate::role::Role;
 use crate::transport::Transport;
 
@@ -129,7 +129,8 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// An agent's configuration. The defaults are the standards' or browsers'.
+/// An agent's configuration. The defaults are the standards' or browsers'. A time
+/// longer than a year counts as a year.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub(crate) role: Role,
@@ -258,7 +259,7 @@ impl Config {
     /// (§11), and at least.
     #[must_use]
     pub fn with_server_keepalive(mut self, interval: Duration) -> Self {
-        self.server_keepalive = interval.max(Duration::from_secs(15));
+        self.server_keepalive = interval.clamp(Duration::from_secs(15), MAX_TIME);
         self
     }
 
@@ -267,7 +268,7 @@ impl Config {
     /// least, `None` keeps them.
     #[must_use]
     pub fn with_unused_relays(mut self, kept: Option<Duration>) -> Self {
-        self.unused_relays = kept.map(|kept| kept.max(Duration::from_secs(3)));
+        self.unused_relays = kept.map(|kept| kept.clamp(Duration::from_secs(3), MAX_TIME));
         self
     }
 
@@ -289,7 +290,7 @@ impl Config {
     /// (RFC 8445 §14.2).
     #[must_use]
     pub fn with_pacing(mut self, ta: Duration) -> Self {
-        self.pacing = ta.max(MIN_PACING);
+        self.pacing = ta.clamp(MIN_PACING, MAX_TIME);
         self
     }
 
@@ -305,7 +306,7 @@ impl Config {
     /// standard's floor (RFC 8445 §14.3).
     #[must_use]
     pub fn with_initial_rto(mut self, rto: Duration) -> Self {
-        self.initial_rto = rto.max(Duration::from_millis(10));
+        self.initial_rto = rto.clamp(Duration::from_millis(10), MAX_TIME);
         self
     }
 
@@ -323,7 +324,7 @@ impl Config {
     /// first check on; 39.5 s by default (RFC 8863 §4).
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+        self.patience = patience.min(MAX_TIME);
         self
     }
 
@@ -331,7 +332,7 @@ impl Config {
     /// Disconnected; 5 s by default.
     #[must_use]
     pub fn with_disconnected_timeout(mut self, timeout: Duration) -> Self {
-        self.disconnected_timeout = timeout;
+        self.disconnected_timeout = timeout.min(MAX_TIME);
         self
     }
 
@@ -339,7 +340,7 @@ impl Config {
     /// 1 s at least.
     #[must_use]
     pub fn with_consent_interval(mut self, interval: Duration) -> Self {
-        self.consent_interval = interval.max(Duration::from_secs(1));
+        self.consent_interval = interval.clamp(Duration::from_secs(1), MAX_TIME);
         self
     }
 
@@ -347,7 +348,7 @@ impl Config {
     /// default, the standard's maximum (RFC 7675 §5.1).
     #[must_use]
     pub fn with_consent_expiry(mut self, expiry: Duration) -> Self {
-        self.consent_expiry = expiry;
+        self.consent_expiry = expiry.min(MAX_TIME);
         self
     }
 
@@ -355,7 +356,7 @@ impl Config {
     /// working backup replaces it; 1.5 s by default.
     #[must_use]
     pub fn with_failover_timeout(mut self, timeout: Duration) -> Self {
-        self.failover_timeout = timeout;
+        self.failover_timeout = timeout.min(MAX_TIME);
         self
     }
 
@@ -364,7 +365,7 @@ impl Config {
     #[must_use]
     pub fn with_backups(mut self, count: usize, interval: Duration) -> Self {
         self.backups = count;
-        self.backup_interval = interval.max(Duration::from_secs(1));
+        self.backup_interval = interval.clamp(Duration::from_secs(1), MAX_TIME);
         self
     }
 
@@ -373,8 +374,8 @@ impl Config {
     /// host candidates, or one that nothing open could better, never waits.
     #[must_use]
     pub fn with_nomination_patience(mut self, reflexive: Duration, relay: Duration) -> Self {
-        self.reflexive_patience = reflexive;
-        self.relay_patience = relay;
+        self.reflexive_patience = reflexive.min(MAX_TIME);
+        self.relay_patience = relay.min(MAX_TIME);
         self
     }
 }

@@ -126,3 +126,7 @@ pub const MIN_PACING: Duration = Duration::from_millis(5);
 /// writes: a check with a user name of 508 bytes and all our attributes is
 /// below 1000, TURN framing included below 1200.
 pub const MAX_DATAGRAM: usize = 1280;
+
+/// Longest time that may be configured. A pause of a year could as well have no end, and sums and
+/// multiples of longer ones may be more than a clock can tell.
+pub const MAX_TIME: Duration = Duration::from_secs(365 * 24 * 3600);

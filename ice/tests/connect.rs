@@ -261,3 +261,28 @@ fn data_before_the_answer_is_taken_on_paths_that_were_proven() {
         100
     ));
 }
+
+/// Times of any length are times of a year at most.
+#[test]
+fn no_configured_time_is_too_long() {
+    const LONG: Duration = Duration::MAX;
+    let long = |config: Config| {
+        config
+            .with_patience(LONG)
+            .with_disconnected_timeout(LONG)
+            .with_consent_interval(LONG)
+            .with_consent_expiry(LONG)
+            .with_failover_timeout(LONG)
+            .with_backups(2, LONG)
+            .with_nomination_patience(LONG, LONG)
+            .with_server_keepalive(LONG)
+            .with_unused_relays(Some(LONG))
+    };
+    let (a, b) = (role(Role::Controlling), role(Role::Controlled));
+    let mut world = lan(7, plain(), long(a), long(b));
+    assert!(world.both_nominated(Duration::from_secs(5)));
+    let slow = |config: Config| config.with_pacing(LONG).with_initial_rto(LONG);
+    let (a, b) = (role(Role::Controlling), role(Role::Controlled));
+    let mut world = lan(8, plain(), slow(a), slow(b));
+    assert!(world.both_connected(Duration::from_secs(5)));
+}

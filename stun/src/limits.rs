@@ -105,3 +105,7 @@ pub const MAX_STRANGER_CREDIT: u32 = 1024;
 /// Buckets that limit what strangers are answered; each is sixteen octets. Source
 /// prefixes share them by a keyed hash, so memory does not grow with senders.
 pub const STRANGER_BUCKETS: usize = 4096;
+
+/// Longest wait of a transaction that may be configured. One that waits for a year could as well wait for ever, and
+/// multiples of longer times may be more than a clock can tell.
+pub const MAX_WAIT: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);

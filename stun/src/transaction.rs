@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::limits::MAX_WAIT;
 use crate::message::TransactionId;
 
 /// Whether what carries the messages loses some.
@@ -37,10 +38,10 @@ impl Schedule {
         ti: Duration::from_millis(39_500),
     };
 
-    /// With another first retransmission timeout (at least 1 ms).
+    /// With another first retransmission timeout (1 ms to a year).
     #[must_use]
     pub fn with_rto(mut self, rto: Duration) -> Schedule {
-        self.rto = rto.max(Duration::from_millis(1));
+        self.rto = rto.clamp(Duration::from_millis(1), MAX_WAIT);
         self
     }
 
@@ -58,10 +59,10 @@ impl Schedule {
         self
     }
 
-    /// With another wait over reliable transports, Ti.
+    /// With another wait over reliable transports, Ti (up to a year).
     #[must_use]
     pub fn with_ti(mut self, ti: Duration) -> Schedule {
-        self.ti = ti;
+        self.ti = ti.min(MAX_WAIT);
         self
     }
 
@@ -146,7 +147,10 @@ impl Transaction {
         match self.reliability {
             Reliability::Unreliable => (
                 self.schedule.rc,
-                self.schedule.rto.saturating_mul(self.schedule.rm),
+                self.schedule
+                    .rto
+                    .saturating_mul(self.schedule.rm)
+                    .min(MAX_WAIT),
             ),
             Reliability::Reliable => (1, self.schedule.ti),
         }
@@ -321,5 +325,21 @@ mod tests {
         e.back_off(start, 1);
         assert_eq!(e.rto(start), ms(725));
         assert_eq!(e.rto(start + STALE_AFTER + ms(1)), ms(10));
+    }
+
+    /// A wait of any length is one of a year at most.
+    #[test]
+    fn no_configured_wait_is_too_long() {
+        let start = Instant::now();
+        let schedule = Schedule::DEFAULT
+            .with_rto(Duration::MAX)
+            .with_rm(u32::MAX)
+            .with_ti(Duration::MAX);
+        for reliability in [Reliability::Unreliable, Reliability::Reliable] {
+            let id = TransactionId::new([1; 12]);
+            let mut transaction = Transaction::new(id, start, schedule, reliability);
+            while transaction.step(transaction.poll_timeout()) == Step::Transmit {}
+            assert!(transaction.is_timed_out(transaction.poll_timeout()));
+        }
     }
 }
