@@ -92,7 +92,19 @@ pub(crate) struct Relays {
     wishes: VecDeque<Wish>,
     /// Slots are used again.
     relays: Vec<Option<Relay>>,
-    by_path: BTreeMap<(Transport, SocketAddr, SocketAddr), RelayId>,
+    by_path: BTreeMap<Path, RelayId>,
+}
+
+/// Transport, our address, the server's.
+type Path = (Transport, SocketAddr, SocketAddr);
+
+fn path_to(wish: &Wish, servers: &Servers) -> Option<Path> {
+    match servers.get(wish.server)? {
+        Server::Turn {
+            addr, transport, ..
+        } => Some((*transport, normalise(wish.local), normalise(*addr))),
+        Server::Stun { .. } => None,
+    }
 }
 
 impl Relays {
@@ -160,15 +172,34 @@ impl Relays {
         self.wishes.retain(|w| is_active(w.server));
     }
 
-    pub(crate) fn has_work(&self) -> bool {
-        !self.wishes.is_empty()
+    /// Whether an allocation can be begun now.
+    pub(crate) fn has_work(&self, servers: &Servers) -> bool {
+        self.next_wish(servers).is_some()
+    }
+
+    /// The first wish whose path is free of an allocation that is being given back: a server knows allocations by
+    /// their paths (RFC 8656 §3.2), and would end the new one in the old one's stead.
+    fn next_wish(&self, servers: &Servers) -> Option<usize> {
+        self.wishes.iter().position(|wish| {
+            !path_to(wish, servers)
+                .and_then(|path| self.get(*self.by_path.get(&path)?))
+                .is_some_and(|relay| relay.released)
+        })
     }
 
     /// Begins the next allocation.
     pub(crate) fn start(&mut self, now: Instant, rng: &mut impl Rng, servers: &Servers) -> bool {
-        let Some(wish) = self.wishes.pop_front() else {
+        let next = self.next_wish(servers);
+        let Some(wish) = next.and_then(|at| self.wishes.remove(at)) else {
             return false;
         };
+        let Some(path) = path_to(&wish, servers) else {
+            return false;
+        };
+        if self.by_path.contains_key(&path) {
+            // The same server under another name: it would refuse (RFC 8656 §7.2).
+            return false;
+        }
         let Some(Server::Turn {
             addr,
             transport,
@@ -213,8 +244,7 @@ impl Relays {
         if let Some(slot) = self.relays.get_mut(slot) {
             *slot = Some(relay);
         }
-        let key = (*transport, normalise(wish.local), normalise(*addr));
-        self.by_path.insert(key, id);
+        self.by_path.insert(path, id);
         true
     }
 
@@ -247,10 +277,19 @@ impl Relays {
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(BaseId, SocketAddr, Range<usize>), Input> {
-        let Some(relay) = self.get_mut(id) else {
+        let slot = self.relays.get_mut(usize::from(id));
+        let Some(relay) = slot.and_then(Option::as_mut) else {
             return Err(Input::NotMine);
         };
-        match relay.client.handle_input(now, from, datagram) {
+        let before = relay.client.server();
+        let input = relay.client.handle_input(now, from, datagram);
+        let server = relay.client.server();
+        if server != before {
+            // It sends us to another one (RFC 8489 §10), whose answers come from there.
+            let path = (relay.transport, normalise(relay.local), normalise(server));
+            self.by_path.entry(path).or_insert(id);
+        }
+        match input {
             Input::Data { peer, range } => {
                 let base = relay.bases[usize::from(peer.is_ipv6())];
                 base.map(|base| (base, peer, range)).ok_or(Input::Consumed)
@@ -367,10 +406,6 @@ impl Relays {
         match event {
             Event::Allocated(allocation) => {
                 relay.settled = true;
-                // The server may have sent us to another one.
-                let server = normalise(relay.client.server());
-                let key = (relay.transport, normalise(relay.local), server);
-                self.by_path.entry(key).or_insert(id);
                 let relayed = allocation.relayed_v4.or(allocation.relayed_v6)?;
                 Some(News::Allocated {
                     relay: id,
@@ -432,5 +467,111 @@ impl Relays {
             relay.settled = true;
             relay.client.close(now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+    use tincan_stun::attributes::{AlternateServer, ErrorCode};
+    use tincan_stun::message::{Class, Message, Method, Writer};
+
+    use super::*;
+
+    fn address(n: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, n], 3478))
+    }
+
+    struct Bench {
+        relays: Relays,
+        servers: Servers,
+        now: Instant,
+        rng: StdRng,
+    }
+
+    const UDP: Transport = Transport::Udp;
+
+    impl Bench {
+        fn new() -> Self {
+            let mut servers = Servers::default();
+            servers.set([Server::turn(address(1), UDP, "u", "p")], |_| false);
+            Self {
+                relays: Relays::default(),
+                servers,
+                now: Instant::now(),
+                rng: StdRng::seed_from_u64(1),
+            }
+        }
+
+        fn wish(&mut self) {
+            self.relays.wish(Wish {
+                base: BaseId(0),
+                local: address(100),
+                server: 0,
+                rounds: 0,
+            });
+        }
+
+        fn has_work(&self) -> bool {
+            self.relays.has_work(&self.servers)
+        }
+
+        fn start(&mut self) -> bool {
+            self.relays.start(self.now, &mut self.rng, &self.servers)
+        }
+    }
+
+    #[test]
+    fn another_server_that_is_named_instead_is_heard() {
+        let mut bench = Bench::new();
+        bench.wish();
+        assert!(bench.start());
+        let mut out = Vec::new();
+        let asked = bench.relays.poll_transmit(bench.now, &mut out).unwrap();
+        assert_eq!(asked.remote, address(1));
+        let request = Message::parse(&out).unwrap();
+        let mut answer = Vec::new();
+        Writer::new(
+            &mut answer,
+            Class::Error,
+            Method::ALLOCATE,
+            request.transaction_id(),
+        )
+        .push(&ErrorCode::new(300, "try another").unwrap())
+        .push(&AlternateServer(address(2)))
+        .finish()
+        .unwrap();
+        let heard = bench.relays.input(bench.now, 0, address(1), &answer);
+        assert!(matches!(heard, Err(Input::Consumed)), "{heard:?}");
+        out.clear();
+        let asked = bench.relays.poll_transmit(bench.now, &mut out).unwrap();
+        assert_eq!(asked.remote, address(2));
+        assert_eq!(bench.relays.find(UDP, address(100), address(2)), Some(0));
+    }
+
+    /// A server knows an allocation by its path: what ends the old one would end the new one.
+    #[test]
+    fn an_allocation_waits_until_the_one_before_it_is_given_back() {
+        let mut bench = Bench::new();
+        bench.wish();
+        assert!(bench.start());
+        bench.relays.release(bench.now, 0);
+        bench.wish();
+        assert!(!bench.has_work() && !bench.start());
+        assert!(bench.relays.is_busy(), "it is only put off");
+        let mut out = Vec::new();
+        for _ in 0..1_000 {
+            while bench.relays.poll_transmit(bench.now, &mut out).is_some() {}
+            if let Some(News::Closed { .. }) = bench.relays.poll_news() {
+                break;
+            }
+            assert!(!bench.has_work());
+            bench.now += Duration::from_millis(100);
+            bench.relays.handle_timeout(bench.now);
+        }
+        assert!(bench.has_work() && bench.start());
     }
 }

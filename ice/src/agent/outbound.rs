@@ -89,13 +89,15 @@ impl Agent {
             let rto = self.config.initial_rto;
             let question = self.gatherer.start(now, &mut self.rng, rto);
             let Some((question, id)) = question else {
-                if !self.relays.has_work() {
+                if !self.relays.has_work(&self.servers) {
                     return None;
                 }
                 if self.relays.start(now, &mut self.rng, &self.servers) {
                     self.pacer.spend(now);
                     return self.relays.poll_transmit(now, out);
                 }
+                // It was given up: gathering does not wait for it.
+                self.update_gathering();
                 continue;
             };
             self.pacer.spend(now);

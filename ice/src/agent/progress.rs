@@ -38,7 +38,7 @@ impl Agent {
             }
         }
         let checks = self.current.remote.is_some() && self.current.list.has_work();
-        if checks || self.gatherer.has_work() || self.relays.has_work() {
+        if checks || self.gatherer.has_work() || self.relays.has_work(&self.servers) {
             consider(self.pacer.next());
         }
         if !self.patience_over {
