@@ -510,3 +510,50 @@ fn damage_never_allocates_or_relays() {
         "undamaged"
     );
 }
+
+/// One half of a dual allocation is given back: its relay may be another client's next (RFC 8656 §8.1).
+#[test]
+fn nothing_goes_through_a_relay_that_was_given_back() {
+    let mut b = Bench::new(Config::new(REALM).families(true, true));
+    let nonce = b.nonce();
+    let both = b.ask(Method::ALLOCATE, &nonce, |w| {
+        w.push(&RequestedTransport::UDP)
+            .push(&AdditionalAddressFamily(Family::V6))
+    });
+    assert_eq!(both, 0);
+    assert_eq!(b.host.relays.len(), 2);
+    let peer = XorPeerAddress(addr("203.0.113.7:9"));
+    let number = ChannelNumber::new(0x4000).unwrap();
+    let bound = b.ask(Method::CHANNEL_BIND, &nonce, |w| {
+        w.push(&number).push(&peer)
+    });
+    assert_eq!(bound, 0);
+    let data = [0x40, 0, 0, 4, 1, 2, 3, 4];
+    let mut indication = Vec::new();
+    Writer::new(
+        &mut indication,
+        Class::Indication,
+        Method::SEND,
+        TransactionId::new([9; 12]),
+    )
+    .push(&peer)
+    .push(&Data(b"data"))
+    .finish()
+    .unwrap();
+    let relayed = |b: &mut Bench, octets: &[u8]| {
+        let (now, client) = (b.now, b.client);
+        let input = b
+            .host
+            .server
+            .handle_input(now, client, octets, &mut users());
+        matches!(input, Input::Relay { .. })
+    };
+    assert!(relayed(&mut b, &data) && relayed(&mut b, &indication));
+    let half = b.ask(Method::REFRESH, &nonce, |w| {
+        w.push(&Lifetime(0))
+            .push(&RequestedAddressFamily(Family::V4))
+    });
+    assert_eq!(half, 0);
+    assert_eq!(b.host.relays.len(), 1);
+    assert!(!relayed(&mut b, &data) && !relayed(&mut b, &indication));
+}

@@ -202,6 +202,15 @@ impl Allocation {
         if peer.is_ipv4() { v4 } else { v6 }
     }
 
+    /// A relay is given back: nothing goes through it any more. Permissions and channels of its family, which nobody can
+    /// renew, are of no use.
+    pub(super) fn closed(&mut self, id: RelayId) {
+        self.relays.retain(|r| r.id != id);
+        for open in &mut self.open {
+            open.take_if(|open| *open == id);
+        }
+    }
+
     /// A relay is open at `addr`.
     pub(super) fn opened(&mut self, id: RelayId, addr: SocketAddr) {
         if let Some(r) = self.relays.iter_mut().find(|r| r.id == id) {

@@ -637,8 +637,11 @@ impl Server {
             match family.filter(|_| several) {
                 // One half of a dual allocation.
                 Some(RequestedAddressFamily(family)) => {
-                    let gone = a.relays.iter().position(|r| r.family == family);
-                    let gone = gone.map(|at| a.relays.remove(at).id);
+                    let gone = a.relays.iter().find(|r| r.family == family);
+                    let gone = gone.map(|relay| relay.id);
+                    if let Some(id) = gone {
+                        a.closed(id);
+                    }
                     if let Some(id) = gone.filter(|id| self.relays.free(*id)) {
                         self.events.push_back(Event::CloseRelay(id));
                     }
