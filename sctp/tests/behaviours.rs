@@ -236,6 +236,39 @@ fn a_restarted_peer_is_recognized() {
     assert_eq!(pair.take_messages_b(), [b"again"]);
 }
 
+/// What was still to be said to the old association is not said to the new one.
+#[test]
+fn a_restart_leaves_no_answers_to_what_was_before() {
+    let mut raw = Raw::new(Config::default());
+    raw.send_with_tag(0, |out| out.extend(init(77, 1, 100_000, PLAIN)));
+    let (mut tag, mut echo) = (0, Vec::new());
+    for packet in raw.packets() {
+        each(&packet, |chunk| {
+            if let Chunk::InitAck(ack) = chunk {
+                tag = ack.initiate_tag;
+                ChunkWriter::new(&mut echo, chunk_type::COOKIE_ECHO, 0)
+                    .bytes(ack.state_cookie().unwrap())
+                    .finish();
+            }
+        });
+    }
+    raw.send(|out| {
+        ChunkWriter::new(out, chunk_type::HEARTBEAT, 0)
+            .parameter(1, &[7; 40])
+            .finish();
+    });
+    raw.send_with_tag(tag, |out| out.extend(&echo));
+    assert!(raw.events().contains(&Event::Restarted));
+    let mut acknowledged = false;
+    for packet in raw.packets() {
+        each(&packet, |chunk| {
+            acknowledged |= matches!(chunk, Chunk::CookieAck);
+            assert!(!matches!(chunk, Chunk::HeartbeatAck(_)));
+        });
+    }
+    assert!(acknowledged);
+}
+
 /// RFC 9260 §5.2.1: both connect at once, with all kinds of delay and loss.
 #[test]
 fn simultaneous_handshakes_end_in_one_association() {

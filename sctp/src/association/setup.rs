@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Association, Event, State};
+use super::{Association, Due, Event, State};
 use crate::acknowledgement::Acknowledger;
 use crate::congestion::Controller;
 use crate::error::{CloseReason, SnapError, Violation};
@@ -320,13 +320,18 @@ impl Association {
         self.loss = LossDetection::new();
         // Answers to old probes bear the old tag.
         self.path.change(self.path.most());
-        self.due.path_probe = false;
         self.congestion = Controller::new(self.config.congestion, self.path.current());
         self.adopt(cookie.peer);
         self.timers.stop_all();
         self.heartbeat = None;
         self.forwarded = None;
         self.writing = None;
+        // What was due was due to the old association, whose numbers it names.
+        self.ecn_until = 0;
+        self.due = Due {
+            alone: std::mem::take(&mut self.due.alone),
+            ..Due::default()
+        };
         self.state = State::Established;
         self.errors = 0;
         self.restart_heartbeat(now);
