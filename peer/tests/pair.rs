@@ -375,7 +375,47 @@ fn statistics_have_the_w3cs_names_as_json() {
         Some(true)
     );
     assert!(json["T"].get("srtpCipher").is_none_or(|c| c.is_string()));
-    assert_eq!(json["Lhost_udp_10.0.0.1_5000"]["candidateType"], "host");
+    let pair = json["T"]["selectedCandidatePairId"].as_str().unwrap();
+    let local = json[pair]["localCandidateId"].as_str().unwrap();
+    assert_eq!(json[local]["candidateType"], "host");
+    assert_eq!(json[local]["address"], "10.0.0.1");
+}
+
+/// W3C stats §7.18: an address that was found out by checks alone is not told, in no member.
+#[test]
+fn statistics_do_not_tell_addresses_that_were_not_signalled() {
+    use tincan_peer::stats::Stats;
+    let mut pair = Pair::new();
+    pair.channel("x");
+    pair.ends[1].trickle = false;
+    let now = pair.now;
+    pair.a().pc.set_local_description(now, None).unwrap();
+    let offer = pair.a().pc.local_description().unwrap().sdp;
+    let hidden: String = offer
+        .split_inclusive('\n')
+        .filter(|line| !line.contains("candidate"))
+        .collect();
+    let offer = SessionDescription::offer(hidden);
+    pair.b().pc.set_remote_description(now, offer).unwrap();
+    pair.b().pc.set_local_description(now, None).unwrap();
+    let answer = pair.b().pc.local_description().unwrap();
+    pair.a().pc.set_remote_description(now, answer).unwrap();
+    pair.run_until(5 * SECOND, Pair::connected);
+    let mut found = 0;
+    for entry in pair.ends[1].pc.stats(pair.now).entries {
+        assert!(!entry.id().contains("10.0"), "{}", entry.id());
+        if let Stats::RemoteCandidate(candidate) = entry {
+            assert_eq!(
+                (candidate.candidate_type.as_str(), candidate.address),
+                ("prflx", None)
+            );
+            found += 1;
+        }
+    }
+    assert_eq!(found, 1);
+    let known = pair.ends[0].pc.stats(pair.now);
+    let (_, remote) = known.selected_candidates().unwrap();
+    assert_eq!(remote.address.as_deref(), Some("10.0.0.2"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `getStats`: collects what the machines know.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Instant;
 
 use tincan_ice as ice;
@@ -76,6 +77,21 @@ impl PeerConnection {
         }
     }
 
+    /// The same for the same candidate in every report; it does not tell an address that may be hidden.
+    fn candidate_id(&self, prefix: char, c: &ice::Candidate) -> String {
+        let mut hasher = DefaultHasher::new();
+        let tcp_type = c.tcp_type().map(|t| t.as_str());
+        (self.tag, c.kind.as_str(), tcp_type).hash(&mut hasher);
+        (c.address.to_string(), c.port).hash(&mut hasher);
+        format!("{prefix}{:016x}", hasher.finish())
+    }
+
+    fn pair_id(&self, pair: &ice::stats::PairStats) -> String {
+        let local = self.candidate_id('L', &pair.local);
+        let remote = self.candidate_id('R', &pair.remote);
+        format!("P{local}{remote}")
+    }
+
     /// Milliseconds since the Unix epoch at an instant.
     fn milliseconds(&self, at: Instant) -> f64 {
         let elapsed = match at.checked_duration_since(self.started) {
@@ -139,8 +155,11 @@ impl Collector<'_> {
             }
         }
         for candidate in &ours {
-            let mut entry =
-                candidate_stats(candidate, candidate_id('L', candidate), self.timestamp);
+            let mut entry = candidate_stats(
+                candidate,
+                self.pc.candidate_id('L', candidate),
+                self.timestamp,
+            );
             if let Some(origin) = self.pc.transport.agent.origin(candidate) {
                 let relayed = candidate.kind == ice::CandidateKind::Relayed;
                 let protocol = super::transport::protocol(origin.transport);
@@ -150,7 +169,16 @@ impl Collector<'_> {
             self.entries.push(Stats::LocalCandidate(entry));
         }
         for candidate in &theirs {
-            let c = candidate_stats(candidate, candidate_id('R', candidate), self.timestamp);
+            let id = self.pc.candidate_id('R', candidate);
+            let mut c = candidate_stats(candidate, id, self.timestamp);
+            // §7.18: an address that the application never heard from the far side's signalling is not told.
+            let signalled = |known: &ice::Candidate| {
+                known.kind != ice::CandidateKind::PeerReflexive
+                    && known.address == candidate.address
+            };
+            if !stats.remote_candidates.iter().any(signalled) {
+                c.address = None;
+            }
             self.entries
                 .push(Stats::RemoteCandidate(RemoteIceCandidateStats {
                     id: c.id,
@@ -172,11 +200,11 @@ impl Collector<'_> {
         }
         for pair in &stats.pairs {
             self.entries.push(Stats::CandidatePair(CandidatePairStats {
-                id: pair_id(pair),
+                id: self.pc.pair_id(pair),
                 timestamp: self.timestamp,
                 transport_id: TRANSPORT.into(),
-                local_candidate_id: candidate_id('L', &pair.local),
-                remote_candidate_id: candidate_id('R', &pair.remote),
+                local_candidate_id: self.pc.candidate_id('L', &pair.local),
+                remote_candidate_id: self.pc.candidate_id('R', &pair.remote),
                 state: match pair.state {
                     ice::PairState::Frozen => "frozen",
                     ice::PairState::Waiting => "waiting",
@@ -239,7 +267,7 @@ impl Collector<'_> {
             selected_candidate_pair_id: ice_stats
                 .selected
                 .and_then(|n| ice_stats.pairs.get(n))
-                .map(pair_id),
+                .map(|pair| self.pc.pair_id(pair)),
             local_certificate_id: Some("CL".into()),
             remote_certificate_id: remote.map(|_| "CR".into()),
             tls_version: dtls.and_then(|d| d.version()).map(|v| match v {
@@ -509,21 +537,6 @@ fn inbound_id(ssrc: u32) -> String {
 /// Whether both mean one entry.
 fn same(a: &ice::Candidate, b: &ice::Candidate) -> bool {
     a.address == b.address && a.port == b.port && a.transport == b.transport && a.kind == b.kind
-}
-
-/// The same for the same candidate in every report.
-fn candidate_id(prefix: char, c: &ice::Candidate) -> String {
-    let kind = c.kind.as_str();
-    let transport = c.tcp_type().map_or("udp", |t| t.as_str());
-    format!("{prefix}{kind}_{transport}_{}_{}", c.address, c.port)
-}
-
-fn pair_id(pair: &ice::stats::PairStats) -> String {
-    let (local, remote) = (
-        candidate_id('L', &pair.local),
-        candidate_id('R', &pair.remote),
-    );
-    format!("CP_{local}_{remote}")
 }
 
 /// The name in IANA's registry of DTLS-SRTP protection profiles.
