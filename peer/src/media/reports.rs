@@ -170,6 +170,7 @@ impl Media {
 
     /// The SSRC that our reports are from.
     fn reporter(&self) -> u32 {
+        work::steps(self.tracks.len());
         let senders = || self.tracks.iter().flat_map(|t| &t.senders);
         senders()
             .find(|s| s.packets > 0)
@@ -180,8 +181,8 @@ impl Media {
     /// Appends one RTCP datagram, unencrypted, if one is due; `false` if none is.
     pub(crate) fn poll_rtcp(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
         let start = out.len();
-        let reporter = Ssrc(self.reporter());
         if !self.farewell.is_empty() {
+            let reporter = Ssrc(self.reporter());
             let mut writer = Writer::new(out);
             writer.receiver_report(reporter, []);
             for ssrcs in core::mem::take(&mut self.farewell).chunks(31) {
@@ -198,7 +199,7 @@ impl Media {
             self.reports_due = Some(now + RTCP_INTERVAL);
             return true;
         }
-        self.write_feedback(now, reporter, out);
+        self.write_feedback(now, out);
         out.len() > start
     }
 
@@ -268,7 +269,7 @@ impl Media {
     }
 
     /// PLI, NACK and transport-wide feedback that are due.
-    fn write_feedback(&mut self, now: Instant, reporter: Ssrc, out: &mut Vec<u8>) {
+    fn write_feedback(&mut self, now: Instant, out: &mut Vec<u8>) {
         let feedback = self.feedback.poll_timeout();
         if [self.agenda.next(), feedback]
             .into_iter()
@@ -277,6 +278,7 @@ impl Media {
         {
             return;
         }
+        let reporter = Ssrc(self.reporter());
         let reduced = self.tracks.iter().all(|t| t.parameters.reduced_size);
         let start = out.len();
         if !reduced {
