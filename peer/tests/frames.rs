@@ -121,6 +121,36 @@ fn frames_of_every_codec_survive_loss() {
     }
 }
 
+/// W3C stats: headerBytesSent + bytesSent is all that went over the transport.
+#[test]
+fn headers_of_retransmissions_are_counted_as_their_octets_are() {
+    let mut pair = Pair::new();
+    let (from, _, payload_type) = sending(&mut pair, Kind::Video, "VP8");
+    let sent = |pair: &Pair| {
+        let report = pair.ends[0].pc.stats(pair.now);
+        let outbound = report.entries.iter().find_map(|s| match s {
+            Stats::OutboundRtp(s) => Some(s.clone()),
+            _ => None,
+        });
+        outbound.unwrap()
+    };
+    let mut each = 0;
+    for n in 0..60 {
+        let now = pair.now;
+        let frame = Frame::new(payload_type, n as u32 * 3000, frame("VP8", n));
+        pair.a().pc.send_frame(now, from, &frame).unwrap();
+        pair.run(Duration::from_millis(33));
+        if n == 0 {
+            let first = sent(&pair);
+            each = first.header_bytes_sent.unwrap() / first.packets_sent.unwrap();
+            pair.lose_every = 12;
+        }
+    }
+    let all = sent(&pair);
+    assert!(all.retransmitted_packets_sent > Some(4));
+    assert!(all.header_bytes_sent.unwrap() >= each * all.packets_sent.unwrap());
+}
+
 #[test]
 fn sound_comes_in_order_and_does_not_wait_for_ever() {
     let mut pair = Pair::new();

@@ -273,6 +273,59 @@ fn a_replaced_track_needs_no_negotiation() {
 }
 
 #[test]
+fn a_packet_that_comes_late_does_not_take_sources_back() {
+    let mut pair = Pair::new();
+    let audio = pair.transceiver(Kind::Audio);
+    pair.negotiate(0);
+    pair.run_until(Duration::from_secs(5), Pair::connected);
+    let codec = pair.a().pc.transceiver(audio).unwrap().send_codecs[0].payload_type;
+    for n in [1u16, 3, 2] {
+        let now = pair.now;
+        let packet = RtpPacket::new(codec, n, u32::from(n) * 960, false, vec![1; 40]);
+        let packet = packet.with_csrcs(&[7]);
+        pair.a().pc.send_rtp(now, audio, packet).unwrap();
+        pair.run(Duration::from_millis(20));
+    }
+    let now = pair.now;
+    let pc = &mut pair.b().pc;
+    let to = pc.receivers().next().unwrap().id;
+    let contributing: Vec<_> = pc.contributing_sources(now, to);
+    let synchronization = pc.synchronization_sources(now, to);
+    assert_eq!(contributing[0].rtp_timestamp, 3 * 960);
+    assert_eq!(synchronization[0].rtp_timestamp, 3 * 960);
+}
+
+/// W3C §5.3: an entry for each unique CSRC, in whatever streams of the receiver it is.
+#[test]
+fn a_contributor_of_two_streams_is_told_once() {
+    let mut pair = Pair::new();
+    let init = TransceiverInit {
+        direction: Direction::SendOnly,
+        send_encodings: ["l", "h"].map(Encoding::rid).to_vec(),
+        ..Default::default()
+    };
+    let video = pair.a().pc.add_transceiver(Kind::Video, init).unwrap();
+    pair.negotiate(0);
+    pair.run_until(Duration::from_secs(5), Pair::connected);
+    let codec = pair.a().pc.transceiver(video).unwrap().send_codecs[0].payload_type;
+    for n in 0..2u8 {
+        let now = pair.now;
+        let mut packet =
+            RtpPacket::new(codec, 1, u32::from(n), false, vec![1; 40]).with_csrcs(&[7]);
+        packet.encoding = n;
+        pair.a().pc.send_rtp(now, video, packet).unwrap();
+        pair.run(Duration::from_millis(20));
+    }
+    let now = pair.now;
+    let pc = &mut pair.b().pc;
+    let to = pc.receivers().next().unwrap().id;
+    assert_eq!(pc.synchronization_sources(now, to).len(), 2);
+    let sources = pc.contributing_sources(now, to);
+    assert_eq!(sources.len(), 1);
+    assert_eq!((sources[0].source, sources[0].rtp_timestamp), (7, 1));
+}
+
+#[test]
 fn contributing_sources_are_those_of_the_last_ten_seconds() {
     // What a mixer sends has CSRCs; a forwarded packet keeps them.
     let mut pair = Pair::new();

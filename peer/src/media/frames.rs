@@ -666,6 +666,20 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_that_never_ends_counts_for_none_after_it() {
+        let mut feed = Feed::new();
+        // The end of the first, number 2, does not come; what follows waits for it.
+        assert!(feed.packet(0, 96, 1, 1_000, (true, false)).is_empty());
+        assert!(feed.packet(500, 96, 3, 46_000, (true, false)).is_empty());
+        assert!(feed.packet(510, 96, 4, 46_000, (false, true)).is_empty());
+        let frames = feed.packet(9_000, 96, 5, 90_000, (true, true));
+        assert_eq!(frames.iter().sum::<u64>(), 1);
+        let counts = feed.assembly.counts();
+        assert_eq!((counts.frames, counts.of_several), (2, 1));
+        assert_eq!(counts.assembly_time, 10 * MS);
+    }
+
+    #[test]
     fn what_is_of_no_frame_takes_no_room() {
         let mut feed = Feed::new();
         let idle = feed.assembly.memory_usage();
