@@ -119,6 +119,11 @@ impl Reset {
         self.waiting.insert(stream);
     }
 
+    /// Takes the streams that no request was made for yet.
+    pub(crate) fn take_waiting(&mut self) -> BTreeSet<u16> {
+        core::mem::take(&mut self.waiting)
+    }
+
     /// Asks for the reset of a stream of the peer's.
     pub(crate) fn want_incoming(&mut self, stream: u16) {
         if !self.incoming.contains(&stream) && self.incoming.len() < MAX_INCOMING_WANTED {

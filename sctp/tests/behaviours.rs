@@ -269,6 +269,21 @@ fn a_restart_leaves_no_answers_to_what_was_before() {
     assert!(acknowledged);
 }
 
+/// RFC 8831 §6.7: what was said on a channel before there was an association is sent, then the channel closes.
+#[test]
+fn a_channel_closed_before_the_association_stands_closes_once_it_does() {
+    let mut pair = Pair::new(5, 10 * MS);
+    let id = pair.a.open(pair.now, ChannelConfig::default()).unwrap();
+    pair.a
+        .send(pair.now, id, Message::Text(Bytes::from_static(b"bye")))
+        .unwrap();
+    pair.a.close_channel(pair.now, id);
+    pair.connect();
+    pair.run_for(SECOND);
+    assert_eq!(pair.take_messages_b(), [b"bye"]);
+    assert_eq!((pair.a.channel_count(), pair.b.channel_count()), (0, 0));
+}
+
 /// RFC 9260 §5.2.1: both connect at once, with all kinds of delay and loss.
 #[test]
 fn simultaneous_handshakes_end_in_one_association() {

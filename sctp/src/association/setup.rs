@@ -274,7 +274,19 @@ impl Association {
             largest: self.config.max_message_size,
         };
         self.reassembly = Reassembly::new(self.features.interleaving, policy);
+        // What was asked for before there was a peer.
+        let waiting = self.reset.take_waiting();
         self.reset = Reset::new(self.own.initial_tsn, peer.initial_tsn);
+        for stream in waiting {
+            if self.features.reconfig {
+                self.reset.want(stream);
+            } else {
+                self.send.restart(stream);
+                let performed = false;
+                self.events
+                    .push_back(Event::OutgoingReset { stream, performed });
+            }
+        }
         self.send.set_interleaved(self.features.interleaving);
         self.outstanding.set_interleaved(self.features.interleaving);
         if !self.features.forward_tsn {
@@ -321,6 +333,8 @@ impl Association {
         // Answers to old probes bear the old tag.
         self.path.change(self.path.most());
         self.congestion = Controller::new(self.config.congestion, self.path.current());
+        // All streams begin anew.
+        self.reset.take_waiting();
         self.adopt(cookie.peer);
         self.timers.stop_all();
         self.heartbeat = None;
