@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use media::{AV1, Codec, G722, H264, H265, L16, OPUS, PCMA, PCMU, PT, VP8, VP9};
@@ -138,19 +139,23 @@ fn description(codec: &Codec, port: u16) -> String {
     )
 }
 
+/// An even port whose neighbour is free as well, for RTCP: below those that systems give to whoever asks for any, and no
+/// pair twice, so that nobody takes one before ffmpeg does.
+fn two_ports() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 12_000 + (std::process::id() % 64) as u16 * 256;
+    loop {
+        let port = first + 2 * (NEXT.fetch_add(1, Ordering::Relaxed) % 128);
+        let free = |port| UdpSocket::bind(("127.0.0.1", port)).is_ok();
+        if free(port) && free(port + 1) {
+            return port;
+        }
+    }
+}
+
 /// Starts ffmpeg as a receiver; returns it, the file it writes and its port.
 fn receiver(codec: &Codec, tag: &str) -> (Child, PathBuf, u16) {
-    // An even port whose neighbour is free as well, for RTCP.
-    let port = loop {
-        let probe = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let port = probe.local_addr().unwrap().port() & !1;
-        if port != probe.local_addr().unwrap().port()
-            || UdpSocket::bind(("127.0.0.1", port + 1)).is_err()
-        {
-            continue;
-        }
-        break port;
-    };
+    let port = two_ports();
     let folder = media::folder();
     let sdp = folder.join(format!("{tag}.sdp"));
     std::fs::write(&sdp, description(codec, port)).unwrap();
