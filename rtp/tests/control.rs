@@ -1,6 +1,8 @@
 //! RTCP: every kind written and read back, lies refused, arbitrary bytes survived.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 use std::time::Duration;
 use tincan_rtp::rtcp::{
@@ -464,5 +466,231 @@ proptest! {
         let Packet::ReceiverEstimate(remb) = only(&out) else { panic!() };
         prop_assert!(remb.bits_per_second <= rate);
         prop_assert!(rate - remb.bits_per_second <= rate >> 17);
+    }
+
+    #[test]
+    fn reports_read_back(
+        (ntp, rtp_timestamp, packets, octets) in any::<(u64, u32, u32, u32)>(),
+        blocks in vec((any::<(u32, u8, u32, u32)>(), -0x80_0000..0x80_0000i32, any::<(u32, u32)>()), 0..70),
+    ) {
+        let info = SenderInfo { ntp: NtpTime(ntp), rtp_timestamp, packets, octets };
+        let blocks: Vec<_> = blocks
+            .into_iter()
+            .map(|((ssrc, fraction_lost, highest_sequence, jitter), cumulative_lost, (last, delay))| ReportBlock {
+                ssrc: Ssrc(ssrc),
+                fraction_lost,
+                cumulative_lost,
+                highest_sequence,
+                jitter,
+                last_sender_report: last,
+                delay_since_last_sender_report: delay,
+            })
+            .collect();
+        let out = written(|w| w.sender_report(US, &info, blocks.iter().copied()));
+        let mut got = Vec::new();
+        for packet in Compound::parse(&out).unwrap().packets() {
+            match packet.unwrap() {
+                Packet::SenderReport(sr) => {
+                    prop_assert_eq!((sr.ssrc, sr.info), (US, info));
+                    got.extend(sr.blocks());
+                }
+                Packet::ReceiverReport(rr) => {
+                    prop_assert_eq!(rr.ssrc, US);
+                    got.extend(rr.blocks());
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        prop_assert_eq!(got, blocks);
+    }
+
+    #[test]
+    fn texts_and_sources_read_back(
+        items in vec((1u8.., vec(any::<u8>(), 0..256)), 0..20),
+        sources in vec(any::<u32>(), 0..32), reason in vec(any::<u8>(), 0..256),
+        subtype in 0u8..32, name: [u8; 4], words in vec(any::<[u8; 4]>(), 0..50),
+    ) {
+        let items = items.iter().map(|(kind, value)| (SdesKind::from_number(*kind), &value[..]));
+        let sources: Vec<_> = sources.into_iter().map(Ssrc).collect();
+        let out = written(|w| {
+            w.source_description(US, items.clone()).unwrap();
+            w.goodbye(&sources, &reason).unwrap();
+            w.app(subtype, US, name, words.as_flattened()).unwrap();
+        });
+        let compound = Compound::parse(&out).unwrap();
+        let packets: Vec<_> = compound.packets().map(Result::unwrap).collect();
+        let [Packet::SourceDescription(sdes), Packet::Goodbye(bye), Packet::App(app)] = &packets[..] else {
+            panic!("{packets:?}");
+        };
+        let chunks: Vec<_> = sdes.chunks().collect();
+        prop_assert_eq!((chunks.len(), chunks[0].ssrc), (1, US));
+        let got = chunks[0].items().map(|item| (item.kind, item.value));
+        prop_assert!(got.eq(items), "{:?}", chunks[0]);
+        prop_assert_eq!(bye.sources().collect::<Vec<_>>(), sources);
+        prop_assert_eq!(bye.reason(), &reason[..]);
+        prop_assert_eq!((app.subtype, app.ssrc, app.name, app.data), (subtype, US, name, words.as_flattened()));
+    }
+
+    #[test]
+    fn requests_read_back(
+        requests in vec(any::<(u32, u8)>(), 1..40),
+        slices in vec((0u16..0x2000, 0u16..0x2000, 0u8..64), 1..40),
+        bits in vec(any::<u8>(), 1..40), unused_bits in 0u8..8, payload_type in 0u8..128,
+    ) {
+        let requests: Vec<_> = requests
+            .into_iter()
+            .map(|(ssrc, sequence)| FullIntraRequestEntry { ssrc: Ssrc(ssrc), sequence })
+            .collect();
+        let slices: Vec<_> = slices
+            .into_iter()
+            .map(|(first, number, picture_id)| LostSlices { first, number, picture_id })
+            .collect();
+        let out = written(|w| {
+            w.full_intra_request(US, requests.iter().copied());
+            w.slice_loss(US, THEM, slices.iter().copied());
+            w.reference_picture_selection(US, THEM, payload_type, &bits, unused_bits).unwrap();
+            w.picture_loss(US, THEM);
+        });
+        let compound = Compound::parse(&out).unwrap();
+        let packets: Vec<_> = compound.packets().map(Result::unwrap).collect();
+        let [
+            Packet::FullIntraRequest(fir),
+            Packet::SliceLoss(sli),
+            Packet::ReferencePictureSelection(rpsi),
+            Packet::PictureLoss(pli),
+        ] = &packets[..]
+        else {
+            panic!("{packets:?}");
+        };
+        prop_assert_eq!(fir.entries().collect::<Vec<_>>(), requests);
+        prop_assert_eq!((sli.sender, sli.media), (US, THEM));
+        prop_assert_eq!(sli.slices().collect::<Vec<_>>(), slices);
+        prop_assert_eq!((rpsi.payload_type, rpsi.bits, rpsi.unused_bits), (payload_type, &bits[..], unused_bits));
+        prop_assert_eq!((pli.sender, pli.media), (US, THEM));
+    }
+
+    #[test]
+    fn congestion_feedback_reads_back(
+        timestamp: u32,
+        streams in vec((any::<(u32, u16)>(), vec(option::of((0u8..4, option::of(0u64..0x1ffe))), 0..40)), 0..6),
+    ) {
+        let streams: Vec<_> = streams
+            .into_iter()
+            .map(|((ssrc, begin), metrics)| {
+                let metrics: Vec<_> = metrics
+                    .into_iter()
+                    .map(|metric| {
+                        metric.map(|(ecn, offset)| CongestionMetric {
+                            ecn: Ecn::from_bits(ecn),
+                            arrival_offset: offset.map(|n| Duration::from_nanos(n * 1_000_000_000 / 1024)),
+                        })
+                    })
+                    .collect();
+                (Ssrc(ssrc), SequenceNumber(begin), metrics)
+            })
+            .collect();
+        let out = written(|w| {
+            let streams = streams.iter().map(|(ssrc, begin, metrics)| (*ssrc, *begin, metrics.iter().copied()));
+            w.congestion_feedback(US, timestamp, streams).unwrap();
+        });
+        let Packet::CongestionFeedback(feedback) = only(&out) else { panic!() };
+        prop_assert_eq!((feedback.sender, feedback.timestamp), (US, timestamp));
+        let got: Vec<_> = feedback
+            .streams()
+            .map(|s| (s.ssrc, s.begin, s.metrics().map(|(_, metric)| metric).collect::<Vec<_>>()))
+            .collect();
+        prop_assert_eq!(got, streams);
+    }
+
+    #[test]
+    fn extended_reports_read_back(
+        (begin, end, thinning) in (any::<u16>(), any::<u16>(), 0u8..16),
+        chunks in vec((any::<bool>(), any::<bool>(), 1u16..0x4000), 0..40),
+        times in vec(any::<u32>(), 0..20), entries in vec(any::<(u32, u32, u32)>(), 0..10),
+        (lost, duplicates, jitter) in any::<(Option<u32>, Option<u32>, Option<[u32; 4]>)>(),
+        (ttl, hop_limit, body) in any::<(Option<[u8; 4]>, bool, [u8; 31])>(), (kind, specific) in any::<(u8, u8)>(),
+    ) {
+        let range = (SequenceNumber(begin), SequenceNumber(end));
+        let chunks: Vec<_> = chunks
+            .into_iter()
+            .map(|(run, bit, n)| if run { RleChunk::Run { bit, length: n } } else { RleChunk::Vector(n * 2 + 1) })
+            .collect();
+        let entries: Vec<_> = entries
+            .into_iter()
+            .map(|(ssrc, last_receiver_report, delay)| DlrrEntry { ssrc: Ssrc(ssrc), last_receiver_report, delay })
+            .collect();
+        let summary = StatisticsSummary {
+            ssrc: THEM,
+            begin: range.0,
+            end: range.1,
+            lost,
+            duplicates,
+            jitter,
+            ttl,
+            hop_limit: hop_limit && ttl.is_some(),
+        };
+        let half = |at: usize| u16::from_be_bytes([body[at], body[at + 1]]);
+        let voip = VoipMetrics {
+            ssrc: THEM,
+            loss_rate: body[0],
+            discard_rate: body[1],
+            burst_density: body[2],
+            gap_density: body[3],
+            burst_duration: half(4),
+            gap_duration: half(6),
+            round_trip_delay: half(8),
+            end_system_delay: half(10),
+            signal_level: body[12] as i8,
+            noise_level: body[13] as i8,
+            residual_echo_return_loss: body[14],
+            gmin: body[15],
+            r_factor: body[16],
+            external_r_factor: body[17],
+            mos_lq: body[18],
+            mos_cq: body[19],
+            receiver_config: body[20],
+            jitter_buffer_nominal: half(21),
+            jitter_buffer_maximum: half(23),
+            jitter_buffer_absolute_maximum: half(25),
+        };
+        // RFC 3611 has 1 to 7.
+        let unknown = kind.max(8);
+        let out = written(|w| {
+            w.extended_report(US, |b| {
+                b.loss_rle(THEM, thinning, range, chunks.iter().copied());
+                b.duplicate_rle(THEM, thinning, range, chunks.iter().copied());
+                b.receipt_times(THEM, thinning, range, times.iter().copied());
+                b.receiver_reference_time(NtpTime(u64::from(lost.unwrap_or(9)) << 20));
+                b.dlrr(entries.iter().copied());
+                b.statistics_summary(&summary);
+                b.voip_metrics(&voip);
+                b.block(unknown, specific, &body[..28]).unwrap();
+            });
+        });
+        let Packet::ExtendedReport(xr) = only(&out) else { panic!() };
+        let blocks: Vec<_> = xr.blocks().map(Result::unwrap).collect();
+        let [
+            ExtendedBlock::LossRle(loss),
+            ExtendedBlock::DuplicateRle(duplicate),
+            ExtendedBlock::ReceiptTimes(received),
+            ExtendedBlock::ReceiverReferenceTime(time),
+            ExtendedBlock::Dlrr(dlrr),
+            ExtendedBlock::StatisticsSummary(got_summary),
+            ExtendedBlock::VoipMetrics(got_voip),
+            ExtendedBlock::Unknown { block_type, type_specific, body: got_body },
+        ] = &blocks[..]
+        else {
+            panic!("{blocks:?}");
+        };
+        for rle in [loss, duplicate] {
+            prop_assert_eq!((rle.ssrc, rle.thinning, rle.begin, rle.end), (THEM, thinning, range.0, range.1));
+            prop_assert_eq!(rle.chunks().collect::<Vec<_>>(), &chunks[..]);
+        }
+        prop_assert_eq!(received.times().collect::<Vec<_>>(), times);
+        prop_assert_eq!(*time, NtpTime(u64::from(lost.unwrap_or(9)) << 20));
+        prop_assert_eq!(dlrr.entries().collect::<Vec<_>>(), entries);
+        prop_assert_eq!(*got_summary, summary);
+        prop_assert_eq!(*got_voip, voip);
+        prop_assert_eq!((*block_type, *type_specific, *got_body), (unknown, specific, &body[..28]));
     }
 }

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use tincan_rtp::ShortList;
+use tincan_rtp::format::comfort_noise::ComfortNoise;
+use tincan_rtp::format::telephone_event::Event;
 use tincan_rtp::format::{
     AnyDepacketizer, Depacketize, FrameInfo, Input, Packetize, av1, h264, h265, vp8, vp9,
 };
@@ -124,9 +127,17 @@ fn packetize(format: &str, n: u32, frame: &[u8], max: usize) -> Vec<(Vec<u8>, bo
             run(&mut vp8::Packetizer::new(frame, &descriptor, max).unwrap());
         }
         "VP9" => {
+            // Flexible mode and the other, a key frame's group each.
+            let flexible = n / 10 % 2 == 1;
+            let references: &[u8] = if key { &[] } else { &[1, 5] };
             let descriptor = vp9::Descriptor {
                 picture_id: Some(vp8::PictureId::Long((n & 0x7fff) as u16)),
                 inter_picture: !key,
+                differences: flexible.then(|| ShortList::from_slice(references).unwrap()),
+                layers: Some(vp9::Layers {
+                    tl0_picture_index: (!flexible).then_some(n as u8),
+                    ..vp9::Layers::default()
+                }),
                 ..vp9::Descriptor::default()
             };
             let structure = vp9::ScalabilityStructure {
@@ -531,6 +542,57 @@ proptest! {
         payload.extend_from_slice(&rest);
         let view = vp8::DescriptorView::parse(&payload).map(|v| (v.to_descriptor(), v.frame()));
         prop_assert_eq!(vp8::Descriptor::parse(&payload), view);
+    }
+
+    #[test]
+    fn vp9_descriptors_read_back(
+        (picture, long, inter_picture, not_for_higher_layers) in any::<(u16, bool, bool, bool)>(),
+        layers in proptest::option::of((0u8..8, any::<bool>(), 0u8..8, any::<bool>(), any::<u8>())),
+        differences in proptest::option::of(proptest::collection::vec(1u8..128, 1..4)), with_picture: bool,
+    ) {
+        let picture = if long { vp8::PictureId::Long(picture & 0x7fff) } else { vp8::PictureId::Short((picture & 0x7f) as u8) };
+        let flexible = differences.is_some();
+        let descriptor = vp9::Descriptor {
+            picture_id: (with_picture || flexible).then_some(picture),
+            inter_picture,
+            layers: layers.map(|(temporal_id, switching_up, spatial_id, inter_layer, index)| vp9::Layers {
+                temporal_id,
+                switching_up,
+                spatial_id,
+                inter_layer,
+                tl0_picture_index: (!flexible).then_some(index),
+            }),
+            differences: differences.map(|d| ShortList::from_slice(if inter_picture { &d } else { &[] }).unwrap()),
+            not_for_higher_layers,
+            ..vp9::Descriptor::default()
+        };
+        let frame: Vec<u8> = (0..100).collect();
+        let mut packetizer = vp9::Packetizer::new(&frame, &descriptor, None, true, 40).unwrap();
+        let (mut out, mut got, mut first) = (Vec::new(), Vec::new(), true);
+        while let Some(last) = packetizer.write_next(&mut out) {
+            let payload = vp9::Payload::parse(&out).unwrap();
+            let expected = vp9::Descriptor { start_of_frame: first, end_of_frame: last, ..descriptor };
+            prop_assert_eq!(payload.descriptor, expected);
+            got.extend_from_slice(payload.data);
+            out.clear();
+            first = false;
+        }
+        prop_assert_eq!(got, frame);
+    }
+
+    #[test]
+    fn events_and_comfort_noise_read_back(
+        (code, end, duration) in any::<(u8, bool, u16)>(), volume in 0u8..64,
+        level in 0u8..128, spectrum in proptest::collection::vec(any::<u8>(), 0..20),
+    ) {
+        let event = Event { code, end, volume, duration };
+        let mut out = Vec::new();
+        event.write(&mut out);
+        prop_assert_eq!(Event::parse(&out), Ok(event));
+        let noise = ComfortNoise { level, spectrum: &spectrum };
+        let mut out = Vec::new();
+        noise.write(&mut out);
+        prop_assert_eq!(ComfortNoise::parse(&out), Ok(noise));
     }
 
     #[test]
