@@ -120,6 +120,27 @@ pub const H264: Codec = Codec {
         "h264",
     ],
 };
+/// In slices that fit usual packets: what packetization mode 0 wants, in which no NAL unit is cut (RFC 6184 §6.2).
+pub const H264_SLICES: Codec = Codec {
+    file: "slices.h264",
+    encode: &[
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-tune",
+        "zerolatency",
+        "-pix_fmt",
+        "yuv420p",
+        "-b:v",
+        "600k",
+        "-x264-params",
+        "slice-max-size=1000",
+        "-f",
+        "h264",
+    ],
+    ..H264
+};
 pub const H265: Codec = Codec {
     name: "H265",
     clock: 90_000,
@@ -402,7 +423,10 @@ pub fn packets(codec: &Codec, frames: &[Vec<u8>], mtu: usize) -> Vec<Vec<u8>> {
                 run(&mut vp9::Packetizer::new(frame, &descriptor, None, true, max).unwrap());
             }
             "H264" => {
-                let mode = h264::PacketizationMode::NonInterleaved;
+                let mode = match codec.file == H264_SLICES.file {
+                    true => h264::PacketizationMode::SingleNalUnit,
+                    false => h264::PacketizationMode::NonInterleaved,
+                };
                 run(&mut h264::Packetizer::new(frame, mode, max).unwrap());
             }
             "H265" => run(&mut h265::Packetizer::new(frame, max).unwrap()),
