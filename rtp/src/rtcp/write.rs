@@ -49,7 +49,17 @@ impl<'b> Writer<'b> {
     fn end(&mut self, start: usize) {
         let len = (self.out.len() - start).div_ceil(4) * 4;
         self.out.resize(start + len, 0);
-        put(self.out, start + 2, &((len / 4 - 1) as u16).to_be_bytes());
+        self.set_length(start);
+    }
+
+    /// Fills in the length of the packet that began at `start` and has whole words.
+    #[inline]
+    fn set_length(&mut self, start: usize) {
+        let words = (self.out.len() - start) / 4;
+        if let Some([_, _, high, low]) = self.out.get_mut(start..).and_then(<[u8]>::first_chunk_mut)
+        {
+            [*high, *low] = (words.saturating_sub(1) as u16).to_be_bytes();
+        }
     }
 
     fn set_count(&mut self, start: usize, count: usize) {
@@ -198,6 +208,7 @@ impl<'b> Writer<'b> {
         Ok(())
     }
 
+    #[inline]
     fn begin_feedback(&mut self, format: u8, packet_type: u8, sender: Ssrc, media: Ssrc) -> usize {
         let start = self.out.len();
         let head = [0x80 | (format & 0x1f), packet_type, 0, 0];
@@ -238,7 +249,7 @@ impl<'b> Writer<'b> {
             }
         }
         self.out.extend_from_slice(&nack_entry(first, mask));
-        self.end(start);
+        self.set_length(start);
     }
 
     /// Appends a PLI (RFC 4585 §6.3.1).
