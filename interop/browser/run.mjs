@@ -40,28 +40,43 @@ const url = demo.matched[1];
 const browser = await browsers[which]();
 console.log(`${browser.name} against ${url}`);
 
-let passed = 0, failed = 0;
+/** Real browsers on a busy machine have moments of their own: this many checks of a run may fail once, are said, and must pass in a new page. */
+const UNSTEADY = 2;
+
+let passed = 0, failed = 0, unsteady = 0;
 const figures = {};
+
+/** One check in a page of its own; what went wrong, or nothing. */
+async function attempt(full, check) {
+  const page = await browser.open(url);
+  const begun = performance.now();
+  try {
+    const limit = check.seconds ?? 60;
+    let timer;
+    const late = new Promise((_, no) => { timer = setTimeout(() => no(new Failed("time", `not done in ${limit} s`)), limit * 1000); });
+    const said = await Promise.race([check.run({ page, url, program, expect, figures, examples, open: () => browser.open(url), browser: browser.context, withStranger: browser.withStranger }), late]).finally(() => clearTimeout(timer));
+    console.log(`  ok   ${full} (${Math.round(performance.now() - begun)} ms)${said ? ` — ${said}` : ""}`);
+  } catch (error) {
+    const state = await page.evaluate(() => globalThis.diagnose?.()).catch(() => undefined);
+    return `${error.message.split("\n").slice(0, 6).join("\n       ")}${state ? `\n       stopped at: ${state}` : ""}`;
+  } finally {
+    await page.close().catch(() => {});
+  }
+}
+
 for (const module of browser.modules) {
   const { checks } = await import(`./checks/${module}.mjs`);
   for (const [name, check] of Object.entries(checks)) {
     const full = `${module}: ${name}`;
     if (wanted.length && !wanted.some(word => full.includes(word))) continue;
-    const page = await browser.open(url);
-    const begun = performance.now();
-    try {
-      const limit = check.seconds ?? 60;
-      let timer;
-      const late = new Promise((_, no) => { timer = setTimeout(() => no(new Failed("time", `not done in ${limit} s`)), limit * 1000); });
-      const said = await Promise.race([check.run({ page, url, program, expect, figures, examples, open: () => browser.open(url), browser: browser.context, withStranger: browser.withStranger }), late]).finally(() => clearTimeout(timer));
-      passed++;
-      console.log(`  ok   ${full} (${Math.round(performance.now() - begun)} ms)${said ? ` — ${said}` : ""}`);
-    } catch (error) {
-      failed++;
-      const state = await page.evaluate(() => globalThis.diagnose?.()).catch(() => undefined);
-      console.log(`  FAIL ${full}\n       ${error.message.split("\n").slice(0, 6).join("\n       ")}${state ? `\n       stopped at: ${state}` : ""}`);
+    let wrong = await attempt(full, check);
+    if (wrong && unsteady < UNSTEADY) {
+      console.log(`  once ${full}\n       ${wrong}`);
+      unsteady++;
+      wrong = await attempt(full, check);
     }
-    await page.close().catch(() => {});
+    if (wrong) console.log(`  FAIL ${full}\n       ${wrong}`);
+    wrong ? failed++ : passed++;
   }
 }
 await browser.close();
@@ -69,5 +84,5 @@ demo.child.kill("SIGINT");
 const code = await Promise.race([demo.ended, new Promise(done => setTimeout(() => { demo.child.kill("SIGKILL"); done("killed"); }, 5000))]);
 if (code !== 0) { failed++; console.log(`  FAIL the demo ended with ${code}:\n${demo.output()}`); }
 if (Object.keys(figures).length) console.log(`figures ${JSON.stringify(figures)}`);
-console.log(`${passed} passed, ${failed} failed`);
+console.log(`${passed} passed, ${failed} failed${unsteady ? ` (${unsteady} tried twice)` : ""}`);
 process.exit(failed ? 1 : 0);
