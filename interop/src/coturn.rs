@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
@@ -44,6 +45,21 @@ impl Coturn {
     /// Starts it with these arguments besides its own, and waits until it answers. `None`, with a line that says why,
     /// where it is not installed; an error where it is and does not come to work.
     pub fn start(extra: &[&str]) -> io::Result<Option<Coturn>> {
+        // Somebody else may take its ports before it does: it ends then.
+        let mut tries = 3;
+        loop {
+            let Some(mut coturn) = Self::spawn(extra)? else {
+                return Ok(None);
+            };
+            tries -= 1;
+            match coturn.wait() {
+                Err(_) if tries > 0 && coturn.child.try_wait()?.is_some() => {}
+                result => return result.map(|()| Some(coturn)),
+            }
+        }
+    }
+
+    fn spawn(extra: &[&str]) -> io::Result<Option<Coturn>> {
         let (addr, tls) = (free_address()?, free_address()?);
         let certificate =
             generate_simple_self_signed(["localhost".to_owned()]).map_err(io::Error::other)?;
@@ -85,23 +101,23 @@ impl Coturn {
                 return Ok(None);
             }
         };
-        let coturn = Coturn {
+        Ok(Some(Coturn {
             child,
             folder,
             addr,
             tls,
             certificate,
-        };
-        coturn.wait()?;
-        Ok(Some(coturn))
+        }))
     }
 
     /// Until it answers by UDP and listens for TCP and TLS.
-    fn wait(&self) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<()> {
         let begin = Instant::now();
-        let late = || match begin.elapsed() < PATIENCE {
-            true => Ok(()),
-            false => Err(io::Error::new(
+        let (child, addr) = (&mut self.child, self.addr);
+        let mut late = || match child.try_wait()? {
+            Some(status) => Err(io::Error::other(format!("coturn ended: {status}"))),
+            None if begin.elapsed() < PATIENCE => Ok(()),
+            None => Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 "coturn does not answer",
             )),
@@ -113,12 +129,12 @@ impl Coturn {
         request.extend_from_slice(&[7; 12]);
         loop {
             late()?;
-            let _ = socket.send_to(&request, self.addr);
+            let _ = socket.send_to(&request, addr);
             if socket.recv(&mut [0; 500]).is_ok() {
                 break;
             }
         }
-        for addr in [self.addr, self.tls] {
+        for addr in [addr, self.tls] {
             while TcpStream::connect_timeout(&addr, MOMENT).is_err() {
                 late()?;
                 std::thread::yield_now();
@@ -128,12 +144,15 @@ impl Coturn {
     }
 }
 
-/// An address whose port nobody has just now, neither by UDP nor by TCP.
+/// An address whose port nobody has just now, neither by UDP nor by TCP, of those that systems do not give to whoever asks
+/// for any.
 fn free_address() -> io::Result<SocketAddr> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = (std::process::id() % 100) as u16 * 100;
     loop {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let addr = listener.local_addr()?;
-        if UdpSocket::bind(addr).is_ok() {
+        let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(addr).is_ok() && UdpSocket::bind(addr).is_ok() {
             return Ok(addr);
         }
     }
