@@ -51,7 +51,7 @@ async function chromium() {
 async function firefox() {
   const { default: puppeteer } = await import("puppeteer-core");
   const browser = await puppeteer.launch({
-    browser: "firefox", executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr", headless: true,
+    browser: "firefox", timeout: 120_000, executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr", headless: true,
     extraPrefsFirefox: {
       "media.navigator.permission.disabled": true, "media.navigator.streams.fake": true, "media.autoplay.default": 0,
       "media.peerconnection.ice.loopback": true, "media.peerconnection.ice.obfuscate_host_addresses": false,

@@ -20,9 +20,9 @@ globalThis.within = (promise, ms, what) => Promise.race([
   new Promise((_, no) => setTimeout(() => no(new Error(`${what}: nothing in ${ms} ms; stopped at ${diagnose()}`)), ms)),
 ]);
 
-/** Waits until something that has no event of its own holds. */
+/** Waits until something that has no event of its own holds: a condition, or a promise of one. */
 globalThis.comesTrue = (holds, ms, what) => within((async () => {
-  while (!holds()) await new Promise(ok => setTimeout(ok, 20));
+  while (!await holds()) await new Promise(ok => setTimeout(ok, 20));
 })(), ms, what);
 
 globalThis.gathered = pc => pc.iceGatheringState === "complete" ? Promise.resolve()

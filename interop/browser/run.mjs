@@ -12,7 +12,8 @@ export async function program(name, args, ready) {
   const child = spawn(join(examples, name), args, { stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   child.stderr.on("data", data => { output += data; });
-  const ended = new Promise(done => child.on("exit", code => done(code)));
+  // "close" comes when all of the output was read, too.
+  const ended = new Promise(done => child.on("close", code => done(code)));
   const matched = await new Promise((ok, no) => {
     createInterface({ input: child.stdout }).on("line", line => {
       output += line + "\n";
@@ -22,7 +23,13 @@ export async function program(name, args, ready) {
     ended.then(code => (ready ? no(new Error(`${name} ended with ${code}:\n${output}`)) : ok()));
     if (!ready) ended.then(ok);
   });
-  return { child, matched, ended, output: () => output };
+  /** Asks it to end, as Ctrl-C does; its exit code. */
+  const stop = async () => {
+    child.kill("SIGINT");
+    const timer = setTimeout(() => child.kill("SIGKILL"), 20000);
+    return ended.finally(() => clearTimeout(timer));
+  };
+  return { child, matched, ended, stop, output: () => output };
 }
 
 /** Fails with a layer's name. */
@@ -48,19 +55,20 @@ const figures = {};
 
 /** One check in a page of its own; what went wrong, or nothing. */
 async function attempt(full, check) {
-  const page = await browser.open(url);
   const begun = performance.now();
+  let page;
   try {
+    page = await browser.open(url);
     const limit = check.seconds ?? 60;
     let timer;
     const late = new Promise((_, no) => { timer = setTimeout(() => no(new Failed("time", `not done in ${limit} s`)), limit * 1000); });
     const said = await Promise.race([check.run({ page, url, program, expect, figures, examples, open: () => browser.open(url), browser: browser.context, withStranger: browser.withStranger }), late]).finally(() => clearTimeout(timer));
     console.log(`  ok   ${full} (${Math.round(performance.now() - begun)} ms)${said ? ` — ${said}` : ""}`);
   } catch (error) {
-    const state = await page.evaluate(() => globalThis.diagnose?.()).catch(() => undefined);
+    const state = await Promise.race([page?.evaluate(() => globalThis.diagnose?.()), new Promise(ok => setTimeout(ok, 5000))]).catch(() => undefined);
     return `${error.message.split("\n").slice(0, 6).join("\n       ")}${state ? `\n       stopped at: ${state}` : ""}`;
   } finally {
-    await page.close().catch(() => {});
+    await page?.close().catch(() => {});
   }
 }
 
@@ -80,8 +88,7 @@ for (const module of browser.modules) {
   }
 }
 await browser.close();
-demo.child.kill("SIGINT");
-const code = await Promise.race([demo.ended, new Promise(done => setTimeout(() => { demo.child.kill("SIGKILL"); done("killed"); }, 5000))]);
+const code = await demo.stop();
 if (code !== 0) { failed++; console.log(`  FAIL the demo ended with ${code}:\n${demo.output()}`); }
 if (Object.keys(figures).length) console.log(`figures ${JSON.stringify(figures)}`);
 console.log(`${passed} passed, ${failed} failed${unsteady ? ` (${unsteady} tried twice)` : ""}`);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Chromium and Firefox against the demo and dial examples. Installs what it needs. Arguments: names of checks (default:
-# all). TINCAN_BROWSERS says which browsers, if not both.
+# all). TINCAN_BROWSERS says which browsers, if not both, TINCAN_EXAMPLES the folder of examples that are built already.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 read -ra browsers <<<"${TINCAN_BROWSERS:-chromium firefox}"
@@ -12,10 +12,12 @@ for browser in "${browsers[@]}"; do
   fi
 done
 if [ ! -d interop/browser/node_modules/playwright-core ] || [ ! -d interop/browser/node_modules/puppeteer-core ]; then
-  npm install --prefix interop/browser --no-audit --no-fund --no-save --no-package-lock --silent
+  npm install --fetch-retries=5 --prefix interop/browser --no-audit --no-fund --no-save --no-package-lock --silent
 fi
-cargo build --release --quiet -p tincan-peer --examples
-export TINCAN_EXAMPLES="${CARGO_TARGET_DIR:-target}/release/examples"
+if [ -z "${TINCAN_EXAMPLES:-}" ]; then
+  cargo build --release --quiet -p tincan-peer --examples
+  export TINCAN_EXAMPLES="${CARGO_TARGET_DIR:-target}/release/examples"
+fi
 failed=0
 for browser in "${browsers[@]}"; do
   TINCAN_BROWSER=$browser node interop/browser/run.mjs "$@" || failed=1

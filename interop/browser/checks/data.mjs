@@ -14,11 +14,18 @@ export const checks = {
         await Promise.all(channels.map(c => within(opened(c), 10000, `channel ${c.label}`)));
         const counts = {};
         for (const c of channels) {
+          // What is never sent again may be given up by a sender that waited long for its turn: then it is missed.
+          const reliable = c.maxRetransmits === null, missed = [];
           let count = 0;
           for (let i = 0; i < 100; i++) {
             const n = i === 0 ? 0 : Math.floor(Math.random() * 16385);
             for (const message of ["é".repeat(n >> 1), random(n).buffer]) {
-              const back = await roundTrip(c, message);
+              let back = await roundTrip(c, message, reliable ? 10000 : 2000).catch(e => { if (reliable) throw e; });
+              // Those given up that come after all.
+              while (back !== undefined && !same(message, back) && missed.some(m => same(m, back))) {
+                back = await within(new Promise(ok => { c.onmessage = e => ok(e.data); }), 2000, "echo").catch(() => {});
+              }
+              if (back === undefined) { missed.push(message); continue; }
               if (!same(message, back)) throw new Error(`data: message ${i} of ${c.label} came back changed`);
               count++;
             }
@@ -28,7 +35,7 @@ export const checks = {
         pc.close();
         return counts;
       });
-      for (const [label, count] of Object.entries(result)) expect(count === 200, "data", `${label}: ${count}`);
+      for (const [label, count] of Object.entries(result)) expect(label === "loose" ? count >= 190 : count === 200, "data", `${label}: ${count}`);
     },
   },
   "messages in flight together come back in order": {
@@ -100,11 +107,11 @@ export const checks = {
         await within(Promise.all([opened(one), opened(two)]), 10000, "channels");
         const closed = new Promise(ok => { one.onclose = ok; });
         one.close();
-        await within(closed, 5000, "close of a channel");
+        await within(closed, 15000, "close of a channel");
         if (await roundTrip(two, "still here") !== "still here") throw new Error("data: the other channel died");
         // The stream ids are free again.
         const three = pc.createDataChannel("three");
-        await within(opened(three), 5000, "a channel after a close");
+        await within(opened(three), 15000, "a channel after a close");
         if (await roundTrip(three, "again") !== "again") throw new Error("data: the new channel is deaf");
         pc.close();
       });

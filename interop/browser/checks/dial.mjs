@@ -40,7 +40,7 @@ export const checks = {
           .then(answer => response.end(JSON.stringify(answer)), error => { response.statusCode = 500; response.end(String(error)); }));
       });
       await new Promise(ok => server.listen(0, "127.0.0.1", ok));
-      const dial = await program("dial", ["--url", `http://127.0.0.1:${server.address().port}/offer`, "--seconds", "5", "--bulk", "8388608"]);
+      const dial = await program("dial", ["--url", `http://127.0.0.1:${server.address().port}/offer`, "--seconds", "8", "--bulk", "8388608"]);
       server.close();
       const report = JSON.parse(dial.output().trim().split("\n").at(-1));
       expect(report.ok, "dial", dial.output());

@@ -21,7 +21,7 @@ export const checks = {
           await sleep(300);
         }
         const frames = () => Promise.all(pages.map(page => page.evaluate(() => [...document.querySelectorAll(".other video")].map(v => v.getVideoPlaybackQuality().totalVideoFrames))));
-        const end = Date.now() + 20000;
+        const end = Date.now() + 40000;
         let begin;
         for (;;) {
           begin = await frames();
@@ -30,8 +30,16 @@ export const checks = {
           await sleep(200);
         }
         await sleep(seconds * 1000);
-        const after = await frames();
-        after.forEach((seen, i) => seen.forEach((n, j) => expect(n - begin[i][j] >= 5 * seconds, "media", `page ${i} saw ${n - begin[i][j]} frames of another in ${seconds} s`)));
+        // All of them go on, however slowly four encoders and twelve decoders do on a busy machine.
+        const late = Date.now() + 20000;
+        let after;
+        for (;;) {
+          after = await frames();
+          const least = Math.min(...after.flatMap((seen, i) => seen.map((n, j) => n - begin[i][j])));
+          if (least >= 5 * seconds) break;
+          expect(Date.now() < late, "media", `one page saw ${least} frames of another in ${seconds + 20} s`);
+          await sleep(200);
+        }
         if (process.env.TINCAN_SHOTS) await pages[0].screenshot({ path: `${process.env.TINCAN_SHOTS}/conference.png` });
         await pages.pop().close();
         const gone = Date.now() + 10000;
@@ -60,12 +68,13 @@ export const checks = {
         (await import("node:fs")).mkdirSync(into);
         const { spawn } = await import("node:child_process");
         const first = spawn(join(process.env.TINCAN_EXAMPLES ?? "target/release/examples", "files"), ["receive", sender.matched[1], "--into", into], { stdio: "ignore" });
+        const ended = new Promise(ok => first.on("exit", ok));
         const part = join(into, "source.bin.part");
         const have = () => { try { return statSync(part).size; } catch { return 0; } };
         const end = Date.now() + 60000;
-        while (have() < size / 4) { expect(Date.now() < end, "data", `${have()} of ${size} bytes`); await sleep(5); }
+        while (have() < size / 4) { expect(Date.now() < end && first.exitCode === null, "data", `${have()} of ${size} bytes, ended with ${first.exitCode}`); await sleep(5); }
         first.kill("SIGKILL");
-        await new Promise(ok => first.on("exit", ok));
+        await ended;
         const kept = have();
         expect(kept < size, "data", "the transfer was over before it was killed");
         const second = await program("files", ["receive", sender.matched[1], "--into", into]);

@@ -12,7 +12,7 @@ export const checks = {
         await within(state(pc, "connected"), 10000, "connection");
         await grows(pc, "inbound-rtp", "video", "framesDecoded", 1, 10000);
         const rows = [];
-        for (let i = 0; i < 5; i++) rows.push(await grows(pc, "inbound-rtp", "video", "framesDecoded", 5, 2000), await grows(pc, "inbound-rtp", "audio", "totalSamplesReceived", 4000, 2000)), await new Promise(ok => setTimeout(ok, 900));
+        for (let i = 0; i < 5; i++) rows.push(await grows(pc, "inbound-rtp", "video", "framesDecoded", 5, 10000), await grows(pc, "inbound-rtp", "audio", "totalSamplesReceived", 4000, 10000)), await new Promise(ok => setTimeout(ok, 900));
         const frames = await sum(pc, "inbound-rtp", "video", "framesDecoded"), freezes = await sum(pc, "inbound-rtp", "video", "freezeCount"), sent = await sum(pc, "outbound-rtp", "video", "bytesSent");
         pc.close();
         return { frames, freezes, sent };

@@ -96,8 +96,9 @@ async function interleave(page, far, number) {
     }
     await far.offerIfNeeded();
   }
+  const end = Date.now() + 60000;
   for (let quiet = 0, rounds = 0; quiet < 3; rounds++) {
-    if (rounds > 200) throw new Error(`signalling: the exchange never ends; page ${JSON.stringify(await page.evaluate(() => end.view()))}, we ${JSON.stringify(await far.far.do("view"))}`);
+    if (rounds > 200 && Date.now() > end) throw new Error(`signalling: the exchange never ends; page ${JSON.stringify(await page.evaluate(() => end.view()))}, we ${JSON.stringify(await far.far.do("view"))}`);
     await far.offerIfNeeded();
     const theirs = far.outbox.splice(0);
     // All messages of one direction in order, then those of the other: each end has its turn.
@@ -110,7 +111,10 @@ async function interleave(page, far, number) {
       return { list: end.outbox.splice(0), open };
     }, theirs);
     for (const m of ours.list) await far.take(m);
-    quiet = theirs.length + ours.list.length || ours.open ? 0 : quiet + 1;
+    // The far end's wish to negotiate comes a little after what made it.
+    const view = await far.far.do("view");
+    const open = ours.open || view.signaling !== "stable" || view.transceivers.some(t => t.mid === null && !t.stopped);
+    quiet = theirs.length + ours.list.length || open ? 0 : quiet + 1;
   }
 }
 
@@ -146,7 +150,7 @@ export const checks = {
       }
       glares += far.rolledBack;
       ignored += (await page.evaluate(() => end.view())).ignored;
-      const state = await page.evaluate(() => within(state(end.pc, "connected"), 10000, "connection").then(() => end.pc.connectionState));
+      const state = await page.evaluate(() => within(state(end.pc, "connected"), 30000, "connection").then(() => end.pc.connectionState));
       await remote.end();
       expect(glares > 0, "check", "no glare among the interleavings");
       return `${done} interleavings (seed ${seed}), ${glares} rollbacks of ours, ${ignored} offers ignored by the page, up to ${sections} sections; still ${state}`;
@@ -220,7 +224,7 @@ export const checks = {
       const told = [];
       await until("tone events of ours", async () => { told.push(...(await far.do("news")).filter(n => n.type === "tone").map(n => n.tone)); return told.includes(null) ? true : undefined; });
       expect(told.join("") === "159", "media", `told ${told}`);
-      const got = await until("packets at the page", async () => { const n = await page.evaluate(() => sum(call, "inbound-rtp", "audio", "packetsReceived")); return n - before >= 12 ? n - before : undefined; });
+      const got = await until("packets at the page", async () => { const n = await page.evaluate(() => sum(call, "inbound-rtp", "audio", "packetsReceived")); return n - before >= 6 ? n - before : undefined; });
       await far.end();
       return `heard ${heard}; 159 went out in ${got} packets`;
     },
@@ -239,51 +243,57 @@ export const checks = {
       await far.do("set_remote", offer);
       for (const n of [0, 1]) await far.do("set_direction", { n, direction: "sendrecv" });
       const answer = await far.answer();
-      const theirs = await page.evaluate(async a => {
+      await page.evaluate(async a => {
         await call.setRemoteDescription(a); await within(state(call, "connected"), 10000, "connection");
         await grows(call, "inbound-rtp", "video", "framesDecoded", 60, 20000);
-        // Nothing more is sent, what is under way arrives, and one more round of reports.
+        // Nothing more is sent; what is under way arrives, and one more round of reports.
         for (const s of call.getSenders()) await s.replaceTrack(null);
         await new Promise(ok => setTimeout(ok, 3000));
-        const list = []; (await call.getStats()).forEach(s => list.push(s));
-        return list;
       }, answer);
-      const ours = await far.do("stats");
-      const said = [];
       const firefox = await page.evaluate(() => /Firefox/.test(navigator.userAgent));
-      const one = (list, type, ssrc) => list.find(s => s.type === type && s.ssrc === ssrc);
-      for (const inbound of ours.filter(s => s.type === "inbound-rtp" && s.packetsReceived)) {
-        const sent = one(theirs, "outbound-rtp", inbound.ssrc);
-        expect(sent, "statistics", `the page sends no ${inbound.ssrc}`);
-        // Both count retransmissions, and what is sent as one to measure the path.
-        // Firefox leaves some of the latter out.
-        const unlike = Math.abs(inbound.packetsReceived + inbound.packetsLost - sent.packetsSent);
-        expect(unlike <= (firefox ? 0.1 * sent.packetsSent : 0), "statistics", `${inbound.kind}: ${inbound.packetsReceived} received and ${inbound.packetsLost} lost of ${sent.packetsSent}`);
-        // A retransmission has two octets more, and what is left out takes up to a datagram of octets with it.
-        const again = inbound.retransmittedPacketsReceived ?? 0;
-        expect(Math.abs(inbound.bytesReceived - sent.bytesSent) <= 2 * again + 1500 * unlike, "statistics", `${inbound.kind}: ${inbound.bytesReceived} octets received of ${sent.bytesSent}, ${again} packets again, ${unlike} not told`);
-        const report = one(theirs, "remote-inbound-rtp", inbound.ssrc);
-        expect(report && report.packetsLost === inbound.packetsLost, "statistics", `${inbound.kind}: the page was told ${report?.packetsLost} lost, we know ${inbound.packetsLost}`);
-        expect(report.roundTripTime >= 0 && report.roundTripTime < 1, "statistics", `${inbound.kind}: round trip ${report.roundTripTime}`);
-        said.push(`${inbound.kind} in ${inbound.packetsReceived} packets, ${inbound.bytesReceived} octets, ${inbound.packetsLost} lost`);
-      }
-      for (const outbound of ours.filter(s => s.type === "outbound-rtp" && s.packetsSent)) {
-        const received = one(theirs, "inbound-rtp", outbound.ssrc);
-        expect(received, "statistics", `the page receives no ${outbound.ssrc}`);
-        const original = outbound.packetsSent - outbound.retransmittedPacketsSent;
-        // Video also comes to us as retransmissions that measure the path: none of them is delivered, nor goes back.
-        // Firefox drops what comes before its receiver runs, and counts it nowhere.
-        const early = original - received.packetsReceived - received.packetsLost;
-        expect(early >= 0 && early <= (firefox ? 0.1 * original : 0), "statistics", `${outbound.kind}: the page has ${received.packetsReceived} and lost ${received.packetsLost} of ${original}`);
-        expect(received.nackCount === undefined || received.nackCount === outbound.nackCount, "statistics", `${outbound.kind}: NACKs ${received.nackCount} sent, ${outbound.nackCount} received`);
-        const report = one(ours, "remote-inbound-rtp", outbound.ssrc);
-        expect(report && report.packetsLost === received.packetsLost, "statistics", `${outbound.kind}: we were told ${report?.packetsLost} lost, the page knows ${received.packetsLost}`);
-        expect(report.roundTripTime >= 0 && report.roundTripTime < 1, "statistics", `${outbound.kind}: round trip ${report.roundTripTime}`);
-        said.push(`${outbound.kind} out ${original} packets, ${received.packetsLost} lost, RTT ${(report.roundTripTime * 1e3).toFixed(1)} ms`);
-      }
-      expect(said.length === 4, "statistics", `only ${said}`);
-      const rtt = [theirs, ours].map(list => list.find(s => s.type === "candidate-pair" && s.nominated && s.state === "succeeded")?.currentRoundTripTime);
-      expect(rtt.every(t => t >= 0 && t < 0.5), "statistics", `round trips by ICE: ${rtt}`);
+      const told = async () => {
+        const theirs = await page.evaluate(async () => { const list = []; (await call.getStats()).forEach(s => list.push(s)); return list; });
+        const ours = await far.do("stats");
+        const said = [];
+        const one = (list, type, ssrc) => list.find(s => s.type === type && s.ssrc === ssrc);
+        for (const inbound of ours.filter(s => s.type === "inbound-rtp" && s.packetsReceived)) {
+          const sent = one(theirs, "outbound-rtp", inbound.ssrc);
+          expect(sent, "statistics", `the page sends no ${inbound.ssrc}`);
+          // Both count retransmissions, and what is sent as one to measure the path.
+          // Firefox leaves some of the latter out.
+          const unlike = Math.abs(inbound.packetsReceived + inbound.packetsLost - sent.packetsSent);
+          expect(unlike <= (firefox ? 0.1 * sent.packetsSent : 0), "statistics", `${inbound.kind}: ${inbound.packetsReceived} received and ${inbound.packetsLost} lost of ${sent.packetsSent}`);
+          // A retransmission has two octets more, and what is left out takes up to a datagram of octets with it.
+          const again = inbound.retransmittedPacketsReceived ?? 0;
+          expect(Math.abs(inbound.bytesReceived - sent.bytesSent) <= 2 * again + 1500 * unlike, "statistics", `${inbound.kind}: ${inbound.bytesReceived} octets received of ${sent.bytesSent}, ${again} packets again, ${unlike} not told`);
+          const report = one(theirs, "remote-inbound-rtp", inbound.ssrc);
+          expect(report && report.packetsLost === inbound.packetsLost, "statistics", `${inbound.kind}: the page was told ${report?.packetsLost} lost, we know ${inbound.packetsLost}`);
+          expect(report.roundTripTime >= 0 && report.roundTripTime < 1, "statistics", `${inbound.kind}: round trip ${report.roundTripTime}`);
+          said.push(`${inbound.kind} in ${inbound.packetsReceived} packets, ${inbound.bytesReceived} octets, ${inbound.packetsLost} lost`);
+        }
+        for (const outbound of ours.filter(s => s.type === "outbound-rtp" && s.packetsSent)) {
+          const received = one(theirs, "inbound-rtp", outbound.ssrc);
+          expect(received, "statistics", `the page receives no ${outbound.ssrc}`);
+          const original = outbound.packetsSent - outbound.retransmittedPacketsSent;
+          // Video also comes to us as retransmissions that measure the path: none of them is delivered, nor goes back.
+          // Firefox drops what comes before its receiver runs, and counts it nowhere.
+          const early = original - received.packetsReceived - received.packetsLost;
+          expect(early >= 0 && early <= (firefox ? 0.1 * original : 0), "statistics", `${outbound.kind}: the page has ${received.packetsReceived} and lost ${received.packetsLost} of ${original}`);
+          expect(received.nackCount === undefined || received.nackCount === outbound.nackCount, "statistics", `${outbound.kind}: NACKs ${received.nackCount} sent, ${outbound.nackCount} received`);
+          const report = one(ours, "remote-inbound-rtp", outbound.ssrc);
+          expect(report && report.packetsLost === received.packetsLost, "statistics", `${outbound.kind}: we were told ${report?.packetsLost} lost, the page knows ${received.packetsLost}`);
+          expect(report.roundTripTime >= 0 && report.roundTripTime < 1, "statistics", `${outbound.kind}: round trip ${report.roundTripTime}`);
+          said.push(`${outbound.kind} out ${original} packets, ${received.packetsLost} lost, RTT ${(report.roundTripTime * 1e3).toFixed(1)} ms`);
+        }
+        expect(said.length === 4, "statistics", `only ${said}`);
+        const rtt = [theirs, ours].map(list => list.find(s => s.type === "candidate-pair" && s.nominated && s.state === "succeeded")?.currentRoundTripTime);
+        expect(rtt.every(t => t >= 0 && t < 0.5), "statistics", `round trips by ICE: ${rtt}`);
+        return said;
+      };
+      // Counters that are right come to agree when nothing more is sent; those that are wrong never do.
+      const end = Date.now() + 15000;
+      let said;
+      while (!said) said = await told().catch(async e => { if (Date.now() > end) throw e; await new Promise(ok => setTimeout(ok, 500)); });
       await far.end();
       return said.join("; ");
     },

@@ -8,8 +8,7 @@ async function withDemo(program, options, work) {
   } catch (error) {
     throw new Error(`${error.message}\n${demo.output().split("\n").slice(-4).join("\n")}`);
   } finally {
-    demo.child.kill("SIGINT");
-    await demo.ended;
+    await demo.stop();
   }
 }
 
@@ -109,6 +108,7 @@ export const checks = {
     },
   },
   "host candidates that are .local names": {
+    seconds: 120,
     async run({ program, expect, withStranger }) {
       const said = [];
       for (const options of [["--mdns"], []]) {

@@ -26,16 +26,16 @@ export const checks = {
         for (const restart of [() => pc.restartIce(), () => s.send({ type: "restart-ice" })]) {
           const before = /a=ice-ufrag:(\S+)/.exec(pc.currentRemoteDescription.sdp)[1];
           restart();
-          const end = performance.now() + 8000;
+          const end = performance.now() + 20000;
           while (/a=ice-ufrag:(\S+)/.exec(pc.currentRemoteDescription.sdp)[1] === before || pc.signalingState !== "stable") {
             if (performance.now() > end) throw new Error(`signalling: no new credentials; ${diagnose()} ${s.errors}`);
             await new Promise(ok => setTimeout(ok, 20));
           }
           await new Promise(ok => setTimeout(ok, 1000));
-          if (!["connected", "completed"].includes(pc.iceConnectionState)) throw new Error(`ICE: ${pc.iceConnectionState} after the restart`);
+          await comesTrue(() => ["connected", "completed"].includes(pc.iceConnectionState), 10000, "ICE after the restart");
         }
         clearInterval(ticker);
-        const end = performance.now() + 5000;
+        const end = performance.now() + 20000;
         while (back < next) { if (performance.now() > end) throw new Error(`data: ${back} of ${next} came back`); await new Promise(ok => setTimeout(ok, 20)); }
         if (s.errors.length) throw new Error(`signalling: ${s.errors}`);
         pc.close(); s.ws.close();
@@ -96,11 +96,11 @@ export const checks = {
         pc.close();
       });
       // The server notices by the alert, not by waiting for consent to run out.
-      const end = Date.now() + 5000;
+      const end = Date.now() + 15000;
       for (;;) {
         const peers = await count();
         if (peers <= before) break;
-        expect(Date.now() < end, "DTLS", `${peers} peers are still there 5 s after the page closed`);
+        expect(Date.now() < end, "DTLS", `${peers} peers are still there 15 s after the page closed`);
         await new Promise(ok => setTimeout(ok, 50));
       }
       await page.evaluate(async () => {
@@ -110,7 +110,7 @@ export const checks = {
         await within(opened(c), 10000, "channel");
         const closed = new Promise(ok => { c.onclose = ok; });
         s.send({ type: "bye" });
-        await within(closed, 5000, "close from the server");
+        await within(closed, 15000, "close from the server");
         pc.close();
       });
     },
@@ -141,7 +141,7 @@ export const checks = {
         const whep = await session("/whep", down);
         await within(state(down, "connected"), 10000, "WHEP");
         await grows(down, "inbound-rtp", "video", "framesDecoded", 10, 15000);
-        await grows(down, "inbound-rtp", "audio", "packetsReceived", 10, 5000);
+        await grows(down, "inbound-rtp", "audio", "packetsReceived", 10, 15000);
         const gone = [];
         for (const s of [whip, whep]) gone.push((await fetch(s.location, { method: "DELETE" })).status, (await fetch(s.location, { method: "DELETE" })).status);
         up.close(); down.close();
