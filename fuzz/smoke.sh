@@ -5,6 +5,7 @@
 # something was found. The inputs that did it are in artifacts/TARGET, the last lines of the log are printed.
 #
 #   TINCAN_FUZZ_SEED=N        the seed (1 unless set, so that a short run is the same run everywhere; 0: a new one each)
+#   TINCAN_FUZZ_RUNS=N        inputs a target at most (as many as the time allows unless set)
 #   TINCAN_FUZZ_JOBS=N        processes a target (1 unless set); they share the corpus
 #   TINCAN_FUZZ_LOG=FILE      adds a line a run to FILE; the table then sums all of FILE
 #   TINCAN_FUZZ_SANITIZER=S   address, or none (unless set): our crates have no unsafe code, so that a sanitizer would
@@ -43,6 +44,7 @@ for target in "${targets[@]}"; do
   [ -d "seeds/$target" ] && arguments+=("$here/seeds/$target")
   [ -f "dictionaries/$target.dict" ] && arguments+=("-dict=$here/dictionaries/$target.dict")
   arguments+=(-max_total_time="$seconds" -seed="${TINCAN_FUZZ_SEED:-1}" -rss_limit_mb=2048
+    -runs="${TINCAN_FUZZ_RUNS:--1}"
     -timeout="${TINCAN_FUZZ_TIMEOUT:-10}"
     -print_final_stats=1 "-artifact_prefix=$here/artifacts/$target/")
   [ "$jobs" -gt 1 ] && arguments+=(-jobs="$jobs" -workers="$jobs")
