@@ -32,8 +32,8 @@ pub struct Config {
     /// Octets of the receive buffer to begin with. Default 1 MiB.
     pub receive_window: usize,
     /// Octets the receive buffer may grow to as the path's bandwidth × delay needs it. Default
-    /// 64 MiB. Memory is taken only for data that waits. Unfinished messages may take twice as much, or what 64 of the
-    /// largest size take up to 16 MiB, if that is more; a peer that goes on beyond is not waited for: the association
+    /// 64 MiB. Memory is taken only for data that waits. Unfinished messages may take twice as much, or with
+    /// interleaving what 64 of the largest size take up to 16 MiB, if that is more; a peer that goes on beyond is not waited for: the association
     /// ends.
     pub max_receive_window: usize,
     /// Octets of the largest message that is handed over whole; larger ones are refused. Default

@@ -39,8 +39,8 @@ pub const MAX_FRAGMENTS_GUESSED: usize = 1_024;
 /// is there.
 pub const MAX_WAITING_WINDOWS: usize = 2;
 
-/// Messages of the largest size for which there is room in any case, however small the receive
-/// buffer: with interleaving each stream may have one under way, and single packets finish them
+/// Messages of the largest size for which there is room in any case with interleaving, however small the receive
+/// buffer: each stream may have one under way, and single packets finish them
 /// all. Twice as many streams as a busy application has; up to [`MAX_WAITING_ALLOWANCE`].
 pub const MAX_WAITING_MESSAGES: usize = 64;
 
@@ -88,8 +88,16 @@ pub const MAX_MTU: usize = 65_000;
 /// Stale or repeated re-configuration requests are answered from memory; nothing else is kept.
 pub const RECONFIG_MEMORY: usize = 2;
 
-/// Streams whose reset is asked of the peer at once: what one request holds, about.
+/// Streams of the peer's whose reset may wait to be asked for: a few requests' worth.
 pub const MAX_INCOMING_WANTED: usize = 512;
+
+/// Streams in one request to reset streams. usrsctp copies a parameter into 512 octets and denies what is longer; 16 of
+/// them are the request's head.
+pub const MAX_STREAMS_A_RESET: usize = 248;
+
+/// Re-configuration requests of one packet that are acted on: two, as one chunk may hold (RFC 6525 §3.1). A sender has
+/// one chunk with requests in flight (§5.1.1).
+pub const MAX_RECONFIG_REQUESTS: usize = 2;
 
 /// How often a peer's wish to reset all numbers goes unanswered while data is on its way, before
 /// it is denied: a peer gives an association up after ten of its own repetitions.

@@ -580,15 +580,22 @@ impl SendQueue {
         })
     }
 
+    /// Lets messages go that waited for a reset that will not be.
+    pub(crate) fn resume(&mut self, id: u16) {
+        if let Some(state) = self.streams.get_mut(id) {
+            state.paused_from = None;
+        }
+        self.activate(id);
+    }
+
     /// Starts the stream's numbers again from zero (RFC 6525 §5.1.2 E1, RFC 8260 §2.3.2) and
     /// lets messages go.
     pub(crate) fn restart(&mut self, id: u16) {
         if let Some(state) = self.streams.get_mut(id) {
             state.next_ordered = 0;
             state.next_unordered = 0;
-            state.paused_from = None;
         }
-        self.activate(id);
+        self.resume(id);
     }
 
     /// Forgets the stream and what it has queued, but a message in progress, which is cut short.

@@ -20,7 +20,8 @@ pub(crate) struct ReceiveWindow {
 }
 
 impl ReceiveWindow {
-    /// `unit` is the most of one message that waits.
+    /// `unit` is the most of one message that waits while others do: nothing without interleaving, where one message
+    /// is under way at a time.
     pub(crate) fn new(size: usize, bound: usize, unit: usize) -> Self {
         let messages = unit
             .saturating_mul(MAX_WAITING_MESSAGES)
@@ -72,15 +73,17 @@ impl ReceiveWindow {
     }
 
     /// Whether a chunk may be stored; `needed` says that it fills the first gap. Then what waits
-    /// for it does not count: otherwise a full buffer could never empty.
+    /// for it does not count: otherwise a full buffer could never empty. But what is unread empties it too, so
+    /// the two together are bounded as what waits alone is.
     #[inline]
     pub(crate) fn accepts(&self, held: Held, needed: bool) -> bool {
-        let counted = if needed {
-            held.unread
-        } else {
-            held.unread + held.waiting
-        };
         // Half as much again: the sender may have used a window that shrank since.
-        counted < self.size + self.size / 2
+        let most = self.size + self.size / 2;
+        let both = held.unread + held.waiting;
+        if needed {
+            held.unread == 0 || held.unread < most && both < self.most_waiting
+        } else {
+            both < most
+        }
     }
 }

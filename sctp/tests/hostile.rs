@@ -607,6 +607,42 @@ fn messages_whose_forerunner_never_comes_are_not_collected_without_end() {
     });
 }
 
+/// With DATA one message is under way at a time: the largest messages need no room beyond the buffer.
+#[test]
+fn without_interleaving_what_waits_is_bounded_by_the_receive_buffer() {
+    const WINDOW: usize = 512 << 10;
+    let config = Config {
+        interleaving: false,
+        receive_window: WINDOW,
+        max_receive_window: WINDOW,
+        max_message_size: 256 << 10,
+        ..Config::default()
+    };
+    let most = 2 * WINDOW + 10_000;
+    overrun(&mut Raw::new(config.clone()), most, |raw, n| {
+        raw.data((n % 900) as u16, 1 + n / 900, B | E, &[1; 1_000]);
+    });
+    // What waits for the application counts too.
+    let mut raw = Raw::new(config);
+    for n in 0..900 {
+        raw.data(n, 1, B | E, &[1; 1_000]);
+    }
+    let mut peak = 0;
+    for n in 0..900 {
+        raw.data(999, n, B | E, &[1; 1_000]);
+        peak = peak.max(raw.association.memory_usage());
+    }
+    let stats = raw.association.stats();
+    assert_eq!(raw.association.state(), State::Established);
+    assert!(stats.bytes_unread > 50_000 && stats.bytes_waiting > 900_000);
+    assert!(peak <= most, "{peak}");
+    // Read, the rest comes.
+    let got = raw.messages().len() as u32;
+    raw.tsn -= 900 - got;
+    raw.data(999, got, B | E, &[1; 1_000]);
+    assert_eq!(raw.messages().len(), 1);
+}
+
 /// A reset of a stream that has a backlog, and more behind it: all goes out before the end.
 #[test]
 fn closing_does_not_wait_for_ever_for_what_is_behind_a_reset() {
@@ -718,6 +754,142 @@ fn a_stream_waits_for_its_reset_once() {
     }
     // The one that is under way, and one for what was queued since.
     assert_eq!(requests, 2);
+}
+
+/// Numbers of the requests to reset streams that are sent now, with the octets of their parameters.
+fn requests(raw: &mut Raw) -> Vec<([u8; 4], usize)> {
+    let mut found = Vec::new();
+    for packet in raw.packets() {
+        each(&packet, |chunk| {
+            if let Chunk::Reconfig(parameters) = chunk {
+                for parameter in parameters {
+                    let number = parameter.value.first_chunk().unwrap();
+                    found.push((*number, 4 + parameter.value.len()));
+                }
+            }
+        });
+    }
+    found
+}
+
+/// Answers a request: 1 performed, 2 denied.
+fn answer(raw: &mut Raw, number: [u8; 4], result: u32) {
+    let value = [number, result.to_be_bytes()].concat();
+    raw.send(|out| {
+        ChunkWriter::new(out, chunk_type::RE_CONFIG, 0)
+            .parameter(parameter_type::RECONFIG_RESPONSE, &value)
+            .finish();
+    });
+}
+
+/// usrsctp denies what it has no room to copy: 512 octets.
+#[test]
+fn many_streams_are_reset_in_requests_that_usrsctp_takes() {
+    let mut raw = Raw::new(Config::default());
+    for stream in 0..600 {
+        raw.association.reset_stream(raw.now, stream).unwrap();
+    }
+    let mut performed = 0;
+    loop {
+        let asked = requests(&mut raw);
+        let Some((number, length)) = asked.first().copied() else {
+            break;
+        };
+        assert_eq!(asked.len(), 1);
+        assert!(length <= 512, "{length}");
+        answer(&mut raw, number, 1);
+        performed += raw.events().len();
+    }
+    assert_eq!(performed, 600);
+}
+
+/// The peer that denies a reset expects the next number.
+#[test]
+fn a_reset_that_is_denied_leaves_the_numbers() {
+    let mut raw = Raw::new(Config::default());
+    for expected in 0..3 {
+        let options = SendOptions::default();
+        raw.association
+            .send(raw.now, 7, pattern(10, 1), options)
+            .unwrap();
+        let mut number = None;
+        for packet in raw.packets() {
+            each(&packet, |chunk| {
+                if let Chunk::Data(data) = chunk {
+                    number = Some(data.message);
+                    assert_eq!(data.flags & 4, 0);
+                }
+            });
+        }
+        assert_eq!(number, Some(expected));
+        raw.association.reset_stream(raw.now, 7).unwrap();
+        // Waits for the answer, which lets it go.
+        let (number, _) = requests(&mut raw)[0];
+        answer(&mut raw, number, 2);
+        let denied = Event::OutgoingReset {
+            stream: 7,
+            performed: false,
+        };
+        assert!(raw.events().contains(&denied));
+    }
+}
+
+/// Its channel is still open there.
+#[test]
+fn an_identifier_whose_stream_was_not_reset_is_not_used_again() {
+    let now = Instant::now();
+    let mut rng = StdRng::seed_from_u64(3);
+    let mut us = tincan_sctp::data_channel::Endpoint::new(config(Role::Client), now, &mut rng);
+    let without_resets = init(9, 9, 100_000, &[chunk_type::FORWARD_TSN]);
+    us.connect_with_init(now, &without_resets).unwrap();
+    for expected in [0, 2, 4] {
+        let id = us.open(now, ChannelConfig::default()).unwrap();
+        assert_eq!(id.value(), expected);
+        us.close_channel(now, id);
+        assert_eq!(us.channel_count(), 0);
+    }
+}
+
+/// There is one request in flight at a time: a packet with more is no honest peer's.
+#[test]
+fn a_packet_full_of_requests_to_reset_streams_does_the_work_of_two() {
+    let mut raw = Raw::new(Config::default());
+    let last = raw.tsn.wrapping_sub(1);
+    let response = 0u32;
+    raw.send(|out| {
+        for request in 1_000u32..1_052 {
+            let mut value = request.to_be_bytes().to_vec();
+            value.extend_from_slice(&response.to_be_bytes());
+            value.extend_from_slice(&last.to_be_bytes());
+            value.extend_from_slice(&(request as u16 - 1_000).to_be_bytes());
+            ChunkWriter::new(out, chunk_type::RE_CONFIG, 0)
+                .parameter(parameter_type::OUTGOING_RESET, &value)
+                .finish();
+        }
+    });
+    assert_eq!(
+        raw.events(),
+        [0, 1].map(|stream| Event::IncomingReset { stream })
+    );
+}
+
+/// What came before a restart is still to be read, and holds the peer back.
+#[test]
+fn a_restart_does_not_empty_the_receive_buffer() {
+    let mut raw = Raw::new(Config::default());
+    for n in 0..10 {
+        raw.data(0, n, B | E, &[1; 1_000]);
+    }
+    let unread = raw.association.stats().bytes_unread;
+    assert!(unread >= 10_000);
+    let mut tag = 77;
+    for _ in 0..3 {
+        tag = raw.restart(tag);
+        assert_eq!(raw.association.state(), State::Established);
+        assert_eq!(raw.association.stats().bytes_unread, unread);
+    }
+    assert_eq!(raw.messages().len(), 10);
+    assert_eq!(raw.association.stats().bytes_unread, 0);
 }
 
 #[test]

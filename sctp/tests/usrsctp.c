@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include <usrsctp.h>
 
-#define STREAMS 64
+#define STREAMS 400
 #define LARGEST (1 << 20)
 #define ROOM (16 << 20)
 #define COMMAND 99
@@ -131,19 +131,25 @@ static void send_now(struct socket *socket, const struct job *job)
     }
 }
 
-static void reset_stream(struct socket *socket, uint16_t stream)
+static void reset_streams(struct socket *socket, const void *streams, size_t len)
 {
-    union {
+    static union {
         struct sctp_reset_streams request;
-        unsigned char room[sizeof(struct sctp_reset_streams) + sizeof(uint16_t)];
+        unsigned char room[sizeof(struct sctp_reset_streams) + STREAMS * sizeof(uint16_t)];
     } reset;
     memset(&reset, 0, sizeof reset);
     reset.request.srs_flags = SCTP_STREAM_RESET_OUTGOING;
-    reset.request.srs_number_streams = 1;
-    reset.request.srs_stream_list[0] = stream;
-    if (usrsctp_setsockopt(socket, IPPROTO_SCTP, SCTP_RESET_STREAMS, &reset,
-                           (socklen_t)sizeof reset.room) < 0)
-        perror("SCTP_RESET_STREAMS");
+    reset.request.srs_number_streams = (uint16_t)(len / sizeof(uint16_t));
+    memcpy(reset.request.srs_stream_list, streams, len);
+    /* One request at a time. */
+    while (usrsctp_setsockopt(socket, IPPROTO_SCTP, SCTP_RESET_STREAMS, &reset,
+                              (socklen_t)(sizeof reset.request + len)) < 0) {
+        if (errno != EALREADY && errno != EBUSY && errno != EAGAIN) {
+            perror("SCTP_RESET_STREAMS");
+            return;
+        }
+        usleep(1000);
+    }
 }
 
 static void *work(void *unused)
@@ -162,7 +168,7 @@ static void *work(void *unused)
         if (job->what == SEND) {
             send_now(association, job);
         } else if (job->what == RESET) {
-            reset_stream(association, job->stream);
+            reset_streams(association, job->data, job->len);
         } else if (job->what == ANEW) {
             sctp_assoc_t id = 0;
             if (usrsctp_setsockopt(association, IPPROTO_SCTP, SCTP_RESET_ASSOC, &id, sizeof id) < 0)
@@ -191,7 +197,8 @@ static void command(const char *text)
         }
         say(5, 51, "end", 3, 0, 0);
     } else if (sscanf(text, "reset %u", &count) == 1) {
-        add(RESET, (uint16_t)count, 0, NULL, 0, 0, 0);
+        uint16_t stream = (uint16_t)count;
+        add(RESET, 0, 0, &stream, sizeof stream, 0, 0);
     } else if (strcmp(text, "anew") == 0) {
         add(ANEW, 0, 0, NULL, 0, 0, 0);
     } else if (strcmp(text, "close") == 0) {
@@ -207,9 +214,9 @@ static void notified(const union sctp_notification *news)
         news->sn_strreset_event.strreset_flags & SCTP_STREAM_RESET_INCOMING_SSN) {
         /* As a data channel does it: the other direction too. */
         const struct sctp_stream_reset_event *event = &news->sn_strreset_event;
-        size_t i, n = (event->strreset_length - sizeof *event) / sizeof(uint16_t);
-        for (i = 0; i < n; i++)
-            add(RESET, event->strreset_stream_list[i], 0, NULL, 0, 0, 0);
+        size_t len = event->strreset_length - sizeof *event;
+        if (len <= STREAMS * sizeof(uint16_t))
+            add(RESET, 0, 0, event->strreset_stream_list, len, 0, 0);
     }
 }
 

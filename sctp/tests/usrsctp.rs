@@ -21,6 +21,7 @@ use tincan_sctp::{Association, CloseReason, Config};
 
 const COMMAND: u32 = 99;
 const BINARY: u32 = 53;
+const STREAMS: u16 = 400;
 
 /// The program, compiled once; `None` where that is not possible.
 fn program() -> Option<&'static PathBuf> {
@@ -97,8 +98,8 @@ impl Pair {
         let mut ours = Association::new(
             Config {
                 interleaving,
-                outbound_streams: 64,
-                inbound_streams: 64,
+                outbound_streams: STREAMS,
+                inbound_streams: STREAMS,
                 max_message_size: 1 << 20,
                 ..Config::default()
             },
@@ -302,6 +303,42 @@ fn streams_are_reset_by_either_side_and_begin_anew() {
                 p.events.contains(&reset) && p.events.contains(&ours)
             });
             pair.events.clear();
+        }
+        pair.close();
+    });
+}
+
+/// More than one request has room for at usrsctp.
+#[test]
+fn three_hundred_streams_are_reset_at_once_and_begin_anew() {
+    each_way(|mut pair| {
+        const COUNT: u16 = 300;
+        for round in 0..2 {
+            for stream in 1..=COUNT {
+                pair.say(stream, BINARY, message(round, 10), Reliability::Reliable);
+            }
+            let mut echoed = pair.messages(usize::from(COUNT));
+            echoed.sort();
+            for (stream, echo) in (1..=COUNT).zip(echoed) {
+                assert!(echo == (stream, message(round, 10)), "{stream}: {echo:?}");
+            }
+            for stream in 1..=COUNT {
+                pair.ours.reset_stream(Instant::now(), stream).unwrap();
+            }
+            let (mut ours, mut theirs) = (0, 0);
+            pair.run("all resets", |p| {
+                for event in p.events.drain(..) {
+                    match event {
+                        Event::OutgoingReset { performed, .. } => {
+                            assert!(performed);
+                            ours += 1;
+                        }
+                        Event::IncomingReset { .. } => theirs += 1,
+                        _ => {}
+                    }
+                }
+                (ours, theirs) == (COUNT, COUNT)
+            });
         }
         pair.close();
     });

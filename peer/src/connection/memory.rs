@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | 1/8 | media that waits for the application | is dropped and counted |
 //! | 1/32 and one message | messages fetched from SCTP | stay there |
-//! | 3/16 | SCTP's receive buffer | its window is closed, then chunks are refused |
+//! | 1/4 | SCTP's receive buffer | its window is closed, then chunks are refused, then the association is ended |
 //! | 1/8 | data channels, their labels and protocols | the far side's are refused |
 //! | 3/16 | what is sent: messages, packets, what may be sent again | `Error::MemoryBudget` |
 //! | 1/16 | frames under way and lists of missing packets | the stream's are given up, a key frame is asked for |
@@ -40,7 +40,7 @@ impl Shares {
         Shares {
             queued_media: budget / 8,
             queued_messages: budget / 32,
-            // SCTP accepts half as much again as it announced (a sender may have used a window that shrank since).
+            // Of what it announces SCTP takes twice as much at most (`MAX_WAITING_WINDOWS`).
             receive_window: budget / 8,
             // Kept at the association and here.
             channels: budget / 16,

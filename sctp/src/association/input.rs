@@ -8,7 +8,9 @@ use super::{Association, Ecn, Event, State};
 use crate::acknowledgement::{Acknowledger, Arrival};
 use crate::congestion::{Ack, CongestionControl};
 use crate::error::{CloseReason, Violation};
-use crate::limits::{MAX_FORWARD_JUMP, MAX_HEARTBEAT_INFO, MAX_QUEUED_REPLIES};
+use crate::limits::{
+    MAX_FORWARD_JUMP, MAX_HEARTBEAT_INFO, MAX_QUEUED_REPLIES, MAX_RECONFIG_REQUESTS,
+};
 use crate::outstanding::{Acked, BadSack};
 use crate::reset::{Action, FreshTsns};
 use crate::serial::unwrap32;
@@ -27,6 +29,8 @@ struct Notes {
     data: bool,
     immediate: bool,
     lowest: Option<u32>,
+    /// Re-configuration requests.
+    requests: usize,
 }
 
 impl Association {
@@ -140,7 +144,7 @@ impl Association {
                     self.close_with(CloseReason::Shutdown);
                 }
             }
-            Chunk::Reconfig(parameters) => self.on_reconfig(now, *parameters),
+            Chunk::Reconfig(parameters) => self.on_reconfig(now, *parameters, notes),
             Chunk::ForwardTsn(forward) => self.on_forward(forward, notes),
             Chunk::Ecne(tsn) => self.on_ecn_echo(now, *tsn),
             Chunk::Cwr(_) => self.due.ecne = None,
@@ -518,7 +522,7 @@ impl Association {
         }
     }
 
-    fn on_reconfig(&mut self, now: Instant, parameters: ParameterIter<'_>) {
+    fn on_reconfig(&mut self, now: Instant, parameters: ParameterIter<'_>, notes: &mut Notes) {
         if !self.features.reconfig || !self.receives_data() {
             self.counters.chunks_ignored += 1;
             return;
@@ -528,6 +532,13 @@ impl Association {
                 self.counters.chunks_ignored += 1;
                 continue;
             };
+            if !matches!(parameter, Reconfig::Response { .. }) {
+                notes.requests += 1;
+                if notes.requests > MAX_RECONFIG_REQUESTS {
+                    self.counters.chunks_ignored += 1;
+                    continue;
+                }
+            }
             let cumulative = self.acks.cumulative();
             let quiet =
                 self.outstanding.is_empty() && self.send.bytes() == 0 && self.writing.is_none();
@@ -560,7 +571,8 @@ impl Association {
                     streams.retain(|stream| *stream < self.inbound_streams);
                     streams.sort_unstable();
                     streams.dedup();
-                    self.reassembly.reset(&streams, &mut self.events);
+                    let next = self.acks.cumulative() + 1;
+                    self.reassembly.reset(&streams, next, &mut self.events);
                 }
                 let resets = streams.into_iter();
                 self.events

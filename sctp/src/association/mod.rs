@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::congestion::{CongestionControl, Controller};
 use crate::error::{CloseReason, SendError};
 use crate::handshake::{Features, OwnInit, PeerInit};
+use crate::limits::MAX_STREAMS_A_RESET;
 use crate::loss::LossDetection;
 use crate::outstanding::{Limited, Outstanding};
 use crate::pacer::Pacer;
@@ -325,6 +326,12 @@ impl Association {
             piece: config.piece_size,
             largest: config.max_message_size,
         };
+        // With DATA one message is under way at a time: its TSNs are consecutive (RFC 9260 §6.9).
+        let unit = match config.piece_size {
+            _ if !config.interleaving => 0,
+            Some(piece) => piece,
+            None => config.max_message_size,
+        };
         Self {
             state: State::Idle,
             began: now,
@@ -345,7 +352,7 @@ impl Association {
             window: crate::window::ReceiveWindow::new(
                 config.receive_window,
                 config.max_receive_window,
-                config.piece_size.unwrap_or(config.max_message_size),
+                unit,
             ),
             path: crate::path_mtu::PathMtu::new(config.mtu, config.max_mtu),
             reset: Reset::new(own.initial_tsn, 0),
@@ -618,7 +625,7 @@ impl Association {
         if !sends || !self.reset.is_waiting() {
             return;
         }
-        let most = (self.path.base() - 40) / 2;
+        let most = ((self.path.base() - 40) / 2).min(MAX_STREAMS_A_RESET);
         let send = &self.send;
         let next_tsn = self.outstanding.next_tsn() as u32;
         self.reset
@@ -749,7 +756,11 @@ impl Association {
             ReconfigResult::Performed | ReconfigResult::NothingToDo
         );
         for stream in streams {
-            self.send.restart(stream);
+            if performed {
+                self.send.restart(stream);
+            } else {
+                self.send.resume(stream);
+            }
             self.events
                 .push_back(Event::OutgoingReset { stream, performed });
         }

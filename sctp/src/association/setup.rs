@@ -11,7 +11,6 @@ use crate::error::{CloseReason, SnapError, Violation};
 use crate::handshake::{Cookie, Features, OwnInit, PeerInit, write_init};
 use crate::limits::{MAX_COOKIE, MAX_QUEUED_REPLIES};
 use crate::loss::LossDetection;
-use crate::reassembly::{Policy, Reassembly};
 use crate::reset::Reset;
 use crate::timers::Timer;
 use crate::wire::{Chunk, ChunkWriter, Init, cause, chunk_type};
@@ -269,11 +268,7 @@ impl Association {
         self.outbound_streams = self.config.outbound_streams.min(peer.inbound);
         self.inbound_streams = self.config.inbound_streams.min(peer.outbound);
         self.acks = Acknowledger::new(peer.initial_tsn);
-        let policy = Policy {
-            piece: self.config.piece_size,
-            largest: self.config.max_message_size,
-        };
-        self.reassembly = Reassembly::new(self.features.interleaving, policy);
+        self.reassembly.begin_anew(self.features.interleaving);
         // What was asked for before there was a peer.
         let waiting = self.reset.take_waiting();
         self.reset = Reset::new(self.own.initial_tsn, peer.initial_tsn);

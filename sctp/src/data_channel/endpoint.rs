@@ -462,12 +462,19 @@ impl Endpoint {
                 self.close_channel(now, ChannelId(stream));
             }
             association::Event::OutgoingReset { stream, performed } => {
-                if let Some(channel) = self.channels.get_mut(stream) {
-                    channel.outgoing_reset = true;
-                    // Who cannot reset streams will not reset its own either.
-                    channel.incoming_reset |= !performed;
+                if performed {
+                    if let Some(channel) = self.channels.get_mut(stream) {
+                        channel.outgoing_reset = true;
+                    }
+                    self.finish_close(stream);
+                } else if self.channels.get(stream).is_some() {
+                    // Who does not reset streams will not reset its own either, and goes on with the channel: its
+                    // identifier is not free.
+                    self.forget(stream);
+                    self.events.push_back(Event::ChannelClosed {
+                        id: ChannelId(stream),
+                    });
                 }
-                self.finish_close(stream);
             }
             association::Event::StreamsAdded { .. } | association::Event::NumbersReset => {}
             association::Event::BufferedAmountLow { stream } => {

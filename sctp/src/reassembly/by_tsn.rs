@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::assembly::{Assembly, Fragment};
 use super::ordering::Ordering;
 use super::{Contradiction, Delivery};
-use crate::work;
 
 /// Every step is O(log n) in the fragments held, and O(1) in the usual order.
 #[derive(Debug, Default)]
@@ -113,34 +112,23 @@ impl ByTsn {
         }
     }
 
-    /// Drops what these streams have, which are in order. One pass, however many they are: a packet can name all of
-    /// them.
-    pub(super) fn drop_streams(
+    /// Drops the message of one of these streams, which are in order, that waits for the TSN `next`, the first that was
+    /// not received. There is one at most, and nothing else of theirs to drop: what waits for a later TSN was sent
+    /// after the reset.
+    pub(super) fn drop_unfinished(
         &mut self,
         streams: &[u16],
+        next: u64,
         ordering: &mut Ordering,
         to: &mut Delivery<'_>,
     ) {
-        work::steps(self.open.len() + self.loose.len());
-        let goes = |stream: &u16| streams.binary_search(stream).is_ok();
-        if self.current.as_ref().is_some_and(|a| goes(&a.stream))
-            && let Some(dead) = self.current.take()
-        {
+        let goes = |a: &Assembly| a.next == next && streams.binary_search(&a.stream).is_ok();
+        let dead = match self.current.take_if(|a| goes(a)) {
+            None if self.open.get(&next).is_some_and(goes) => self.open.remove(&next),
+            dead => dead,
+        };
+        if let Some(dead) = dead {
             ordering.drop_assembly(dead, to);
         }
-        let (dead, open): (BTreeMap<_, _>, _) = std::mem::take(&mut self.open)
-            .into_iter()
-            .partition(|(_, assembly)| goes(&assembly.stream));
-        self.open = open;
-        for assembly in dead.into_values() {
-            ordering.drop_assembly(assembly, to);
-        }
-        self.loose.retain(|_, fragment| {
-            let stays = !goes(&fragment.stream);
-            if !stays {
-                ordering.held.waiting -= fragment.cost();
-            }
-            stays
-        });
     }
 }

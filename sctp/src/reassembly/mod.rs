@@ -17,6 +17,7 @@ use crate::association::Event;
 use crate::limits::{COPY_BELOW_SHARE, FRAGMENT_OVERHEAD};
 use crate::payload::Payload;
 use crate::wire::{DataChunk, Skipped};
+use crate::work;
 
 use assembly::Fragment;
 use ordering::Ordering;
@@ -82,6 +83,13 @@ impl Reassembly {
             fragments,
             ordering: Ordering::new(policy),
         }
+    }
+
+    /// Forgets all streams and what waits. What the application has not taken is still charged.
+    pub(crate) fn begin_anew(&mut self, interleaved: bool) {
+        let unread = self.held().unread;
+        *self = Self::new(interleaved, self.ordering.policy);
+        self.charge(unread);
     }
 
     pub(crate) fn held(&self) -> Held {
@@ -156,12 +164,14 @@ impl Reassembly {
         }
     }
 
-    /// The peer starts these streams again from zero (RFC 6525 §5.2.2): in order, each once.
-    pub(crate) fn reset(&mut self, streams: &[u16], events: &mut VecDeque<Event>) {
+    /// The peer starts these streams again from zero (RFC 6525 §5.2.2): in order, each once. `next` is the first TSN
+    /// that was not received.
+    pub(crate) fn reset(&mut self, streams: &[u16], next: u64, events: &mut VecDeque<Event>) {
         let mut to = Delivery { events };
+        work::steps(streams.len());
         match &mut self.fragments {
             Fragments::Consecutive(store) => {
-                store.drop_streams(streams, &mut self.ordering, &mut to)
+                store.drop_unfinished(streams, next, &mut self.ordering, &mut to)
             }
             Fragments::Interleaved(store) => {
                 for stream in streams {

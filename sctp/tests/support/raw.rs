@@ -92,6 +92,25 @@ impl Raw {
         self.association.handle_input(self.now, Bytes::from(out));
     }
 
+    /// The peer begins anew with this tag; returns another.
+    pub fn restart(&mut self, peer_tag: u32) -> u32 {
+        self.send_with_tag(0, |out| out.extend(init(peer_tag, 1, 100_000, PLAIN)));
+        let (mut tag, mut echo) = (0, Vec::new());
+        for packet in self.packets() {
+            each(&packet, |chunk| {
+                if let Chunk::InitAck(ack) = chunk {
+                    (tag, self.first_tsn) = (ack.initiate_tag, ack.initial_tsn);
+                    ChunkWriter::new(&mut echo, chunk_type::COOKIE_ECHO, 0)
+                        .bytes(ack.state_cookie().expect("a cookie"))
+                        .finish();
+                }
+            });
+        }
+        (self.tag, self.tsn) = (tag, 1);
+        self.send(|out| out.extend(&echo));
+        peer_tag + 1
+    }
+
     /// A DATA chunk with the next TSN.
     pub fn data(&mut self, stream: u16, ssn: u32, flags: u8, payload: &[u8]) {
         let tsn = self.tsn;
