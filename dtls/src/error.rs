@@ -41,9 +41,10 @@ pub enum SealError {
     /// More than a record or the peer's record size limit may hold.
     #[error("the payload is larger than a record may be")]
     TooLarge,
-    /// The keys have sealed what they may and there are no others: in 1.2, in
-    /// the last possible epoch, or while the peer does not acknowledge an update
-    /// (RFC 9147 §4.5.3).
+    /// The keys have sealed what they may. In 1.3 the payload may be tried again
+    /// until the peer has acknowledged an update, or the connection ends for want
+    /// of that (RFC 9147 §4.5.3). In 1.2, after 2^48 - 1 records, and where no
+    /// update can be asked for, it ends at once: [`Failure::Exhausted`].
     #[error("the keys are used up")]
     Exhausted,
 }

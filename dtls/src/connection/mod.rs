@@ -367,25 +367,33 @@ impl Connection {
         if let Some(sealed) = self.parts.records.seal_data(out, start, most, false) {
             return sealed;
         }
-        self.replace_worn_keys()?;
+        self.seal_with_worn_keys(out, start, most)
+    }
+
+    /// Asks for new keys, unless that is done, and meanwhile seals what those in
+    /// use still may. Where there are none to come the connection ends: nobody is
+    /// to wait for what will never be sent.
+    #[cold]
+    fn seal_with_worn_keys(
+        &mut self,
+        out: &mut Vec<u8>,
+        start: usize,
+        most: usize,
+    ) -> Result<(), SealError> {
+        let asked = match &mut self.state {
+            State::Established(state) if self.parts.session.version == Some(Version::Dtls13) => {
+                state.update_keys(&mut self.parts, false)
+            }
+            _ => Err(Failure::Exhausted),
+        };
+        if let Err(failure) = asked {
+            self.fail(failure);
+            return Err(SealError::Exhausted);
+        }
         self.parts
             .records
             .seal_data(out, start, most, true)
             .unwrap_or(Err(SealError::Exhausted))
-    }
-
-    /// Asks for new keys, unless that is done, once those in use have sealed
-    /// nearly what they may.
-    fn replace_worn_keys(&mut self) -> Result<(), SealError> {
-        match &mut self.state {
-            State::Established(state) if self.parts.session.version == Some(Version::Dtls13) => {
-                match state.update_keys(&mut self.parts, false) {
-                    Ok(()) => Ok(()),
-                    Err(_) => Err(SealError::Exhausted),
-                }
-            }
-            _ => Err(SealError::Exhausted),
-        }
     }
 
     /// Renews the keys that we write with and, with `request`, asks the peer

@@ -1,16 +1,20 @@
-//! What takes more records, or longer, than a test can.
+//! What takes more records, or longer, than a test can, and what no peer of
+//! ours says.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::BytesMut;
 use rand::{SeedableRng, rngs::StdRng};
+use rustls::AlertDescription;
 
-use super::Connection;
+use super::{CloseReason, Connection, Event};
 use crate::certificate::Certificate;
-use crate::config::{Config, Role, Verification, Version};
+use crate::config::{Builder, Config, Role, Verification, Version};
 use crate::crypto::aead::Algorithm;
-use crate::error::SealError;
+use crate::error::{Failure, SealError};
 use crate::limits::OLD_EPOCH_LIFETIME;
+use crate::record::LAST_SEQUENCE;
+use crate::wire::handshake::HandshakeType;
 
 /// Moves what `from` has to send.
 fn carry(now: Instant, from: &mut Connection, to: &mut Connection) -> usize {
@@ -24,21 +28,70 @@ fn carry(now: Instant, from: &mut Connection, to: &mut Connection) -> usize {
     count
 }
 
+/// A client and a server that have said nothing yet.
+fn pair(
+    version: Version,
+    now: Instant,
+    configure: impl Fn(Role, Builder) -> Builder,
+) -> [Connection; 2] {
+    let mut rng = StdRng::seed_from_u64(1);
+    [Role::Client, Role::Server].map(|role| {
+        let certificate = Certificate::generate(SystemTime::now()).expect("a certificate");
+        let builder = Config::builder()
+            .certificate(certificate)
+            .verification(Verification::Any)
+            .versions(version, version);
+        let config = configure(role, builder).build().expect("a configuration");
+        Connection::new(config, role, now, &mut rng).expect("a connection")
+    })
+}
+
 /// A client and a server that have shaken hands.
 fn connected(version: Version, now: Instant) -> [Connection; 2] {
-    let certificate = Certificate::generate(SystemTime::now()).expect("a certificate");
-    let config = Config::builder()
-        .certificate(certificate)
-        .verification(Verification::Any)
-        .versions(version, version)
-        .build()
-        .expect("a configuration");
-    let mut rng = StdRng::seed_from_u64(1);
-    let [mut client, mut server] = [Role::Client, Role::Server]
-        .map(|role| Connection::new(config.clone(), role, now, &mut rng).expect("a connection"));
-    while carry(now, &mut client, &mut server) + carry(now, &mut server, &mut client) > 0 {}
-    assert!(client.is_connected() && server.is_connected());
-    [client, server]
+    let mut ends = pair(version, now, |_, builder| builder);
+    settle(now, &mut ends);
+    assert!(ends.iter().all(Connection::is_connected));
+    ends
+}
+
+/// Lets both say all that they have to, however long that takes.
+fn settle(mut now: Instant, [client, server]: &mut [Connection; 2]) {
+    loop {
+        while carry(now, client, server) + carry(now, server, client) > 0 {}
+        let timeouts = [client.poll_timeout(), server.poll_timeout()];
+        let Some(next) = timeouts.into_iter().flatten().min() else {
+            return;
+        };
+        now = next;
+        client.handle_timeout(now);
+        server.handle_timeout(now);
+    }
+}
+
+/// Has a message sent that the connection would not.
+fn say(connection: &mut Connection, kind: HandshakeType, body: &[u8]) {
+    let parts = &mut connection.parts;
+    let epoch = parts.records.write_current();
+    let pushed = parts.flight.push(epoch, kind, body.to_vec());
+    pushed.expect("a number");
+}
+
+/// How the connection ended.
+fn ended(connection: &mut Connection) -> Option<CloseReason> {
+    std::iter::from_fn(|| connection.poll_event()).find_map(|event| match event {
+        Event::Closed(reason) => Some(reason),
+        _ => None,
+    })
+}
+
+/// Data pass both ways.
+fn lives(now: Instant, [client, server]: &mut [Connection; 2]) {
+    let pass = |from: &mut Connection, to: &mut Connection| {
+        let datagram = seal(from, b"data").expect("sealed");
+        assert_eq!(open(to, now, &datagram).as_deref(), Some(&b"data"[..]));
+    };
+    pass(client, server);
+    pass(server, client);
 }
 
 fn seal(connection: &mut Connection, data: &[u8]) -> Result<Vec<u8>, SealError> {
@@ -92,19 +145,49 @@ fn keys_are_replaced_before_they_are_worn_and_never_used_beyond() {
 }
 
 #[test]
-fn keys_of_1_2_are_used_to_their_end() {
+fn keys_of_1_2_last_as_long_as_their_numbers_and_the_end_is_told() {
     let now = Instant::now();
     let [mut client, mut server] = connected(Version::Dtls12, now);
-    let limit = Algorithm::Aes128Gcm.confidentiality_limit();
-    let records = &mut client.parts.records;
-    records.skip_to(&mut server.parts.records, limit - 1);
-    let datagram = seal(&mut client, b"the last").expect("sealed");
-    assert_eq!(
-        open(&mut server, now, &datagram).as_deref(),
-        Some(&b"the last"[..])
-    );
+    for last in [
+        Algorithm::Aes128Gcm.confidentiality_limit(),
+        LAST_SEQUENCE - 1,
+    ] {
+        let records = &mut client.parts.records;
+        records.skip_to(&mut server.parts.records, last);
+        let datagram = seal(&mut client, b"data").expect("sealed");
+        assert_eq!(
+            open(&mut server, now, &datagram).as_deref(),
+            Some(&b"data"[..])
+        );
+    }
     let refused = seal(&mut client, b"one more");
     assert_eq!(refused, Err(SealError::Exhausted));
+    assert!(client.is_closed());
+    let reason = CloseReason::Failed(Failure::Exhausted);
+    assert_eq!(ended(&mut client), Some(reason));
+    // The last number is for the alert.
+    assert_eq!(carry(now, &mut client, &mut server), 1);
+    let alert = Failure::AlertReceived(AlertDescription::InternalError);
+    assert_eq!(ended(&mut server), Some(CloseReason::Failed(alert)));
+}
+
+#[test]
+fn a_connection_that_cannot_ask_for_new_keys_ends() {
+    let now = Instant::now();
+    let [mut client, mut server] = connected(Version::Dtls13, now);
+    let limit = Algorithm::Aes128Gcm.confidentiality_limit();
+    let records = &mut client.parts.records;
+    records.skip_to(&mut server.parts.records, limit - limit / 16);
+    // No number is left for a KeyUpdate.
+    client.parts.flight.start_at(u16::MAX);
+    say(&mut client, HandshakeType::KeyUpdate, &[0]);
+    client.parts.flight.clear();
+    let refused = seal(&mut client, b"data");
+    assert_eq!(refused, Err(SealError::Exhausted));
+    let reason = CloseReason::Failed(Failure::Exhausted);
+    assert_eq!(ended(&mut client), Some(reason));
+    carry(now, &mut client, &mut server);
+    assert!(server.is_closed());
 }
 
 #[test]

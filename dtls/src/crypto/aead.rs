@@ -48,8 +48,9 @@ impl Algorithm {
         }
     }
 
-    /// Records that one key may seal (RFC 9147 §4.5.3: 2^24.5 for AES-GCM with
-    /// full records; nothing but the sequence number limits ChaCha20-Poly1305).
+    /// Records of 1.3 that one key may seal (RFC 9147 §4.5.3: 2^24.5 for AES-GCM
+    /// with full records; nothing but the sequence number limits
+    /// ChaCha20-Poly1305).
     #[inline]
     pub(crate) const fn confidentiality_limit(self) -> u64 {
         match self {

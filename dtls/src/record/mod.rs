@@ -10,7 +10,6 @@ mod seal;
 
 use std::time::Instant;
 
-use crate::crypto::aead::Algorithm;
 use crate::limits::{MAX_PLAINTEXT, OLD_EPOCH_LIFETIME};
 use crate::replay::ReplayWindow;
 use crate::wire::hello::DTLS10;
@@ -19,7 +18,7 @@ use crate::wire::record::{ContentType, RecordNumber};
 pub(crate) use protection::Protection;
 
 /// Sequence numbers are 48 bits long.
-const LAST_SEQUENCE: u64 = (1 << 48) - 1;
+pub(crate) const LAST_SEQUENCE: u64 = (1 << 48) - 1;
 
 /// Read epochs held at most: the current, the one before, and one that the
 /// peer may already use.
@@ -267,14 +266,15 @@ impl RecordLayer {
     /// Adds keys to write with; they are current at once, and those of epochs
     /// before stay for retransmissions until [`Self::drop_old_write`].
     pub(crate) fn add_write(&mut self, epoch: u64, protection: Protection) {
-        let limit = protection
-            .algorithm()
-            .map_or(LAST_SEQUENCE, Algorithm::confidentiality_limit);
-        // 1.3 begins early, so that the update is through before the end (RFC 9147
-        // §4.5.3); 1.2 has none.
-        let renew_at = match protection {
-            Protection::Tls13(_) => limit - limit / 16,
-            _ => limit,
+        let (renew_at, limit) = match &protection {
+            // Early, so that the update is through before the end (RFC 9147 §4.5.3).
+            Protection::Tls13(keys) => {
+                let limit = keys.algorithm.confidentiality_limit();
+                (limit - limit / 16, limit)
+            }
+            // 1.2 has no updates. Its keys last as long as their numbers, of which
+            // an alert gets the last (RFC 6347 §4.1).
+            _ => (LAST_SEQUENCE, LAST_SEQUENCE),
         };
         self.write.push(WriteEpoch {
             epoch,

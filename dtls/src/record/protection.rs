@@ -54,7 +54,7 @@ pub(crate) struct Keys13 {
     pub(super) aead: AeadKey,
     pub(super) mask: MaskKey,
     iv: Iv,
-    algorithm: Algorithm,
+    pub(super) algorithm: Algorithm,
     raw: Option<Raw13>,
 }
 
