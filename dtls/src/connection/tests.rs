@@ -191,6 +191,64 @@ fn a_connection_that_cannot_ask_for_new_keys_ends() {
 }
 
 #[test]
+fn close_notify_is_sent_while_a_key_update_waits() {
+    let now = Instant::now();
+    for role in 0..2 {
+        let mut ends = connected(Version::Dtls13, now);
+        ends.rotate_left(role);
+        let [mut one, mut other] = ends;
+        one.update_keys(now, false).expect("begun");
+        one.close(now);
+        assert_eq!(carry(now, &mut one, &mut other), 1);
+        assert_eq!(ended(&mut other), Some(CloseReason::Peer));
+    }
+}
+
+#[test]
+fn an_ack_of_a_later_epoch_is_an_illegal_parameter() {
+    let now = Instant::now();
+    let [mut client, mut server] = pair(Version::Dtls13, now, |_, builder| builder);
+    carry(now, &mut client, &mut server);
+    carry(now, &mut server, &mut client);
+    let mut ack = vec![26, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 99, 0, 18, 0, 16];
+    ack.extend_from_slice(&2u64.to_be_bytes());
+    ack.extend_from_slice(&0u64.to_be_bytes());
+    server
+        .handle_input(now, BytesMut::from(ack.as_slice()))
+        .expect("no error");
+    assert_eq!(
+        ended(&mut server),
+        Some(CloseReason::Failed(Failure::BadAck))
+    );
+    carry(now, &mut server, &mut client);
+    let alert = Failure::AlertReceived(AlertDescription::IllegalParameter);
+    assert_eq!(ended(&mut client), Some(CloseReason::Failed(alert)));
+}
+
+#[test]
+fn nobody_follows_a_datagram_for_a_record_that_came_before_it() {
+    let now = Instant::now();
+    let [mut client, mut server] = pair(Version::Dtls12, now, |_, builder| {
+        builder.connection_id(4).mtu(256)
+    });
+    carry(now, &mut client, &mut server);
+    carry(now, &mut server, &mut client);
+    let (mut flight, mut datagram) = (Vec::new(), Vec::new());
+    while client.poll_transmit(now, &mut datagram).is_some() {
+        flight.push(BytesMut::from(datagram.as_slice()));
+        datagram.clear();
+    }
+    assert!(flight.len() > 1);
+    // Finished comes first: the others are in the clear, and may be from anyone.
+    for datagram in flight.into_iter().rev() {
+        server.handle_input(now, datagram).expect("no error");
+        assert!(!server.may_follow_address());
+    }
+    assert!(server.is_connected());
+    assert_eq!(server.stats().records_early, 1);
+}
+
+#[test]
 fn old_keys_stay_until_the_peer_uses_the_new_ones() {
     let mut now = Instant::now();
     let [mut client, mut server] = connected(Version::Dtls13, now);

@@ -156,6 +156,7 @@ impl Keys {
             return Ok(());
         }
         let epoch = parts.records.write_current();
+        parts.flight_epoch = epoch;
         let body = vec![u8::from(std::mem::take(&mut self.request))];
         parts.flight.push(epoch, HandshakeType::KeyUpdate, body)?;
         self.update = Update::InFlight;

@@ -56,7 +56,7 @@ pub(crate) struct Parts {
     /// The last flight of 1.2 is ours: sent again when the peer repeats its
     /// own, not by a timer (RFC 6347 §4.2.4).
     pub(crate) sent_last_flight: bool,
-    /// The write epoch in which the flight began.
+    /// The write epoch in which the flight began: the peer has its keys.
     pub(crate) flight_epoch: u64,
 }
 
