@@ -147,14 +147,17 @@ impl Connection {
         }
     }
 
-    /// New keys: perhaps they open what came before them.
+    /// New keys: perhaps they open what came before them. That says nothing of
+    /// the datagram that brought the keys: it may be from another address.
     fn retry_early(&mut self) {
+        let newest_seen = self.parts.records.newest_seen;
         for mut record in std::mem::take(&mut self.early) {
             if !self.closed {
                 let opened = self.parts.records.open(&mut record);
                 self.on_opened(opened, record);
             }
         }
+        self.parts.records.newest_seen = newest_seen;
     }
 
     /// What a record is to a connection that is not established, or has no data.
