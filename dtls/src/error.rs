@@ -60,8 +60,9 @@ pub enum Failure {
     /// No answer after the last retransmission (RFC 9147 §5.8).
     #[error("the peer did not answer in time")]
     TimedOut,
-    /// A handshake message broke the grammar (RFC 8446 §4).
-    #[error("a handshake message is malformed")]
+    /// A handshake message (RFC 8446 §4) or an ACK (RFC 9147 §7) broke the
+    /// grammar.
+    #[error("a message is malformed")]
     Malformed,
     /// A handshake message that the state does not allow (RFC 8446 §4).
     #[error("unexpected message of type {0}")]
@@ -190,8 +191,8 @@ pub enum Failure {
     /// A HelloRetryRequest with a cookie beyond [`crate::limits::MAX_COOKIE`].
     #[error("the cookie is too long")]
     CookieTooLong,
-    /// An ACK that names records it cannot name (RFC 9147 §7).
-    #[error("an ACK is malformed")]
+    /// An ACK of records of a later epoch than its own (RFC 9147 §7.2).
+    #[error("an ACK names records of a later epoch")]
     BadAck,
     /// An alert that breaks the grammar or has an unknown level.
     #[error("an alert is malformed")]
@@ -218,7 +219,7 @@ impl Failure {
         use AlertDescription as A;
         Some(match self {
             Self::AlertReceived(_) | Self::TimedOut => return None,
-            Self::Malformed | Self::BadAck | Self::DuplicateExtension(_) => A::DecodeError,
+            Self::Malformed | Self::DuplicateExtension(_) => A::DecodeError,
             Self::UnexpectedMessage(_)
             | Self::UnexpectedRecord(_)
             | Self::ExcessHandshakeData
@@ -250,6 +251,7 @@ impl Failure {
             | Self::WrongAlpn
             | Self::WrongSrtpProfile
             | Self::MisplacedExtension(_)
+            | Self::BadAck
             | Self::BadAlert
             | Self::WrongCompression
             | Self::IllegalHello

@@ -405,8 +405,9 @@ impl Connection {
         if self.parts.session.version != Some(Version::Dtls13) {
             return Ok(());
         }
-        let numbers = acks::parse(payload).map_err(|_| Failure::BadAck)?;
-        // Handshake records are not acknowledged from below their epoch.
+        let numbers = acks::parse(payload)?;
+        // Handshake records are not acknowledged from below their epoch (RFC 9147
+        // §7.2). Later the epochs of the two directions need not be the same.
         if number.epoch < 3 && numbers.iter().any(|acked| acked.epoch > number.epoch) {
             return Err(Failure::BadAck);
         }
