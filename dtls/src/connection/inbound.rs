@@ -8,7 +8,7 @@ use rustls::AlertDescription;
 
 use super::{CloseReason, Connection, Event};
 use crate::acks;
-use crate::config::Version;
+use crate::config::{Role, Version};
 use crate::error::Failure;
 use crate::handshake::State;
 use crate::limits::{MAX_EARLY_RECORDS, MAX_HELD_DATA, MAX_QUEUED_DATA, MAX_WARNING_ALERTS};
@@ -268,9 +268,13 @@ impl Connection {
                 HandshakeType::HelloRequest | HandshakeType::ClientHello
             );
             if established && !is_13 && number.epoch > 0 && renegotiates {
-                // A new handshake counts its messages from 0 again (RFC 6347
-                // §4.2.2), so this would pass for an old one.
-                return Err(Failure::UnexpectedMessage(fragment.kind.into()));
+                // Not for the reassembly: a new handshake counts its messages from 0
+                // again (RFC 6347 §4.2.2), so this would pass for an old one.
+                decline(self.role, &fragment)?;
+                // At most one waits to be sent.
+                self.alert = Some((1, AlertDescription::NoRenegotiation));
+                ackable = false;
+                continue;
             }
             let past = u32::from(fragment.sequence) < parts.reassembly.next_sequence();
             let outcome = if current || past {
@@ -423,5 +427,16 @@ impl Connection {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether the peer may ask for a renegotiation like this: a warning is then the
+/// answer, and the connection goes on (RFC 5246 §7.2.2, RFC 5746 §4.2).
+fn decline(role: Role, fragment: &Fragment<'_>) -> Result<(), Failure> {
+    match (role, fragment.kind) {
+        (Role::Client, HandshakeType::HelloRequest) if fragment.length == 0 => Ok(()),
+        (Role::Client, HandshakeType::HelloRequest) => Err(Failure::Malformed),
+        (Role::Server, HandshakeType::ClientHello) => Ok(()),
+        (_, kind) => Err(Failure::UnexpectedMessage(kind.into())),
     }
 }

@@ -249,6 +249,65 @@ fn nobody_follows_a_datagram_for_a_record_that_came_before_it() {
 }
 
 #[test]
+fn renegotiation_is_declined_and_the_connection_goes_on() {
+    let now = Instant::now();
+    for (place, kind, body) in [
+        (1, HandshakeType::HelloRequest, &[][..]),
+        (0, HandshakeType::ClientHello, &[1; 40][..]),
+    ] {
+        let mut ends = connected(Version::Dtls12, now);
+        let ask = |ends: &mut [Connection; 2]| {
+            let flight = &mut ends[place].parts.flight;
+            flight.clear();
+            // A new handshake counts its messages from 0 (RFC 6347 §4.2.2).
+            flight.start_at(0);
+            say(&mut ends[place], kind, body);
+            let [client, server] = ends;
+            let [asks, asked] = if place == 0 {
+                [client, server]
+            } else {
+                [server, client]
+            };
+            assert_eq!(carry(now, asks, asked), 1);
+            let mut answer = Vec::new();
+            assert!(asked.poll_transmit(now, &mut answer).is_some());
+            assert!(asked.poll_transmit(now, &mut answer).is_none());
+            answer
+        };
+        let answer = ask(&mut ends);
+        let asks = &mut ends[place];
+        asks.handle_input(now, BytesMut::from(answer.as_slice()))
+            .expect("no error");
+        assert_eq!(asks.warnings, 1);
+        lives(now, &mut ends);
+        for _ in 0..10 {
+            ask(&mut ends);
+        }
+        lives(now, &mut ends);
+    }
+}
+
+#[test]
+fn renegotiation_out_of_place_ends_the_connection() {
+    let now = Instant::now();
+    let unexpected = |kind: HandshakeType| Failure::UnexpectedMessage(kind.into());
+    let (request, hello) = (HandshakeType::HelloRequest, HandshakeType::ClientHello);
+    for (place, kind, body, failure) in [
+        (1, request, &[0][..], Failure::Malformed),
+        (0, request, &[][..], unexpected(request)),
+        (1, hello, &[1; 40][..], unexpected(hello)),
+    ] {
+        let mut ends = connected(Version::Dtls12, now);
+        ends[place].parts.flight.start_at(0);
+        say(&mut ends[place], kind, body);
+        ends.rotate_left(place);
+        let [asks, asked] = &mut ends;
+        carry(now, asks, asked);
+        assert_eq!(ended(asked), Some(CloseReason::Failed(failure)));
+    }
+}
+
+#[test]
 fn old_keys_stay_until_the_peer_uses_the_new_ones() {
     let mut now = Instant::now();
     let [mut client, mut server] = connected(Version::Dtls13, now);
