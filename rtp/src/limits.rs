@@ -29,8 +29,13 @@ pub const MAX_EXTENSIONS: usize = 255;
 /// making us store text.
 pub const MAX_EXTENSION_URI: usize = 256;
 
-/// Forward jump of sequence numbers that still counts as loss (RFC 3550 A.1, MAX_DROPOUT).
+/// Forward jump of sequence numbers that still counts as loss (RFC 3550 A.1, MAX_DROPOUT: a minute of 50 packets a second). Of
+/// faster streams, as many as came within [`MISORDER_SPAN`], up to [`MAX_FAST_DROPOUT`].
 pub const MAX_DROPOUT: u16 = 3000;
+
+/// Forward jump that counts as loss of however fast a stream: an eighth of all numbers, as RFC 3550 A.1 wants a small share of
+/// them, so that a sender that begins anew is hardly ever taken for one whose packets were lost.
+pub const MAX_FAST_DROPOUT: u16 = 0x2000;
 
 /// Backward jump of sequence numbers that still counts as reordering (RFC 3550 A.1, MAX_MISORDER: two seconds of 50
 /// packets a second). Of faster streams, as many as came within [`MISORDER_SPAN`].

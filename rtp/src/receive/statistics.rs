@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::clock::{NtpTime, to_middle_units};
-use crate::limits::{MAX_DROPOUT, MAX_MISORDER, MISORDER_SPAN};
+use crate::limits::{MAX_DROPOUT, MAX_FAST_DROPOUT, MAX_MISORDER, MISORDER_SPAN};
 use crate::rtcp::ReportBlock;
 use crate::sequence::SequenceNumber;
 use crate::types::Ssrc;
@@ -78,12 +78,19 @@ impl Sequence {
         }
     }
 
+    /// Numbers that came in the last span or two.
+    fn recent(&self) -> u16 {
+        u16::try_from(self.highest - self.span_before).unwrap_or(u16::MAX)
+    }
+
     /// How far back a number counts as reordered, or sent again.
     fn misorder(&self) -> u16 {
-        let recent = self.highest - self.span_before;
-        u16::try_from(recent)
-            .unwrap_or(u16::MAX)
-            .clamp(MAX_MISORDER, 0x7fff)
+        self.recent().clamp(MAX_MISORDER, 0x7fff)
+    }
+
+    /// How far ahead a number counts as one after a loss.
+    fn dropout(&self) -> u16 {
+        self.recent().clamp(MAX_DROPOUT, MAX_FAST_DROPOUT)
     }
 }
 
@@ -140,7 +147,7 @@ impl StreamStatistics {
             return SequenceOutcome::Ahead { skipped: 0 };
         };
         let delta = sequence.0.wrapping_sub(state.highest as u16);
-        if delta != 0 && delta < MAX_DROPOUT {
+        if delta != 0 && delta < state.dropout() {
             state.advance(now, delta);
             return SequenceOutcome::Ahead { skipped: delta - 1 };
         }
@@ -386,6 +393,33 @@ mod tests {
         assert_eq!(outcome, SequenceOutcome::Suspicious);
         let outcome = stats.on_packet(now, SequenceNumber(601), 0, 1);
         assert_eq!(outcome, SequenceOutcome::Restarted);
+    }
+
+    /// An outage of less than two seconds, at 2000 packets a second.
+    #[test]
+    fn an_outage_of_a_fast_stream_is_a_loss() {
+        let start = Instant::now();
+        let mut stats = StreamStatistics::new(Ssrc(5), 90_000);
+        let mut number = SequenceNumber(63_000);
+        for n in 0..6000u32 {
+            let now = start + Duration::from_micros(500) * n;
+            stats.on_packet(now, number, n, 1);
+            number = number.next();
+        }
+        stats.report_block(start);
+        let now = start + Duration::from_millis(4750);
+        let outcome = stats.on_packet(now, number.add(3500), 0, 1);
+        assert_eq!(outcome, SequenceOutcome::Ahead { skipped: 3500 });
+        let block = stats.report_block(now).unwrap();
+        assert_eq!((block.cumulative_lost, block.fraction_lost), (3500, 255));
+        // However fast it is, most of the circle is for restarts.
+        for n in 0..40_000u32 {
+            number = SequenceNumber(n as u16);
+            stats.on_packet(now + Duration::from_micros(50) * n, number, n, 1);
+        }
+        let far = number.add(MAX_FAST_DROPOUT);
+        let outcome = stats.on_packet(now + Duration::from_secs(2), far, 0, 1);
+        assert_eq!(outcome, SequenceOutcome::Suspicious);
     }
 
     #[test]
