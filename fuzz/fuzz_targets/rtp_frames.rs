@@ -47,8 +47,20 @@ fuzz_target!(|case: Case| {
             assert!(frame.last_sequence <= sequence && frame.data.len() <= MAX_FRAME);
             last = frame.last_sequence;
         }
-        if let Ok(blocks) = red.on_packet(timestamp, &step.payload) {
-            assert!(blocks.count() <= 17);
+        let input = Input {
+            sequence,
+            timestamp,
+            marker: step.marker,
+            payload: &step.payload,
+        };
+        let lost = u64::from(step.skip % 4);
+        if let Ok((carried, payloads)) = red.on_packet(&input, lost) {
+            assert!(carried <= lost);
+            let mut number = sequence - carried;
+            for (_, payload) in payloads {
+                assert!(payload.sequence >= number && payload.sequence <= sequence);
+                number = payload.sequence + 1;
+            }
         }
         let _ = events.on_packet(timestamp, &step.payload);
         roundtrip(name, &step.payload, usize::from(case.max) + 4);

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use tincan_rtp::extension::{AudioLevel, ExtensionKind, ExtensionMap, IdRewrite, Mid};
-use tincan_rtp::format::{AnyDepacketizer, Depacketize, Input, Packetize, av1, h264, h265, vp8};
+use tincan_rtp::format::{
+    AnyDepacketizer, Depacketize, Input, Packetize, av1, h264, h265, red, vp8,
+};
 use tincan_rtp::receive::{
     StreamReceiver, StreamReceiverConfig, StreamStatistics, TransportFeedbackConfig,
     TransportFeedbackGenerator,
@@ -188,6 +190,57 @@ fn frames_are_cut_and_put_together_without_allocations() {
         assert!(frames >= 3000, "{format}: {frames}");
         assert_eq!(count, 0, "{format}");
     }
+}
+
+/// Sound in RED: packets lost, found in the next, and forgotten.
+#[test]
+fn redundancy_is_written_and_read_without_allocations() {
+    let mut now = Instant::now();
+    let config = StreamReceiverConfig::audio(Ssrc(7), 48_000);
+    let mut receiver = StreamReceiver::new(config, now);
+    assert!(receiver.set_encoding(pt(111), "opus") && receiver.set_encoding(pt(63), "red"));
+    let mut encoder = red::Encoder::new(pt(111), 2);
+    let mut payload = Vec::new();
+    // Datagrams come in buffers of the driver's: made, and shared, here beforehand.
+    let mut shared: Vec<Bytes> = Vec::new();
+    for n in 0..3500u32 {
+        payload.clear();
+        encoder
+            .encode(n * 960, &[n as u8; 80], 1200, &mut payload)
+            .unwrap();
+        let header = Header::new(pt(63), SequenceNumber(n as u16), n * 960, Ssrc(7));
+        let mut out = Vec::with_capacity(1500);
+        let mut writer = PacketWriter::new(&mut out, &header);
+        writer.payload(&payload);
+        writer.finish();
+        let packet = Bytes::from(out);
+        let _kept = packet.clone();
+        shared.push(packet);
+    }
+    let mut packets = shared.iter().enumerate();
+    let (mut lost, mut frames, mut carried) = (0, 0, 0);
+    let count = allocates("redundancy", || {
+        let (n, packet) = packets.next().unwrap();
+        now += Duration::from_millis(20);
+        payload.clear();
+        encoder
+            .encode(n as u32 * 960, &[1; 80], 1200, &mut payload)
+            .unwrap();
+        // One, two, and once more than can be found.
+        if n % 50 == 20 || n % 50 / 2 == 15 || n % 50 / 4 == 10 {
+            lost += 1;
+            return;
+        }
+        receiver.on_packet(now, packet.clone()).unwrap();
+        while let Some(frame) = receiver.poll_frame(now) {
+            frames += 1;
+            carried += u32::from(frame.timestamp / 960 != n as u32);
+        }
+    });
+    assert_eq!(count, 0);
+    let missing = receiver.stats().frames.lost_packets as u32;
+    assert_eq!((lost, missing, frames), (70 * 7, 70 * 2, 3500 - missing));
+    assert!(carried >= lost - missing, "{carried}");
 }
 
 #[test]

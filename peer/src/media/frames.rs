@@ -192,15 +192,6 @@ struct Format {
     missing: u64,
 }
 
-/// A payload on its way to a format: that of a packet, or one that a packet carries along.
-struct Part<'a> {
-    payload_type: PayloadType,
-    timestamp: u32,
-    marker: bool,
-    payload: &'a [u8],
-    came: Instant,
-}
-
 /// What was made of a received stream so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct FrameCounts {
@@ -390,58 +381,45 @@ impl Assembly {
                 self.lose(delivery.lost_before + 1);
                 continue;
             };
-            let wraps = self.wrappers.contains(&view.payload_type());
-            if wraps && !self.video {
-                self.take_redundant(&view, *came, delivery.lost_before, about, events);
-                continue;
-            }
-            self.lose(delivery.lost_before);
-            let mut part = Part {
-                payload_type: view.payload_type(),
+            let input = Input {
+                sequence: delivery.sequence,
                 timestamp: view.timestamp(),
                 marker: view.marker(),
                 payload: view.payload(),
-                came: *came,
             };
-            if wraps && !part.payload.is_empty() {
-                let Ok(wrapped) = red::Payload::parse(part.payload) else {
-                    // What wraps nothing is as good as lost.
-                    self.lose(1);
-                    continue;
-                };
-                let inside = wrapped.primary();
-                (part.payload_type, part.payload) = (inside.payload_type, inside.data);
+            if input.payload.is_empty() || !self.wrappers.contains(&view.payload_type()) {
+                self.lose(delivery.lost_before);
+                self.redundancy.on_plain(input.timestamp);
+                self.take(view.payload_type(), &input, *came, about, events);
+                continue;
             }
-            self.redundancy.on_plain(part.timestamp);
-            self.take(&part, about, events);
+            // Packets of video share timestamps: what came along could not be told from what came.
+            let carry = if self.video { 0 } else { delivery.lost_before };
+            let Ok((carried, payloads)) = self.redundancy.on_packet(&input, carry) else {
+                // What wraps nothing is as good as lost.
+                self.lose(delivery.lost_before + 1);
+                continue;
+            };
+            self.lose(delivery.lost_before - carried);
+            for (payload_type, input) in payloads {
+                self.take(payload_type, &input, *came, about, events);
+            }
         }
         given_up
     }
 
     /// The next packet in order. One that carries along all that is missing before it waits for nothing.
     fn next(&mut self, now: Instant) -> Option<tincan_rtp::receive::Delivery<(Instant, Bytes)>> {
-        let missing = self
-            .reorder
-            .first()
-            .filter(|_| !self.video && !self.wrappers.is_empty());
-        let carried = missing.is_some_and(|(missing, (_, packet))| {
-            let view = Packet::parse(packet).ok();
+        let first = self.reorder.first().filter(|_| !self.video);
+        let repaired = first.is_some_and(|(missing, (_, packet))| {
+            let view = Packet::parse(packet).ok().filter(|_| missing > 0);
             let view = view.filter(|v| self.wrappers.contains(&v.payload_type()));
-            let blocks = view.and_then(|v| {
-                let red = red::Payload::parse(v.payload()).ok()?;
-                let carried = |b: &red::Block<'_>| b.timestamp_offset > 0 && !b.data.is_empty();
-                Some(red.blocks().filter(carried).count())
-            });
-            missing > 0 && blocks.is_some_and(|blocks| blocks >= missing)
+            view.is_some_and(|v| self.redundancy.carried(v.timestamp(), v.payload()) >= missing)
         });
-        if carried {
-            self.reorder.set_max_wait(Duration::ZERO);
+        if repaired {
+            self.reorder.give_up_missing();
         }
-        let delivery = self.reorder.poll(now);
-        if carried {
-            self.reorder.set_max_wait(self.wait);
-        }
-        delivery
+        self.reorder.poll(now)
     }
 
     /// Packets of media will not come any more.
@@ -453,41 +431,13 @@ impl Assembly {
         }
     }
 
-    /// Gives the sound of a packet, and of those before it that were lost, as far as it carries them along.
-    fn take_redundant(
-        &mut self,
-        view: &Packet<'_>,
-        came: Instant,
-        lost: u64,
-        about: (TransceiverId, u32, u8),
-        events: &mut Events,
-    ) {
-        let blocks: Vec<_> = match self.redundancy.on_packet(view.timestamp(), view.payload()) {
-            Ok(blocks) => blocks.collect(),
-            Err(_) => Vec::new(),
-        };
-        let carried = blocks
-            .iter()
-            .filter(|(_, b)| b.timestamp_offset > 0)
-            .count();
-        self.lose(lost.saturating_sub(carried as u64));
-        for (timestamp, block) in blocks {
-            let part = Part {
-                payload_type: block.payload_type,
-                timestamp,
-                marker: view.marker(),
-                payload: block.data,
-                came,
-            };
-            self.take(&part, about, events);
-        }
-    }
-
     /// Gives a payload to its format, and the application the frames that are whole by it. Padding, and what repairs
     /// others, is of no format.
     fn take(
         &mut self,
-        part: &Part<'_>,
+        payload_type: PayloadType,
+        part: &Input<'_>,
+        came: Instant,
         (transceiver, ssrc, encoding): (TransceiverId, u32, u8),
         events: &mut Events,
     ) {
@@ -497,7 +447,7 @@ impl Assembly {
         let Some(format) = self
             .formats
             .iter_mut()
-            .find(|f| f.payload_type == part.payload_type)
+            .find(|f| f.payload_type == payload_type)
         else {
             return;
         };
@@ -505,9 +455,7 @@ impl Assembly {
         format.missing = self.missing;
         let input = Input {
             sequence: format.next,
-            timestamp: part.timestamp,
-            marker: part.marker,
-            payload: part.payload,
+            ..*part
         };
         format.next += 1;
         // A frame before this one is whole now or never.
@@ -518,8 +466,8 @@ impl Assembly {
         let same = self.span.filter(|s| s.timestamp == part.timestamp);
         let mut under_way = Some(Span {
             timestamp: part.timestamp,
-            first: same.map_or(part.came, |s| s.first.min(part.came)),
-            last: same.map_or(part.came, |s| s.last.max(part.came)),
+            first: same.map_or(came, |s| s.first.min(came)),
+            last: same.map_or(came, |s| s.last.max(came)),
         });
         self.open += part.payload.len() + tincan_rtp::FIXED_HEADER;
         self.open = self.open.min(tincan_rtp::limits::MAX_FRAME);
@@ -549,7 +497,7 @@ impl Assembly {
             events.push_back(Event::Frame {
                 transceiver,
                 frame: Frame {
-                    payload_type: part.payload_type.get(),
+                    payload_type: payload_type.get(),
                     timestamp: frame.timestamp,
                     encoding,
                     data: Bytes::copy_from_slice(frame.data),

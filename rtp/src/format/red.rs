@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::bytes_ext::{tail, u8_at, u32_at};
 use crate::error::{ParseError, WriteError, require};
+use crate::format::Input;
 use crate::limits::MAX_RED_BLOCKS;
 use crate::types::PayloadType;
 
@@ -188,10 +189,12 @@ impl Encoder {
     }
 }
 
-/// Takes RED payloads and gives each block once, those of lost packets from later ones.
+/// Takes the packets of a stream in order and gives each one's own payload, and of those before it the ones whose packets never
+/// came.
 #[derive(Clone, Debug, Default)]
 pub struct Receiver {
-    newest: Option<u32>,
+    /// Timestamp of the packet before.
+    last: Option<u32>,
 }
 
 impl Receiver {
@@ -200,39 +203,74 @@ impl Receiver {
         Self::default()
     }
 
-    /// A payload of the same stream came by itself, not in RED: it is not new when it comes along
-    /// with a later one.
+    /// A packet of the same stream that wraps nothing came.
     pub fn on_plain(&mut self, timestamp: u32) {
-        let later = |b: u32| (timestamp.wrapping_sub(b) as i32) > 0;
-        if self.newest.is_none_or(later) {
-            self.newest = Some(timestamp);
-        }
+        self.last = Some(timestamp);
     }
 
-    /// The blocks of a packet that are new, with their timestamps, the oldest first. Empty blocks
+    /// How many payloads later than the packet before a RED payload with this timestamp carries along. When as many packets are
+    /// missing, or fewer, there is nothing to wait for.
+    pub fn carried(&self, timestamp: u32, payload: &[u8]) -> usize {
+        Payload::parse(payload).map_or(0, |red| self.later(&red, timestamp).count())
+    }
+
+    /// Takes a RED packet, `lost_before` packets right before which did not come. Returns how many of these it carries along, and
+    /// the payloads, the packet's own last, as packets of their own: those lost with the numbers that they had. Empty payloads
     /// are left away.
+    ///
+    /// Timestamps tell what was given already; that they go on where they were is not needed.
     ///
     /// # Errors
     /// As [`Payload::parse`].
     pub fn on_packet<'a>(
         &mut self,
-        timestamp: u32,
-        payload: &'a [u8],
-    ) -> Result<impl Iterator<Item = (u32, Block<'a>)> + use<'a>, ParseError> {
-        let red = Payload::parse(payload)?;
-        let before = self.newest;
-        if before.is_none_or(|b| (timestamp.wrapping_sub(b) as i32) > 0) {
-            self.newest = Some(timestamp);
-        }
-        Ok(red.blocks().filter_map(move |block| {
-            let at = timestamp.wrapping_sub(block.timestamp_offset);
-            let new = match before {
-                // The first packet: what it repeats was before we listened.
-                None => block.timestamp_offset == 0,
-                Some(b) => (at.wrapping_sub(b) as i32) > 0,
+        packet: &Input<'a>,
+        lost_before: u64,
+    ) -> Result<
+        (
+            u64,
+            impl Iterator<Item = (PayloadType, Input<'a>)> + use<'a>,
+        ),
+        ParseError,
+    > {
+        let packet = *packet;
+        let red = Payload::parse(packet.payload)?;
+        let later = self.later(&red, packet.timestamp);
+        self.last = Some(packet.timestamp);
+        let count = later.clone().count() as u64;
+        let carried = count.min(lost_before);
+        let lost = later.skip((count - carried) as usize);
+        let own = Some(red.primary()).filter(|b| !b.data.is_empty());
+        let first = packet.sequence.saturating_sub(carried);
+        let numbered = (first..).zip(lost);
+        let payloads = numbered.chain(own.map(|b| (packet.sequence, b)));
+        let payloads = payloads.map(move |(sequence, block)| {
+            let input = Input {
+                sequence,
+                timestamp: packet.timestamp.wrapping_sub(block.timestamp_offset),
+                payload: block.data,
+                ..packet
             };
-            (new && !block.data.is_empty()).then_some((at, block))
-        }))
+            (block.payload_type, input)
+        });
+        Ok((carried, payloads))
+    }
+
+    /// The redundant blocks from after the packet before, each later than the one before it.
+    fn later<'a>(
+        &self,
+        red: &Payload<'a>,
+        timestamp: u32,
+    ) -> impl Iterator<Item = Block<'a>> + Clone + use<'a> {
+        // Of the first packet of all none: it was before we listened.
+        let mut age = self.last.map_or(0, |last| timestamp.wrapping_sub(last));
+        red.blocks().filter(move |block| {
+            let is_later = (1..age).contains(&block.timestamp_offset) && !block.data.is_empty();
+            if is_later {
+                age = block.timestamp_offset;
+            }
+            is_later
+        })
     }
 }
 
@@ -245,25 +283,98 @@ mod tests {
         PayloadType::new(n).unwrap()
     }
 
-    #[test]
-    fn lost_packets_come_with_later_ones() {
+    /// What a receiver gives of packets with these numbers and timestamps: timestamps of sound, in frames.
+    fn given(timestamps: impl Fn(u32) -> u32, lost: &[u32]) -> Vec<(u64, u32)> {
         let mut encoder = Encoder::new(pt(111), 2);
         let mut receiver = Receiver::new();
         let mut got = Vec::new();
+        let mut missing = 0;
         for n in 0..10u32 {
-            let mut out = Vec::new();
+            let mut payload = Vec::new();
+            let timestamp = timestamps(n);
             encoder
-                .encode(n * 960, &[n as u8; 5], 1200, &mut out)
+                .encode(timestamp, &[n as u8; 5], 1200, &mut payload)
                 .unwrap();
-            if matches!(n, 3 | 4 | 7) {
+            if lost.contains(&n) {
+                missing += 1;
                 continue;
             }
-            for (at, block) in receiver.on_packet(n * 960, &out).unwrap() {
-                assert_eq!(block.data, [(at / 960) as u8; 5]);
-                got.push(at / 960);
+            let input = Input {
+                sequence: 1000 + u64::from(n),
+                timestamp,
+                marker: false,
+                payload: &payload,
+            };
+            let (carried, payloads) = receiver.on_packet(&input, missing).unwrap();
+            assert!(carried <= missing);
+            missing = 0;
+            for (payload_type, input) in payloads {
+                let n = input.payload[0];
+                assert_eq!(
+                    (payload_type, input.timestamp),
+                    (pt(111), timestamps(u32::from(n)))
+                );
+                got.push((input.sequence, u32::from(n)));
             }
         }
-        assert_eq!(got, (0..10).collect::<Vec<_>>());
+        got
+    }
+
+    #[test]
+    fn lost_packets_come_with_later_ones() {
+        let all: Vec<_> = (0..10).map(|n| (1000 + u64::from(n), n)).collect();
+        assert_eq!(given(|n| n * 960, &[3, 4, 7]), all);
+        let got = given(|n| n * 960, &[3, 4, 5]);
+        assert_eq!(got, [&all[..3], &all[4..]].concat());
+    }
+
+    #[test]
+    fn timestamps_that_leap_silence_nothing() {
+        let all: Vec<_> = (0..10).map(|n| (1000 + u64::from(n), n)).collect();
+        for leap in [1u32 << 30, 1 << 31, 3 << 30, 5, 0u32.wrapping_sub(5 * 960)] {
+            let timestamps = |n: u32| (n * 960).wrapping_add(if n >= 5 { leap } else { 0 });
+            assert_eq!(given(timestamps, &[3, 7]), all, "{leap}");
+        }
+        // A packet of an event has the event's timestamp, each time the same.
+        let mut receiver = Receiver::new();
+        for sequence in 0..5 {
+            let input = Input {
+                sequence,
+                timestamp: 777,
+                marker: false,
+                payload: &[126, 5, 10, 0, 1],
+            };
+            let (_, payloads) = receiver.on_packet(&input, 0).unwrap();
+            assert_eq!(payloads.count(), 1);
+        }
+    }
+
+    #[test]
+    fn blocks_out_of_order_take_no_later_numbers() {
+        let block = |offset: u32| (0x8000_0001 | (111 << 24) | (offset << 10)).to_be_bytes();
+        let received = |offsets: &[u32], lost| {
+            let mut payload: Vec<u8> = offsets.iter().copied().flat_map(block).collect();
+            payload.push(111);
+            payload.resize(payload.len() + offsets.len() + 1, 7);
+            let mut receiver = Receiver::new();
+            receiver.on_plain(0);
+            let input = Input {
+                sequence: 10,
+                timestamp: 4 * 960,
+                marker: false,
+                payload: &payload,
+            };
+            let (carried, payloads) = receiver.on_packet(&input, lost).unwrap();
+            let given: Vec<_> = payloads.map(|(_, p)| (p.sequence, p.timestamp)).collect();
+            (carried, given)
+        };
+        let own = (10, 4 * 960);
+        let offsets = [&[0; 15][..], &[960]].concat();
+        assert_eq!(received(&offsets, 1), (1, vec![(9, 3 * 960), own]));
+        assert_eq!(received(&[960, 1920], 3), (1, vec![(9, 3 * 960), own]));
+        assert_eq!(received(&[960, 960], 1), (1, vec![(9, 3 * 960), own]));
+        // As old as what came before, and older.
+        assert_eq!(received(&[5 * 960, 4 * 960], 2), (0, vec![own]));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::clock::after;
-use crate::limits::{REORDER_BYTES, REORDER_PACKETS, REORDER_WAIT};
+use crate::limits::{MAX_RED_BLOCKS, REORDER_BYTES, REORDER_PACKETS, REORDER_WAIT};
 use crate::work;
 
 /// Bounds of a [`ReorderBuffer`].
@@ -219,13 +219,7 @@ impl<P> ReorderBuffer<P> {
             if !self.gives_up(now) {
                 return None;
             }
-            while matches!(self.slots.front(), Some(None)) {
-                work::steps(1);
-                self.slots.pop_front();
-                self.next = self.next.map(|n| n + 1);
-                self.lost_before += 1;
-                self.stats.lost += 1;
-            }
+            self.give_up_missing();
         }
         let slot = self.slots.pop_front().flatten()?;
         let sequence = self.next?;
@@ -241,9 +235,22 @@ impl<P> ReorderBuffer<P> {
         })
     }
 
-    /// How many packets are missing before the first that is held, and that one.
+    /// Waits no longer for those missing before the first packet that is held.
+    pub fn give_up_missing(&mut self) {
+        while self.held > 0 && matches!(self.slots.front(), Some(None)) {
+            work::steps(1);
+            self.slots.pop_front();
+            self.next = self.next.map(|n| n + 1);
+            self.lost_before += 1;
+            self.stats.lost += 1;
+        }
+    }
+
+    /// How many packets are missing before the first that is held, and that one. `None` also when these are more than
+    /// [`MAX_RED_BLOCKS`], which no packet can carry along.
     pub fn first(&self) -> Option<(usize, &P)> {
-        let missing = self.slots.iter().position(Option::is_some)?;
+        let places = self.slots.iter().take(MAX_RED_BLOCKS + 1);
+        let missing = places.into_iter().position(Option::is_some)?;
         let slot = self.slots.get(missing)?.as_ref()?;
         Some((missing, &slot.packet))
     }

@@ -342,6 +342,9 @@ impl StreamReceiver {
                 self.take(part.payload_type, &input);
                 continue;
             }
+            if self.is_repaired() {
+                self.reorder.give_up_missing();
+            }
             let delivery = self.reorder.poll(now)?;
             if delivery.lost_before > 0
                 && let Some(nack) = &mut self.nack
@@ -358,13 +361,17 @@ impl StreamReceiver {
                 marker: view.marker(),
                 payload: view.payload(),
             };
-            if self.wrappers.contains(&view.payload_type()) && !input.payload.is_empty() {
+            let wraps = self.wrappers.contains(&view.payload_type());
+            if wraps && !input.payload.is_empty() {
                 self.open(&input, &delivery.packet, delivery.lost_before);
                 continue;
             }
             self.lose(delivery.lost_before);
-            self.redundancy.on_plain(input.timestamp);
-            self.take(view.payload_type(), &input);
+            // What should wrap others and has no payload is padding.
+            if !wraps {
+                self.redundancy.on_plain(input.timestamp);
+                self.take(view.payload_type(), &input);
+            }
         };
         let frame = self.formats.get_mut(at)?.depacketizer.poll_frame()?;
         if frame.info.is_key_frame() {
@@ -384,45 +391,41 @@ impl StreamReceiver {
         }
     }
 
-    /// Keeps the blocks of a RED payload that are new, as the packets they would be by themselves: those that it carries
-    /// along for packets lost have their numbers. Of video, whose packets share timestamps, only the newest block is.
-    fn open(&mut self, input: &Input<'_>, packet: &Bytes, lost_before: u64) {
-        let video = self.config.key_frames;
-        let blocks: Result<Vec<_>, _> = if video {
-            red::Payload::parse(input.payload).map(|p| vec![(input.timestamp, p.primary())])
-        } else {
-            let blocks = self.redundancy.on_packet(input.timestamp, input.payload);
-            blocks.map(Iterator::collect)
+    /// Whether the first packet that is held carries along all that it waits for.
+    fn is_repaired(&self) -> bool {
+        if self.wrappers.is_empty() || self.config.key_frames {
+            return false;
+        }
+        let carries = |missing: usize, packet: &Bytes| {
+            let view = Packet::parse(packet).ok();
+            let view = view.filter(|v| self.wrappers.contains(&v.payload_type()));
+            view.is_some_and(|v| self.redundancy.carried(v.timestamp(), v.payload()) >= missing)
         };
-        let Ok(blocks) = blocks else {
+        let first = self.reorder.first();
+        first.is_some_and(|(missing, packet)| missing > 0 && carries(missing, packet))
+    }
+
+    /// Keeps the payloads of a RED packet, those lost that it carries along too. Of video, whose packets share timestamps, only
+    /// its own is taken.
+    fn open(&mut self, input: &Input<'_>, packet: &Bytes, lost_before: u64) {
+        let carry = if self.config.key_frames {
+            0
+        } else {
+            lost_before
+        };
+        let Ok((carried, payloads)) = self.redundancy.on_packet(input, carry) else {
             // What wraps nothing is as good as lost.
             self.unknown_packets += 1;
             return self.lose(lost_before + 1);
         };
-        // The primary may be left out, or known already.
-        let is_carried = |b: &red::Block<'_>| b.timestamp_offset > 0;
-        let old = blocks.iter().filter(|(_, b)| is_carried(b)).count() as u64;
-        let carried = old.min(lost_before);
         self.lose(lost_before - carried);
-        let first = input.sequence - carried;
-        for (n, (timestamp, block)) in blocks
-            .into_iter()
-            .skip((old - carried) as usize)
-            .enumerate()
-        {
-            let sequence = if is_carried(&block) {
-                first + n as u64
-            } else {
-                input.sequence
-            };
-            self.parts.push_back(Part {
-                payload_type: block.payload_type,
-                sequence,
-                timestamp,
-                marker: input.marker,
-                payload: packet.slice_ref(block.data),
-            });
-        }
+        self.parts.extend(payloads.map(|(payload_type, part)| Part {
+            payload_type,
+            sequence: part.sequence,
+            timestamp: part.timestamp,
+            marker: part.marker,
+            payload: packet.slice_ref(part.payload),
+        }));
     }
 
     /// Gives a payload to what its type stands for.
