@@ -17,7 +17,7 @@ use crate::receive::{
 };
 use crate::rtcp::ReportBlock;
 use crate::rtx;
-use crate::sequence::SequenceUnwrapper;
+use crate::sequence::{SequenceNumber, SequenceUnwrapper};
 use crate::types::{PayloadType, Ssrc};
 
 /// Time between two requests for a key frame: a round trip and the encoding of one.
@@ -82,8 +82,8 @@ pub struct StreamReceiverStats {
     pub unknown_packets: u64,
     /// Packets that came as retransmissions.
     pub retransmitted: u64,
-    /// Retransmissions of what nobody can have missed: from before the stream's first packet came, or further ahead than a loss
-    /// can be ([`MAX_DROPOUT`]).
+    /// Retransmissions of what nobody can have missed: from before the stream's first packet came, or further ahead than
+    /// packets wait for others, or a loss can be ([`MAX_DROPOUT`]).
     pub refused: u64,
 }
 
@@ -135,6 +135,8 @@ pub struct StreamReceiver {
     retransmitted: u64,
     refused: u64,
     last_timestamp: Option<u32>,
+    /// The packet beyond a large jump: the first of a sender that began anew, if the next one follows it.
+    suspicious: Option<Bytes>,
     round_trip: Option<Duration>,
 }
 
@@ -162,6 +164,7 @@ impl StreamReceiver {
             retransmitted: 0,
             refused: 0,
             last_timestamp: None,
+            suspicious: None,
             round_trip: None,
             config,
         }
@@ -234,13 +237,19 @@ impl StreamReceiver {
             .statistics
             .on_packet(now, number, timestamp, view.payload().len());
         match outcome {
-            SequenceOutcome::Suspicious => return Ok(()),
-            SequenceOutcome::Restarted => self.restart(now, timestamp),
-            SequenceOutcome::Ahead { .. } if self.last_timestamp != Some(timestamp) => {
-                self.playout.on_packet(now, timestamp);
-                self.last_timestamp = Some(timestamp);
+            SequenceOutcome::Suspicious => {
+                self.suspicious = Some(packet);
+                return Ok(());
             }
-            _ => {}
+            SequenceOutcome::Restarted => self.restart(now, number, timestamp),
+            SequenceOutcome::Ahead { .. } => {
+                self.suspicious = None;
+                if self.last_timestamp != Some(timestamp) {
+                    self.playout.on_packet(now, timestamp);
+                    self.last_timestamp = Some(timestamp);
+                }
+            }
+            SequenceOutcome::Behind => {}
         }
         self.insert(now, number, packet);
         Ok(())
@@ -266,9 +275,11 @@ impl StreamReceiver {
             Ok(true) => {
                 self.retransmitted += 1;
                 let number = Packet::parse(&packet)?.sequence_number();
-                // One number far ahead would make all that come by themselves too late.
+                // One number further ahead than packets wait for others would make all that come by themselves too late.
+                let span = self.config.reorder.max_packets.saturating_sub(1);
+                let furthest = span.min(usize::from(MAX_DROPOUT)) as u64;
                 let (ahead, highest) = (self.unwrapper.peek(number), self.unwrapper.highest());
-                if highest.is_none_or(|h| ahead > h + u64::from(MAX_DROPOUT)) {
+                if highest.is_none_or(|h| ahead > h + furthest) {
                     self.refused += 1;
                     return Ok(());
                 }
@@ -294,7 +305,7 @@ impl StreamReceiver {
         Ok(true)
     }
 
-    fn insert(&mut self, now: Instant, number: crate::SequenceNumber, packet: Bytes) {
+    fn insert(&mut self, now: Instant, number: SequenceNumber, packet: Bytes) {
         let sequence = self.unwrapper.unwrap(number);
         if let Some(nack) = &mut self.nack {
             nack.on_packet(now, sequence);
@@ -305,8 +316,8 @@ impl StreamReceiver {
         self.reorder.insert(now, sequence, packet.len(), packet);
     }
 
-    /// The sender began anew with other sequence numbers.
-    fn restart(&mut self, now: Instant, timestamp: u32) {
+    /// The sender began anew with other sequence numbers; the second packet of them came.
+    fn restart(&mut self, now: Instant, second: SequenceNumber, timestamp: u32) {
         // Formats take numbers that grow, and must not take the old and the new for one frame.
         self.unwrapper.restart();
         self.losses += 1;
@@ -322,6 +333,9 @@ impl StreamReceiver {
         }
         if self.config.key_frames {
             self.key_frame.request();
+        }
+        if let Some(first) = self.suspicious.take() {
+            self.insert(now, second.add(u16::MAX), first);
         }
     }
 
@@ -528,6 +542,7 @@ impl StreamReceiver {
             + self.formats.capacity() * size_of::<Format>()
             + self.parts.capacity() * size_of::<Part>()
             + self.events.capacity() * size_of::<EventNews>()
+            + self.suspicious.as_ref().map_or(0, Bytes::len)
             + self.reorder.memory_usage()
             + self.nack.as_ref().map_or(0, NackGenerator::memory_usage)
     }
