@@ -258,6 +258,24 @@ fn sound_in_red_goes_on_when_timestamps_go_back() {
     assert_eq!((stats.frames.lost_packets, stats.unknown_packets), (0, 0));
 }
 
+/// A key's packets have the timestamp at which it was pressed, and the first is sent later.
+#[test]
+fn events_are_not_late() {
+    let config = StreamReceiverConfig::audio(SSRC, 48_000);
+    let mut f = Fixture::new(config, &[(111, "opus"), (126, "telephone-event")]);
+    let mut event = Vec::new();
+    Event::default().write(&mut event);
+    for n in 0..1000u16 {
+        let timestamp = u32::from(n) * 960;
+        match n % 10 {
+            8 => f.give(packet(126, n, timestamp - 4 * 960, false, &event)),
+            _ => f.give(packet(111, n, timestamp, false, &[1; 20])),
+        }
+    }
+    let delay = f.receiver.playout_delay();
+    assert!(delay < 20 * MS, "{delay:?}");
+}
+
 #[test]
 fn video_comes_out_of_red_and_what_wraps_nothing_is_lost() {
     let encodings = [(96, "VP8"), (63, "red")];

@@ -244,7 +244,9 @@ impl StreamReceiver {
             SequenceOutcome::Restarted => self.restart(now, number, timestamp),
             SequenceOutcome::Ahead { .. } => {
                 self.suspicious = None;
-                if self.last_timestamp != Some(timestamp) {
+                // An event's timestamp is its beginning, whenever its packets are sent.
+                let tells_time = !self.event_types.contains(&view.payload_type());
+                if tells_time && self.last_timestamp != Some(timestamp) {
                     self.playout.on_packet(now, timestamp);
                     self.last_timestamp = Some(timestamp);
                 }
