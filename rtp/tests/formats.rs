@@ -1,7 +1,7 @@
 //! Payload formats under loss, duplication and reordering: what comes out whole is what went in.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -160,6 +160,27 @@ fn packetize(format: &str, n: u32, frame: &[u8], max: usize) -> Vec<(Vec<u8>, bo
     all
 }
 
+/// A network that loses, copies, and has packets up to eight places late; the first comes first.
+fn network(wires: &[Wire], loss: f64, rng: &mut StdRng) -> Vec<Wire> {
+    let mut arriving: Vec<(u64, Wire)> = Vec::new();
+    for (at, wire) in wires.iter().enumerate() {
+        if at > 0 && rng.random_bool(loss) {
+            continue;
+        }
+        let late = if at > 0 && rng.random_bool(0.1) {
+            rng.random_range(0..8)
+        } else {
+            0
+        };
+        arriving.push((at as u64 + late, wire.clone()));
+        if rng.random_bool(0.02) {
+            arriving.push((at as u64 + 3, wire.clone()));
+        }
+    }
+    arriving.sort_by_key(|(at, _)| *at);
+    arriving.into_iter().map(|(_, wire)| wire).collect()
+}
+
 struct Outcome {
     given: usize,
     sent: usize,
@@ -193,25 +214,8 @@ fn run(format: &str, seed: u64, loss: f64, markers: bool) -> Outcome {
         }
         frames.insert(timestamp, (frame, n.is_multiple_of(10), first..sequence));
     }
-    // The network: loss, copies, and packets up to eight places late.
-    let mut arriving: Vec<(u64, Wire)> = Vec::new();
-    for (at, wire) in wires.iter().enumerate() {
-        if at > 0 && rng.random_bool(loss) {
-            continue;
-        }
-        let late = if at > 0 && rng.random_bool(0.1) {
-            rng.random_range(0..8)
-        } else {
-            0
-        };
-        arriving.push((at as u64 + late, wire.clone()));
-        if rng.random_bool(0.02) {
-            arriving.push((at as u64 + 3, wire.clone()));
-        }
-    }
-    arriving.sort_by_key(|(at, _)| *at);
-    let arrived: std::collections::BTreeSet<u64> =
-        arriving.iter().map(|(_, w)| w.sequence).collect();
+    let arriving = network(&wires, loss, &mut rng);
+    let arrived: BTreeSet<u64> = arriving.iter().map(|w| w.sequence).collect();
     let complete = frames
         .values()
         .filter(|(_, _, range)| range.clone().all(|s| arrived.contains(&s)))
@@ -225,7 +229,7 @@ fn run(format: &str, seed: u64, loss: f64, markers: bool) -> Outcome {
     let mut now = start;
     for at in 0..=arriving.len() {
         match arriving.get(at) {
-            Some((_, wire)) => {
+            Some(wire) => {
                 now += Duration::from_millis(10);
                 buffer.insert(now, wire.sequence, wire.payload.len(), wire.clone());
             }
@@ -444,6 +448,89 @@ fn spatial_layers_of_vp9_are_frames_of_their_own() {
             assert_eq!(got.info.descriptor.differences, descriptor.differences);
         }
     }
+}
+
+/// All layers of a picture have its timestamp: a frame of one is whole whatever becomes of the others.
+#[test]
+fn spatial_layers_of_vp9_are_whole_whatever_the_network_does() {
+    let (mut frames, mut pictures) = (0, 0);
+    for seed in 0..60u64 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let loss = [0.0, 0.05, 0.3][seed as usize % 3];
+        let mut wires = Vec::new();
+        let mut sent = Vec::new();
+        for picture in 0..40u32 {
+            for spatial_id in 0..3u8 {
+                let len = rng.random_range(1..[200, 800, 4000][usize::from(spatial_id)]);
+                let frame = noise(&mut rng, len);
+                let key = picture % 10 == 0;
+                let descriptor = vp9::Descriptor {
+                    picture_id: Some(vp8::PictureId::Long(picture as u16)),
+                    inter_picture: !key,
+                    layers: Some(vp9::Layers {
+                        spatial_id,
+                        inter_layer: spatial_id > 0,
+                        tl0_picture_index: Some(picture as u8),
+                        ..vp9::Layers::default()
+                    }),
+                    not_for_higher_layers: spatial_id == 2,
+                    ..vp9::Descriptor::default()
+                };
+                let first = wires.len() as u64;
+                let mut packetizer =
+                    vp9::Packetizer::new(&frame, &descriptor, None, spatial_id == 2, 500).unwrap();
+                let mut payload = Vec::new();
+                while let Some(marker) = packetizer.write_next(&mut payload) {
+                    wires.push(Wire {
+                        sequence: wires.len() as u64,
+                        timestamp: picture * 3000,
+                        marker,
+                        payload: std::mem::take(&mut payload),
+                    });
+                }
+                sent.push((first..wires.len() as u64, frame, spatial_id, key));
+            }
+        }
+        let arriving = network(&wires, loss, &mut rng);
+        let arrived: BTreeSet<u64> = arriving.iter().map(|w| w.sequence).collect();
+        sent.retain(|(range, ..)| range.clone().all(|s| arrived.contains(&s)));
+        let mut buffer = ReorderBuffer::new(ReorderConfig::default());
+        let mut depacketizer = vp9::Depacketizer::new();
+        let mut whole = sent.iter();
+        let start = Instant::now();
+        let last = (start + Duration::from_secs(60), None);
+        let steps = arriving.iter().enumerate();
+        let steps = steps.map(|(n, w)| (start + Duration::from_millis(5) * n as u32, Some(w)));
+        for (now, wire) in steps.chain([last]) {
+            if let Some(wire) = wire {
+                buffer.insert(now, wire.sequence, wire.payload.len(), wire.clone());
+            }
+            while let Some(delivery) = buffer.poll(now) {
+                let wire = delivery.packet;
+                let input = Input {
+                    sequence: delivery.sequence,
+                    timestamp: wire.timestamp,
+                    marker: wire.marker,
+                    payload: &wire.payload,
+                };
+                depacketizer.push(&input).unwrap();
+                while let Some(got) = depacketizer.poll_frame() {
+                    let (range, frame, spatial_id, key) = whole.next().unwrap();
+                    assert_eq!(got.data, frame, "seed {seed}");
+                    assert_eq!(got.first_sequence..got.last_sequence + 1, *range);
+                    let layers = got.info.descriptor.layers.unwrap();
+                    assert_eq!(layers.spatial_id, *spatial_id, "seed {seed}");
+                    assert_eq!(got.info.key_frame, *key, "seed {seed}");
+                    assert_eq!(got.info.end_of_picture, *spatial_id == 2, "seed {seed}");
+                }
+            }
+        }
+        assert_eq!(whole.next(), None, "seed {seed}");
+        frames += sent.len();
+        pictures += 40;
+    }
+    // Of some pictures some layers.
+    assert!(frames > 2 * pictures && frames < 3 * pictures, "{frames}");
 }
 
 /// libwebrtc's packetizer, and those made after it, cut wherever the packet is full: within an OBU's header, too.
