@@ -213,7 +213,7 @@ fn our_packets(codec: &Codec) {
             codec.name.to_uppercase()
         );
         let pipeline = format!(
-            "filesrc location={} ! {caps} ! rtpstreamdepay ! rtpjitterbuffer latency=1000 ! {depay} ! tee name=t \
+            "filesrc location={} ! {caps} ! rtpstreamdepay ! rtpjitterbuffer latency=60000 ! {depay} ! tee name=t \
              t. ! queue max-size-buffers=0 max-size-bytes=0 max-size-time=0 ! filesink location={} \
              t. ! queue max-size-buffers=0 max-size-bytes=0 max-size-time=0 ! {} ! filesink location={}",
             input.display(),
