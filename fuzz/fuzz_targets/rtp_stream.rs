@@ -1,4 +1,4 @@
-//! A received stream and a sent one: arbitrary packets, feedback and time. No panic, bounded
+//! Two received streams, of video and of sound, and a sent one: arbitrary packets, feedback and time. No panic, bounded
 //! memory, no timer that stands still, frames in order.
 #![no_main]
 
@@ -13,7 +13,17 @@ use tincan_rtp::receive::{
 };
 use tincan_rtp::rtcp::{Compound, Packet};
 use tincan_rtp::send::{RtxConfig, StreamSender, StreamSenderConfig};
-use tincan_rtp::{Header, PacketWriter, PayloadType, SequenceNumber, SequenceUnwrapper, Ssrc};
+use tincan_rtp::{
+    Header, PacketMut, PacketWriter, PayloadType, SequenceNumber, SequenceUnwrapper, Ssrc,
+};
+
+/// Payload types of sound, and what they are.
+const SOUND: [(u8, &str); 4] = [
+    (13, "CN"),
+    (126, "telephone-event"),
+    (63, "red"),
+    (111, "opus"),
+];
 
 #[derive(Arbitrary, Debug)]
 enum Step {
@@ -44,6 +54,11 @@ fuzz_target!(|steps: Vec<Step>| {
         AnyDepacketizer::for_encoding("H264").expect("known"),
     );
     receiver.set_retransmission(pt(97), pt(96));
+    let mut sound = StreamReceiver::new(StreamReceiverConfig::audio(Ssrc(7), 48_000), now);
+    for (number, name) in SOUND {
+        assert!(sound.set_encoding(pt(number), name));
+    }
+    let mut last = 0;
     let mut config = StreamSenderConfig::video(Ssrc(9), SequenceNumber(65_530));
     config.rtx = Some(RtxConfig {
         ssrc: Ssrc(10),
@@ -57,7 +72,9 @@ fuzz_target!(|steps: Vec<Step>| {
     for step in steps {
         match step {
             Step::Raw(bytes) => {
-                let _ = receiver.on_packet(now, Bytes::from(bytes));
+                let packet = Bytes::from(bytes);
+                let _ = receiver.on_packet(now, packet.clone());
+                let _ = sound.on_packet(now, packet);
             }
             Step::Packet {
                 sequence,
@@ -77,6 +94,10 @@ fuzz_target!(|steps: Vec<Step>| {
                 writer.payload(&payload);
                 writer.finish();
                 let _ = receiver.on_packet(now, Bytes::copy_from_slice(&out));
+                let (kind, _) = SOUND[usize::from(format) * 2 + usize::from(marker)];
+                let mut packet = PacketMut::parse(&mut out).expect("our own");
+                packet.set_payload_type(pt(kind));
+                let _ = sound.on_packet(now, Bytes::copy_from_slice(&out));
             }
             Step::Retransmission { original, payload } => {
                 let header = Header::new(pt(97), SequenceNumber(1), 5, Ssrc(8));
@@ -98,6 +119,12 @@ fuzz_target!(|steps: Vec<Step>| {
             }
         }
         while receiver.poll_frame(now).is_some() {}
+        while let Some(frame) = sound.poll_frame(now) {
+            assert!(frame.first_sequence > last);
+            assert_eq!(frame.last_sequence, frame.first_sequence);
+            last = frame.last_sequence;
+        }
+        while sound.poll_event().is_some() {}
         out.clear();
         receiver.poll_transmit(now, Ssrc(1), &mut out);
         generator.poll_transmit(now, Ssrc(1), Ssrc(7), &mut out);
@@ -109,6 +136,7 @@ fuzz_target!(|steps: Vec<Step>| {
         }
         // What was due is done: no timer stands still.
         assert!(receiver.poll_timeout(now).is_none_or(|at| at > now));
+        assert!(sound.poll_timeout(now).is_none_or(|at| at > now));
         assert!(generator.poll_timeout().is_none_or(|at| at > now));
         out.clear();
         let mut again = 0;
