@@ -143,8 +143,11 @@ impl EventReceiver {
         let known = self.current.filter(|c| c.goes_on(timestamp, event.code));
         let began = match (known, self.current) {
             (Some(known), _) => known.heard.began,
-            // A later event, or a later segment of the same, came already: this packet is late.
-            (None, Some(other)) if (timestamp.wrapping_sub(other.segment) as i32) < 0 => {
+            // A later event, or a later segment of the same, came already: this packet is late. From further back it is of a
+            // sender whose clock was set back.
+            (None, Some(other))
+                if (1..2 * SEGMENT).contains(&other.segment.wrapping_sub(timestamp)) =>
+            {
                 return Ok(None);
             }
             (None, _) => timestamp,
@@ -234,6 +237,14 @@ mod tests {
             (66_000, true, 900),
         ]);
         assert_eq!(kinds(&got), ['b', 'l', 'e']);
+        // A clock that was far ahead.
+        let got = feed(&[
+            (1 << 30, false, 500),
+            (1 << 30, true, 900),
+            (5, false, 500),
+            (5, true, 900),
+        ]);
+        assert_eq!(kinds(&got), ['b', 'e', 'b', 'e']);
         // An event that ended is followed by another one.
         let got = feed(&[(100, true, 0xffff), (100 + SEGMENT, false, 500)]);
         assert_eq!(kinds(&got), ['e', 'b']);
