@@ -177,8 +177,8 @@ impl History {
         self.entries.get_mut(at)
     }
 
-    /// Forgets packets that are too old.
-    fn expire(&mut self, now: Instant) {
+    /// Forgets packets that are too old. The other methods do so, too; this one is for a sender that has nothing to send.
+    pub fn expire(&mut self, now: Instant) {
         while self
             .entries
             .front()
@@ -245,6 +245,18 @@ mod tests {
         let later = start + 51 * MS;
         assert!(history.resend(later, SequenceNumber(10)).is_none());
         assert!(history.is_empty());
+    }
+
+    #[test]
+    fn forgets_by_time_alone() {
+        let start = Instant::now();
+        let mut history = History::new(HistoryConfig::default());
+        history.insert(start, SequenceNumber(1), &[1; 10]);
+        history.insert(start + 10 * MS, SequenceNumber(2), &[2; 10]);
+        history.expire(start + HISTORY_AGE + 5 * MS);
+        assert_eq!((history.len(), history.bytes()), (1, 10));
+        history.expire(start + HISTORY_AGE + 11 * MS);
+        assert_eq!((history.len(), history.bytes()), (0, 0));
     }
 
     #[test]
