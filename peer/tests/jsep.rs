@@ -599,6 +599,22 @@ fn of_alternative_layers_the_first_is_taken() {
     assert!(answer.contains("a=simulcast:send 1;3\r\n") && !answer.contains("a=rid:2"));
 }
 
+/// What is taken is what `a=simulcast` says, and nothing beside.
+#[test]
+fn of_alternative_layers_the_first_is_received() {
+    let (mut a, mut b) = (End::new(1), End::new(2));
+    a.add(Kind::Video, Direction::SendOnly);
+    let offer = a.offer().sdp.replacen(
+        "a=sendonly\r\n",
+        "a=sendonly\r\na=rid:1 send\r\na=rid:2 send\r\na=rid:3 send\r\na=simulcast:send 1,2;3\r\n",
+        1,
+    );
+    b.remote(&SessionDescription::offer(offer)).unwrap();
+    let answer = b.answer().sdp;
+    assert!(answer.contains("a=simulcast:recv 1;3\r\n"), "{answer}");
+    assert!(answer.contains("a=rid:1 recv") && !answer.contains("a=rid:2"));
+}
+
 #[test]
 fn sound_is_sent_in_one_encoding_whatever_is_asked_for() {
     let (mut a, mut b) = (End::new(1), End::new(2));

@@ -571,12 +571,13 @@ impl Jsep {
         section.rtcp_rsize = offered.rtcp_rsize;
         section.max_ptime = max_ptime(t.kind);
         self.describe_sender(t, &mut section);
-        // RFC 8853 §5.3.2: take what is offered to be sent, send of what is offered to be received.
-        for rid in offered
-            .rids
-            .iter()
-            .filter(|r| r.send && section.direction.receives())
-        {
+        // RFC 8853 §5.3.2: take what is offered to be sent, send of what is offered to be received. Of alternatives
+        // the first.
+        let layers = &offered.simulcast_send;
+        for rid in offered.rids.iter().filter(|r| {
+            let chosen = layers.is_empty() || layers.contains(&r.id);
+            r.send && section.direction.receives() && chosen
+        }) {
             section.rids.push(Rid {
                 id: rid.id.clone(),
                 send: false,
