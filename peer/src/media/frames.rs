@@ -322,9 +322,10 @@ impl Assembly {
         self.reorder.set_max_wait(self.wait);
         self.redundancy = red::Receiver::new();
         (self.waiting, self.open, self.largest) = (0, 0, 0);
-        // What a frame had already is as lost as what waits.
+        // What a frame had already is as lost as what waits. Where nothing was under way, the formats that are made anew
+        // can't tell that the next packet begins a frame.
         let begun = self.span.take().is_some();
-        self.lose(waiting + u64::from(begun));
+        self.lose((waiting + u64::from(begun)).max(1));
     }
 
     /// A packet with its unwrapped number, of a stream with these parameters.
@@ -660,6 +661,16 @@ mod tests {
         assert_eq!(feed.packet(9_000, 96, 9, 9_000, (true, true)), [2]);
         assert!(!feed.assembly.key_frame.is_waiting());
         assert_eq!(feed.assembly.counts().frames, 2);
+    }
+
+    /// Formats made anew don't know where frames begin: the next one may be dropped, which nobody else tells of.
+    #[test]
+    fn what_is_shed_between_frames_is_told_of_too() {
+        let mut feed = Feed::new();
+        assert_eq!(feed.packet(0, 96, 1, 1_000, (true, true)), [0]);
+        feed.assembly.shed();
+        assert!(feed.assembly.key_frame.is_waiting());
+        assert_eq!(feed.packet(10, 96, 2, 4_000, (true, true)), [1]);
     }
 
     #[test]
