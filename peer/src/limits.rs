@@ -64,6 +64,10 @@ pub const MAX_REMOTE_SSRCS: usize = 1024;
 /// Packets kept for retransmission a sent stream: a second of 8 Mbit/s video, as browsers ask again within a second.
 pub const RTP_HISTORY: usize = 1024;
 
+/// How far a sent packet's number may be behind the highest one: beyond it nobody knows any more whether it went out
+/// before. A power of two; receivers' replay windows are no longer (libsrtp as browsers use it: 1024).
+pub const MAX_LATE_NUMBERS: u16 = 1024;
+
 /// Longest datagram `poll_transmit` writes: below the smallest MTU of paths seen in the wild with IPv6 and tunnels.
 pub const MAX_DATAGRAM: usize = 1_280;
 

@@ -193,6 +193,55 @@ fn what_the_caller_sends_beyond_the_share_is_an_error_and_passes() {
         .unwrap();
 }
 
+/// What was sent may be asked for again for two seconds, whether more is sent or not.
+#[test]
+fn what_was_sent_long_ago_holds_nothing_back() {
+    // Descriptions of eight senders have a share, too.
+    let mut capabilities = Capabilities::default();
+    capabilities.video.retain(|c| c.is("VP8"));
+    let b = Configuration {
+        memory_budget: Some(BUDGET),
+        capabilities: capabilities.into(),
+        ..Default::default()
+    };
+    let mut pair = Pair::with(Configuration::default(), b, 1);
+    connected(&mut pair);
+    let init = || TransceiverInit {
+        direction: Direction::SendOnly,
+        ..Default::default()
+    };
+    let videos: Vec<_> = (0..8)
+        .map(|_| pair.b().pc.add_transceiver(Kind::Video, init()).unwrap())
+        .collect();
+    pair.negotiate(1);
+    pair.run(100 * MS);
+    let channel = pair.b().pc.channels().next().unwrap();
+    let codec = pair.b().pc.transceiver(videos[0]).unwrap().send_codecs[0].clone();
+    for n in 0..90u16 {
+        for id in &videos {
+            let now = pair.now;
+            let packet = RtpPacket::new(codec.payload_type, n, 0, true, vec![1; 1_000]);
+            pair.b().pc.send_rtp(now, *id, packet).unwrap();
+        }
+        pair.run(MS);
+    }
+    let now = pair.now;
+    let message = || Message::binary(vec![1; 50_000]);
+    assert_eq!(
+        pair.b().pc.send(now, channel, message()),
+        Err(Error::MemoryBudget)
+    );
+    let large = Frame::new(codec.payload_type, 0, vec![0x10; 50_000]);
+    assert_eq!(
+        pair.b().pc.send_frame(now, videos[0], &large),
+        Err(Error::MemoryBudget)
+    );
+    pair.run(Duration::from_secs(4));
+    let now = pair.now;
+    pair.b().pc.send(now, channel, message()).unwrap();
+    pair.b().pc.send_frame(now, videos[0], &large).unwrap();
+}
+
 #[test]
 fn a_description_beyond_the_share_is_an_error_and_changes_nothing() {
     let mut pair = pair();

@@ -6,6 +6,7 @@ mod support;
 use std::time::Duration;
 
 use support::Pair;
+use tincan_peer::stats::Stats;
 use tincan_peer::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -326,18 +327,105 @@ fn dtmf_goes_out_as_telephone_events_between_audio() {
     assert_eq!(sources.len(), 1);
 }
 
-/// Firefox has telephone events of 8 kHz beside Opus: their durations are in that clock, timestamps in Opus's.
-#[test]
-fn dtmf_of_another_clock_keeps_the_timestamps_of_the_sound() {
-    let mut capabilities = tincan_peer::Capabilities::default();
+/// Events of 8 kHz only, as Firefox has them.
+fn narrow() -> Configuration {
+    let mut capabilities = Capabilities::default();
     capabilities
         .audio
         .retain(|c| !(c.is("telephone-event") && c.clock_rate == 48_000));
-    let theirs = Configuration {
+    Configuration {
         capabilities: capabilities.into(),
         ..Configuration::default()
-    };
-    let mut pair = Pair::with(Configuration::default(), theirs, 1);
+    }
+}
+
+/// As an event loop does it, which is late by what else it does.
+fn run_late(pair: &mut Pair, time: Duration) {
+    let end = pair.now + time;
+    while pair.now < end {
+        pair.now += Duration::from_micros(3_013);
+        pair.run(Duration::ZERO);
+    }
+}
+
+/// RFC 4733 §2.5.1.2: the timestamp of an event is that of its beginning, the same in all packets; a receiver takes
+/// another one for another event. §2.5.1.3: that of a segment is a whole segment on.
+#[test]
+fn packets_of_a_tone_have_one_timestamp_however_late_they_go() {
+    for (theirs, clock_rate) in [(Configuration::default(), 48_000), (narrow(), 8000)] {
+        let mut pair = Pair::with(Configuration::default(), theirs, 1);
+        let audio = speaking(&mut pair);
+        let sender = sender(&pair, audio);
+        speak(&mut pair, audio, 111, 0..5);
+        pair.now += Duration::from_micros(10_010);
+        let now = pair.now;
+        let pc = &mut pair.a().pc;
+        pc.insert_dtmf(now, sender, "12", 2 * SECOND, 100 * MS)
+            .unwrap();
+        run_late(&mut pair, 5 * SECOND);
+        let mut timestamps: Vec<(u8, u32)> = arrived(&pair)
+            .into_iter()
+            .filter(|p| p.payload_type != 111)
+            .map(|p| (p.payload[0], p.timestamp))
+            .collect();
+        assert!(timestamps.len() > 80);
+        timestamps.dedup();
+        let first = timestamps[0].1;
+        let steps: Vec<_> = timestamps
+            .iter()
+            .map(|(tone, t)| (*tone, t.wrapping_sub(first)))
+            .collect();
+        let second = 2_100 * 48;
+        let expected = match clock_rate {
+            48_000 => vec![(1, 0), (1, 65_535), (2, second), (2, second + 65_535)],
+            _ => vec![(1, 0), (2, second)],
+        };
+        assert_eq!(steps, expected, "{clock_rate}");
+        assert_eq!(told(&pair), [Some('1'), Some('2'), None]);
+    }
+}
+
+/// W3C §7.2, DTMF playout task: a comma delays tones, and only a tone stands in for the sound (RFC 4733 §2.1).
+#[test]
+fn sound_goes_on_between_tones() {
+    let mut pair = Pair::new();
+    let audio = speaking(&mut pair);
+    let sender = sender(&pair, audio);
+    insert(&mut pair, sender, ",").unwrap();
+    speak(&mut pair, audio, 111, 0..100);
+    assert_eq!(arrived(&pair).len(), 100);
+    let now = pair.now;
+    let pc = &mut pair.a().pc;
+    pc.insert_dtmf(now, sender, "12", 100 * MS, SECOND).unwrap();
+    speak(&mut pair, audio, 111, 100..200);
+    pair.run(SECOND);
+    let sound = |p: &&RtpPacket| p.payload_type == 111;
+    // Two tones of 100 ms and the packets of their ends take some.
+    let got = arrived(&pair).into_iter().filter(sound).count();
+    assert!((185..=190).contains(&got), "{got}");
+    for pair in arrived(&pair).windows(2) {
+        let next = pair[0].sequence_number.wrapping_add(1);
+        assert_eq!(pair[1].sequence_number, next);
+    }
+}
+
+/// RFC 3550 §6.2: whoever sends reports, be it tones alone.
+#[test]
+fn tones_alone_are_reported() {
+    let mut pair = Pair::new();
+    let audio = speaking(&mut pair);
+    let sender = sender(&pair, audio);
+    insert(&mut pair, sender, "1").unwrap();
+    pair.run(2 * SECOND);
+    let report = pair.ends[1].pc.stats(pair.now);
+    let reported = |s: &Stats| matches!(s, Stats::RemoteOutboundRtp(s) if s.packets_sent > Some(3));
+    assert!(report.entries.iter().any(reported));
+}
+
+/// Firefox has telephone events of 8 kHz beside Opus: their durations are in that clock, timestamps in Opus's.
+#[test]
+fn dtmf_of_another_clock_keeps_the_timestamps_of_the_sound() {
+    let mut pair = Pair::with(Configuration::default(), narrow(), 1);
     let audio = speaking(&mut pair);
     let sender = pair.a().pc.transceiver(audio).unwrap().sender;
     let ms = Duration::from_millis;

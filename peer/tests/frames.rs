@@ -151,6 +151,41 @@ fn headers_of_retransmissions_are_counted_as_their_octets_are() {
     assert!(all.header_bytes_sent.unwrap() >= each * all.packets_sent.unwrap());
 }
 
+/// RFC 4588 §4: the original's number is of an RTX packet's payload, for the one who sends it as for the one who gets it.
+#[test]
+fn both_ends_count_the_octets_of_retransmissions_alike() {
+    let mut pair = Pair::new();
+    let (from, _, payload_type) = sending(&mut pair, Kind::Video, "VP8");
+    for n in 0..30 {
+        let now = pair.now;
+        let frame = Frame::new(payload_type, n as u32 * 3000, frame("VP8", n));
+        pair.a().pc.send_frame(now, from, &frame).unwrap();
+        if n == 10 {
+            pair.lose_every = 2;
+        }
+        pair.run(Duration::from_millis(3));
+        pair.lose_every = 0;
+        pair.run(Duration::from_millis(30));
+    }
+    pair.run(SECOND);
+    let counts = |n: usize| {
+        let report = pair.ends[n].pc.stats(pair.now);
+        let counts = report.entries.iter().find_map(|s| match s {
+            Stats::OutboundRtp(s) if n == 0 => {
+                Some((s.retransmitted_packets_sent, s.retransmitted_bytes_sent))
+            }
+            Stats::InboundRtp(s) if n == 1 => Some((
+                s.retransmitted_packets_received,
+                s.retransmitted_bytes_received,
+            )),
+            _ => None,
+        });
+        counts.unwrap()
+    };
+    assert!(counts(0).0 > Some(0));
+    assert_eq!(counts(0), counts(1));
+}
+
 #[test]
 fn sound_comes_in_order_and_does_not_wait_for_ever() {
     let mut pair = Pair::new();

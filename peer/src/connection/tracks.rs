@@ -159,7 +159,11 @@ impl PeerConnection {
         Ok(())
     }
 
-    /// Queues an RTP packet. Payload type, sequence number, timestamp and marker go out as given.
+    /// Queues an RTP packet. Payload type, timestamp and marker go out as given, and so does the sequence number until
+    /// tones go out in between: while one sounds packets are left out, and those after it are numbered on from it. Each
+    /// number goes out once: a packet is left out that has the number of another, that is
+    /// [`MAX_LATE_NUMBERS`](crate::limits::MAX_LATE_NUMBERS) or more behind, or that belongs before a tone that went out
+    /// already. Two in a row from that far behind are of a source that began anew, and are numbered on.
     ///
     /// # Errors
     /// Not negotiated to send, an unknown payload type, or the queue full; the packet was not taken.
@@ -184,7 +188,7 @@ impl PeerConnection {
     ///
     /// # Errors
     /// Not negotiated to send, a switched-off encoding, an unknown payload type, no payload format, a frame that is none
-    /// of its codec, or no room for all of it in the queue; nothing of the frame was taken.
+    /// of its codec, or no room for all of it in the queue or the memory budget; nothing of the frame was taken.
     pub fn send_frame(
         &mut self,
         now: Instant,
@@ -192,6 +196,7 @@ impl PeerConnection {
         frame: &Frame,
     ) -> Result<(), Error> {
         self.check_open()?;
+        self.check_outgoing(frame.data.len())?;
         let max = max_payload(self.config.max_datagram);
         match &mut self.media {
             Some(media) => media.send_frame(now, id, frame, max),

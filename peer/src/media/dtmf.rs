@@ -17,6 +17,8 @@ pub(crate) struct Tones {
     sender: DtmfSender,
     /// Of the tone that sounds, or sounded last.
     format: Format,
+    /// When that began, and the timestamp of all of its packets.
+    began: Option<(Instant, u32)>,
 }
 
 /// How a tone is sent from its beginning to its end.
@@ -30,12 +32,22 @@ struct Format {
 }
 
 impl Tones {
-    pub(super) fn is_idle(&self) -> bool {
+    fn is_idle(&self) -> bool {
         self.sender.is_idle()
+    }
+
+    /// Between its first and last packet a tone stands in for the sound.
+    pub(super) fn is_sounding(&self) -> bool {
+        self.sender.is_sounding()
     }
 }
 
 impl Track {
+    /// Whether tones sound or wait.
+    fn plays(&self) -> bool {
+        self.dtmf.as_ref().is_some_and(|tones| !tones.is_idle())
+    }
+
     /// As what a tone that begins now is sent; `None` where none can be. W3C §7.3, canInsertDTMF algorithm, but for the
     /// state of the connection.
     fn tone_format(&self) -> Option<Format> {
@@ -100,14 +112,6 @@ impl Track {
 }
 
 impl Media {
-    /// As what a tone of a track that begins now is sent.
-    fn tone_format(&self, at: usize) -> Option<Format> {
-        self.tracks
-            .get(at)?
-            .tone_format()
-            .filter(|_| self.connected)
-    }
-
     /// Whether `connectionState` is "connected": no tone begins otherwise.
     pub(crate) fn set_connected(&mut self, connected: bool) {
         self.connected = connected;
@@ -138,6 +142,7 @@ impl Media {
             Box::new(Tones {
                 sender: DtmfSender::new(DtmfConfig::new(format.clock_rate)),
                 format,
+                began: None,
             })
         });
         dtmf.sender.insert(now, tones).map_err(|e| match e {
@@ -166,9 +171,11 @@ impl Media {
             return false;
         }
         for at in 0..self.tracks.len() {
-            let format = self.tone_format(at);
-            let track = self.tracks.get_mut(at);
-            if let Some((due, format)) = track.and_then(|t| t.poll_tone(now, format)) {
+            let Some(track) = self.tracks.get_mut(at).filter(|t| t.plays()) else {
+                continue;
+            };
+            let format = track.tone_format().filter(|_| self.connected);
+            if let Some((due, format)) = track.poll_tone(now, format) {
                 return self.write_tone(now, at, &due, format, out);
             }
         }
@@ -180,10 +187,9 @@ impl Media {
         if !self.playing {
             return;
         }
-        for at in 0..self.tracks.len() {
-            if self.tone_format(at).is_none()
-                && let Some(track) = self.tracks.get_mut(at)
-            {
+        let connected = self.connected;
+        for track in self.tracks.iter_mut().filter(|t| t.plays()) {
+            if !connected || track.tone_format().is_none() {
                 track.poll_tone(now, None);
             }
         }
@@ -197,33 +203,45 @@ impl Media {
         format: Format,
         out: &mut Vec<u8>,
     ) -> bool {
-        // Timestamps go on in the clock of the sound, and durations are in that of the events.
-        let back = u64::from(due.timestamp_back) * u64::from(format.sound)
-            / u64::from(format.clock_rate.max(1));
-        let (ntp, sequence, started) = (self.ntp(now), self.transport_sequence, self.started);
+        let (ntp, started, max_history) = (self.ntp(now), self.started, self.max_history);
+        let sequence = self.transport_sequence;
         let Some(track) = self.tracks.get_mut(at) else {
             return false;
         };
-        let Some(sender) = track.senders.first_mut() else {
+        let (Some(sender), Some(tones)) = (track.senders.first_mut(), &mut track.dtmf) else {
             return false;
         };
-        let running = now.saturating_duration_since(started).as_millis() * u128::from(format.sound);
-        sender.begin(now, (running / 1_000) as u32, format.sound);
-        let timestamp = sender.timestamp_at(now).unwrap_or_default();
+        let began = match tones.began {
+            Some((at, timestamp)) if at == due.began => timestamp,
+            _ => {
+                let running = due.began.saturating_duration_since(started).as_millis();
+                let running = running * u128::from(format.sound) / 1_000;
+                sender.begin(due.began, running as u32, format.sound);
+                let timestamp = sender.timestamp_at(due.began).unwrap_or_default();
+                tones.began = Some((due.began, timestamp));
+                timestamp
+            }
+        };
+        // Timestamps go on in the clock of the sound, and segments are in that of the events.
+        let segment =
+            u64::from(due.segment) * u64::from(format.sound) / u64::from(format.clock_rate.max(1));
         let mut payload = Vec::with_capacity(4);
         due.event.write(&mut payload);
         let packet = RtpPacket::new(
             format.payload_type,
             0,
-            timestamp.wrapping_sub(back as u32),
+            began.wrapping_add(segment as u32),
             due.first,
             payload,
         );
         let (extensions, parameters) = (&track.extensions, &track.parameters);
+        sender.max_history = max_history;
+        let kept = sender.history_bytes();
         let written =
             sender.write_between(now, ntp, extensions, parameters, sequence, &packet, out);
+        self.history = (self.history + sender.history_bytes()).saturating_sub(kept);
         if written {
-            self.transport_sequence = sequence.next();
+            self.on_written(now);
         }
         written
     }
@@ -253,9 +271,10 @@ impl Media {
     }
 
     pub(super) fn dtmf_timeout(&self) -> Option<Instant> {
-        let tones = self.tracks.iter().filter(|_| self.playing);
-        tones
-            .filter_map(|t| t.dtmf.as_ref()?.sender.poll_timeout())
-            .min()
+        if !self.playing {
+            return None;
+        }
+        let tones = self.tracks.iter().filter_map(|t| t.dtmf.as_ref());
+        tones.filter_map(|tones| tones.sender.poll_timeout()).min()
     }
 }

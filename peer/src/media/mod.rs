@@ -7,6 +7,7 @@
 //! - `reports`: RTCP in and out;
 //! - `track`: what of it belongs to one transceiver;
 //! - `frames`: whole frames to packets and back;
+//! - `numbers`: each sequence number goes out once;
 //! - `dtmf`: tones between the packets of an audio stream;
 //! - `agenda`: when which received stream has something due.
 
@@ -15,6 +16,7 @@ mod agenda;
 mod crowd;
 mod dtmf;
 mod frames;
+mod numbers;
 mod receiver;
 mod reports;
 mod router;
@@ -420,8 +422,19 @@ impl Media {
             self.rearm(place);
         }
         self.places = places;
-        // What is kept to be sent again becomes too old.
+        // What is kept to be sent again becomes too old, also where nothing more is sent.
+        for sender in self.tracks.iter_mut().flat_map(|t| &mut t.senders) {
+            sender.expire(now);
+        }
         self.recount_history();
+    }
+
+    /// A packet goes out with the next number of the transport: reports are due from now on.
+    fn on_written(&mut self, now: Instant) {
+        self.transport_sequence = self.transport_sequence.next();
+        if self.reports_due.is_none() {
+            self.reports_due = Some(now + reports::first_interval());
+        }
     }
 
     /// Appends the next RTP packet, unencrypted; `false` if there is none.
@@ -447,34 +460,34 @@ impl Media {
             }
             let extensions = track.extensions.clone();
             let parameters = track.parameters.clone();
-            let tone = track.dtmf.as_ref().is_some_and(|d| !d.is_idle());
+            let tone = track.dtmf.as_ref().is_some_and(|d| d.is_sounding());
             let Some(sender) = track.senders.get_mut(usize::from(queued.encoding)) else {
                 continue;
             };
             sender.max_history = max_history;
             let kept = sender.history_bytes();
+            // Whether the number of the transport is in it.
             let written = match queued.what {
                 // RFC 4733 §2.1: while a tone sounds, the voice is silent.
-                What::Packet(_) if tone => {
-                    sender.skip();
-                    false
+                What::Packet(packet) if tone => {
+                    sender.skip(&packet);
+                    None
                 }
-                What::Packet(packet) => {
-                    sender.write(now, ntp, &extensions, &parameters, sequence, &packet, out)
-                }
+                What::Packet(packet) => sender
+                    .write(now, ntp, &extensions, &parameters, sequence, &packet, out)
+                    .then_some(true),
                 What::Again(number) => {
                     sender.write_again(now, ntp, &extensions, sequence, number, out)
                 }
             };
             let keeps = sender.history_bytes();
-            if written {
+            if written.is_some() {
                 sender.send_delay += now.saturating_duration_since(queued.at);
             }
             self.history = (self.history + keeps).saturating_sub(kept);
-            if written {
-                self.transport_sequence = sequence.next();
-                if self.reports_due.is_none() {
-                    self.reports_due = Some(now + reports::first_interval());
+            if let Some(numbered) = written {
+                if numbered {
+                    self.on_written(now);
                 }
                 return true;
             }

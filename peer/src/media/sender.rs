@@ -10,6 +10,7 @@ use tincan_rtp::{
 };
 
 use super::frames::FrameSender;
+use super::numbers::Numbers;
 use crate::codec::Codec;
 use crate::jsep::MediaParameters;
 use crate::limits::RTP_HISTORY;
@@ -44,8 +45,9 @@ pub(crate) struct SendStream {
     pub(crate) octets: u64,
     pub(crate) header_octets: u64,
     pub(crate) retransmitted_packets: u64,
+    /// Of payload: with RTX, the number of the original too (RFC 4588 §4).
     pub(crate) retransmitted_octets: u64,
-    /// All of these packets but `retransmitted_octets`: with RTX, the number of the original too (RFC 4588 §4).
+    /// All of these packets but `retransmitted_octets`.
     pub(crate) retransmitted_headers: u64,
     pub(crate) nacks: u64,
     pub(crate) plis: u64,
@@ -53,13 +55,14 @@ pub(crate) struct SendStream {
     last_fir: Option<u8>,
     /// Payload type of the last packet.
     pub(crate) payload_type: Option<u8>,
-    /// Packets that we put between the caller's, as DTMF: what its sequence numbers are shifted by.
-    shift: u16,
-    last_sequence: Option<SequenceNumber>,
+    numbers: Numbers,
     /// Timestamp of the last packet, its clock and when it was sent: for sender reports.
     last: Option<(u32, u32, Instant)>,
     pub(crate) remote: Option<RemoteReport>,
 }
+
+/// The original's number at the beginning of an RTX payload (RFC 4588 §4).
+const RTX_HEADER: u64 = 2;
 
 /// What the far side's last report block said.
 #[derive(Debug, Clone, Copy)]
@@ -122,8 +125,7 @@ impl SendStream {
             firs: 0,
             last_fir: None,
             payload_type: None,
-            shift: 0,
-            last_sequence: None,
+            numbers: Numbers::default(),
             last: None,
             remote: None,
         }
@@ -133,6 +135,13 @@ impl SendStream {
     /// not be guessed).
     pub(crate) fn first_sequence(&self) -> u16 {
         (self.ssrc & 0x7fff) as u16
+    }
+
+    /// Forgets what is too old to be sent again.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        if let Some(history) = &mut self.history {
+            history.expire(now);
+        }
     }
 
     /// Octets that are kept to be sent again.
@@ -157,7 +166,8 @@ impl SendStream {
         }
     }
 
-    /// Writes the caller's packet; its sequence number is shifted past what was put in between.
+    /// Writes the caller's packet; its sequence number is shifted past what was put in between. `false`: it has the
+    /// number of one that went out, or none that could be told to be new.
     #[expect(
         clippy::too_many_arguments,
         reason = "what the connection knows, once a packet"
@@ -172,11 +182,9 @@ impl SendStream {
         packet: &RtpPacket,
         out: &mut Vec<u8>,
     ) -> bool {
-        if let Some(last) = self.last_sequence.filter(|_| self.payload_type.is_none()) {
-            // Tones came before the first packet of the caller's, which goes on with their numbers.
-            self.shift = last.next().0.wrapping_sub(packet.sequence_number);
-        }
-        let sequence = SequenceNumber(packet.sequence_number.wrapping_add(self.shift));
+        let Some(sequence) = self.numbers.of(SequenceNumber(packet.sequence_number)) else {
+            return false;
+        };
         let written = self.write_as(
             now,
             ntp,
@@ -215,9 +223,8 @@ impl SendStream {
         packet: &RtpPacket,
         out: &mut Vec<u8>,
     ) -> bool {
-        let first = SequenceNumber(self.first_sequence());
-        let sequence = self.last_sequence.map_or(first, SequenceNumber::next);
-        let written = self.write_as(
+        let sequence = self.numbers.own(SequenceNumber(self.first_sequence()));
+        self.write_as(
             now,
             ntp,
             extensions,
@@ -226,14 +233,13 @@ impl SendStream {
             packet,
             sequence,
             out,
-        );
-        self.shift = self.shift.wrapping_add(u16::from(written));
-        written
+        )
     }
 
     /// A packet of the caller's is left out: its next ones move up.
-    pub(crate) fn skip(&mut self) {
-        self.shift = self.shift.wrapping_sub(1);
+    pub(crate) fn skip(&mut self, packet: &RtpPacket) {
+        let number = SequenceNumber(packet.sequence_number);
+        self.numbers.leave_out(number);
     }
 
     #[expect(
@@ -293,7 +299,6 @@ impl SendStream {
         writer.finish();
         let len = out.len() - start;
         self.packets += 1;
-        self.last_sequence = Some(sequence);
         self.octets += packet.payload.len() as u64;
         self.header_octets += (len - packet.payload.len()) as u64;
         if self.keeps_history {
@@ -309,7 +314,9 @@ impl SendStream {
         true
     }
 
-    /// Writes a retransmission: as RTX where it was agreed (RFC 4588), else the packet itself again.
+    /// Writes a retransmission: as RTX where it was agreed (RFC 4588), else the packet itself again, octet by octet: its
+    /// key stream is that of the first time (RFC 3711 §9.1). Whether `transport_sequence` is in it; `None` if there is
+    /// nothing to send.
     pub(crate) fn write_again(
         &mut self,
         now: Instant,
@@ -318,16 +325,12 @@ impl SendStream {
         transport_sequence: SequenceNumber,
         number: SequenceNumber,
         out: &mut Vec<u8>,
-    ) -> bool {
+    ) -> Option<bool> {
         let start = out.len();
-        let Some(packet) = self.history.as_mut().and_then(|h| h.resend(now, number)) else {
-            return false;
-        };
-        let Ok(view) = Packet::parse(packet) else {
-            return false;
-        };
+        let packet = self.history.as_mut()?.resend(now, number)?;
+        let view = Packet::parse(packet).ok()?;
         let payload_type = view.payload_type().get();
-        let payload = view.payload().len() as u64;
+        let mut payload = view.payload().len() as u64;
         let rtx = self
             .rtx_types
             .iter()
@@ -335,27 +338,25 @@ impl SendStream {
             .and_then(|(_, rtx)| PayloadType::new(*rtx));
         match rtx {
             Some(rtx) => {
-                if tincan_rtp::rtx::wrap(packet, Ssrc(self.rtx_ssrc), rtx, self.rtx_sequence, out)
-                    .is_err()
-                {
-                    return false;
-                }
+                let ssrc = Ssrc(self.rtx_ssrc);
+                tincan_rtp::rtx::wrap(packet, ssrc, rtx, self.rtx_sequence, out).ok()?;
                 self.rtx_sequence = self.rtx_sequence.next();
+                payload += RTX_HEADER;
+                if let Some(Ok(mut again)) = out.get_mut(start..).map(PacketMut::parse) {
+                    if let Some(id) = extensions.id(ExtensionKind::TransportSequence) {
+                        again.set_extension(id, &transport_sequence.0.to_be_bytes());
+                    }
+                    if let Some(id) = extensions.id(ExtensionKind::AbsoluteSendTime) {
+                        again.set_extension(id, &send_time(ntp));
+                    }
+                }
             }
             None => out.extend_from_slice(packet),
-        }
-        if let Some(Ok(mut again)) = out.get_mut(start..).map(PacketMut::parse) {
-            if let Some(id) = extensions.id(ExtensionKind::TransportSequence) {
-                again.set_extension(id, &transport_sequence.0.to_be_bytes());
-            }
-            if let Some(id) = extensions.id(ExtensionKind::AbsoluteSendTime) {
-                again.set_extension(id, &send_time(ntp));
-            }
         }
         self.retransmitted_packets += 1;
         self.retransmitted_octets += payload;
         self.retransmitted_headers += ((out.len() - start) as u64).saturating_sub(payload);
-        true
+        Some(rtx.is_some())
     }
 
     /// Where timestamps begin if nothing was sent yet.
@@ -406,5 +407,77 @@ impl SendStream {
     pub(crate) fn on_fir(&mut self, sequence: u8) -> bool {
         self.firs += 1;
         self.last_fir.replace(sequence) != Some(sequence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Direction, Kind};
+
+    /// A stream of VP8 whose packets have both extensions that are rewritten, with RTX or not.
+    fn stream(codecs: Vec<Codec>) -> (SendStream, MediaParameters, ExtensionMap) {
+        let parameters = MediaParameters {
+            mid: "0".into(),
+            kind: Kind::Video,
+            send_codecs: codecs,
+            receive_codecs: Vec::new(),
+            extensions: Vec::new(),
+            remote_ssrcs: Vec::new(),
+            remote_groups: Vec::new(),
+            remote_rids: Vec::new(),
+            send_rids: Vec::new(),
+            reduced_size: true,
+            max_ptime: None,
+            max_bitrate: None,
+            direction: Direction::SendOnly,
+        };
+        let mut extensions = ExtensionMap::new();
+        for (id, kind) in [
+            (2, ExtensionKind::AbsoluteSendTime),
+            (3, ExtensionKind::TransportSequence),
+        ] {
+            extensions.insert(id, kind.uri()).unwrap();
+        }
+        let mut stream = SendStream::new(7, 8);
+        stream.configure(&parameters, None);
+        (stream, parameters, extensions)
+    }
+
+    /// RFC 3711 §9.1: under one packet index only the same octets may be sent.
+    #[test]
+    fn without_rtx_a_packet_is_sent_again_octet_by_octet() {
+        let vp8 = Codec::new(96, "VP8", 90_000).feedback(&["nack"]);
+        let rtx = Codec::new(97, "rtx", 90_000).fmtp("apt=96");
+        for (codecs, same) in [(vec![vp8.clone()], true), (vec![vp8, rtx], false)] {
+            let (mut stream, parameters, extensions) = stream(codecs);
+            let now = Instant::now();
+            let (mut first, mut again) = (Vec::new(), Vec::new());
+            let packet = RtpPacket::new(96, 1, 0, true, vec![1; 100]);
+            let ntp = |seconds| NtpTime::from_unix(Duration::from_secs(seconds));
+            let number = SequenceNumber(10);
+            let written = stream.write(
+                now,
+                ntp(1),
+                &extensions,
+                &parameters,
+                number,
+                &packet,
+                &mut first,
+            );
+            assert!(written);
+            let numbered = stream.write_again(
+                now,
+                ntp(2),
+                &extensions,
+                number.next(),
+                SequenceNumber(1),
+                &mut again,
+            );
+            assert_eq!(numbered, Some(!same));
+            assert_eq!(first == again, same);
+            let payload = if same { 100 } else { 102 };
+            assert_eq!(stream.retransmitted_octets, payload);
+        }
     }
 }

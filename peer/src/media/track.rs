@@ -77,7 +77,8 @@ impl Track {
         self.parameters.direction.sends() && !self.silent
     }
 
-    /// One sender for each encoding that may be sent; while nothing may, each keeps its own. SSRCs of those that sent and are no more.
+    /// One sender for each encoding that may be sent; while nothing may, each keeps its own. SSRCs of those that sent and
+    /// are no more.
     pub(super) fn set_senders(&mut self, t: &Transceiver) -> Vec<u32> {
         let rids = &self.parameters.send_rids;
         let wanted: Vec<_> = t

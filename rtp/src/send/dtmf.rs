@@ -48,9 +48,12 @@ pub enum DtmfError {
 pub struct DtmfPacket {
     /// The payload.
     pub event: Event,
-    /// Ticks since the tone began, or the segment of a long one (RFC 4733 §2.5.1.3): the packet's timestamp is that of
-    /// this beginning, this many ticks before now.
-    pub timestamp_back: u32,
+    /// When the tone began. All of its packets have the timestamp of this moment (RFC 4733 §2.5.1.2), to the tick: it is
+    /// to be reckoned once for a tone, with its first packet.
+    pub began: Instant,
+    /// Ticks from there to the segment that this packet is of (RFC 4733 §2.5.1.3), to be added to that timestamp; 0 in
+    /// the first [`SEGMENT`].
+    pub segment: u32,
     /// The first packet of a tone, which has the marker (RFC 4733 §2.3.1).
     pub first: bool,
 }
@@ -209,7 +212,7 @@ impl DtmfSender {
         Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
-    fn packet(&self, tone: &Tone, length: Duration, since: Duration, end: bool) -> DtmfPacket {
+    fn packet(&self, tone: &Tone, length: Duration, end: bool) -> DtmfPacket {
         let duration = self.ticks(length).saturating_sub(tone.segment);
         DtmfPacket {
             event: Event {
@@ -218,7 +221,8 @@ impl DtmfSender {
                 volume: self.config.volume,
                 duration: u16::try_from(duration).unwrap_or(u16::MAX),
             },
-            timestamp_back: self.ticks(since).saturating_sub(tone.segment),
+            began: tone.began,
+            segment: tone.segment,
             first: false,
         }
     }
@@ -269,7 +273,7 @@ impl DtmfSender {
                         return None;
                     }
                     let length = next - tone.began;
-                    let mut packet = self.packet(&tone, length, now - tone.began, false);
+                    let mut packet = self.packet(&tone, length, false);
                     packet.first = !sent;
                     if length >= tone.length {
                         self.state = State::Ending {
@@ -310,7 +314,7 @@ impl DtmfSender {
                     } else {
                         State::Pause(tone.began + tone.length + tone.gap)
                     };
-                    return Some(self.packet(&tone, tone.length, now - tone.began, true));
+                    return Some(self.packet(&tone, tone.length, true));
                 }
             }
         }
@@ -337,8 +341,7 @@ mod tests {
         let mut packets = 0;
         while let Some(now) = sender.poll_timeout() {
             while let Some(packet) = sender.poll_packet(now) {
-                let ticks = ((now - start).as_millis() * 8) as u32;
-                let timestamp = ticks - packet.timestamp_back;
+                let timestamp = ((packet.began - start).as_millis() * 8) as u32;
                 let mut payload = Vec::new();
                 packet.event.write(&mut payload);
                 packets += 1;
@@ -412,14 +415,16 @@ mod tests {
     }
 
     /// What a receiver hears of all that is sent: codes, when they began and how long they last, in ticks; and how many
-    /// packets had the marker.
+    /// packets had the marker. Whoever polls is late each time, and ever more.
     fn hear(sender: &mut DtmfSender, start: Instant, rate: u32) -> (Vec<(u8, u32, u32)>, u32) {
         let mut receiver = EventReceiver::new();
         let (mut ended, mut firsts) = (Vec::new(), 0);
-        while let Some(now) = sender.poll_timeout() {
-            while let Some(packet) = sender.poll_packet(now) {
-                let ticks = (now - start).as_micros() * u128::from(rate) / 1_000_000;
-                let timestamp = ticks as u32 - packet.timestamp_back;
+        let mut late = Duration::ZERO;
+        while let Some(due) = sender.poll_timeout() {
+            late += Duration::from_micros(7);
+            while let Some(packet) = sender.poll_packet(due + late) {
+                let ticks = (packet.began - start).as_micros() * u128::from(rate) / 1_000_000;
+                let timestamp = ticks as u32 + packet.segment;
                 let mut payload = Vec::new();
                 packet.event.write(&mut payload);
                 firsts += u32::from(packet.first);
