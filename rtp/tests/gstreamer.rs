@@ -212,8 +212,10 @@ fn our_packets(codec: &Codec) {
             codec.clock,
             codec.name.to_uppercase()
         );
+        // What is out of order is waited for longer than a slow machine stalls, but at times so is the end. The first packet
+        // is the first of all.
         let pipeline = format!(
-            "filesrc location={} ! {caps} ! rtpstreamdepay ! rtpjitterbuffer latency=60000 ! {depay} ! tee name=t \
+            "filesrc location={} ! {caps} ! rtpstreamdepay ! rtpjitterbuffer latency=5000 faststart-min-packets=1 ! {depay} ! tee name=t \
              t. ! queue max-size-buffers=0 max-size-bytes=0 max-size-time=0 ! filesink location={} \
              t. ! queue max-size-buffers=0 max-size-bytes=0 max-size-time=0 ! {} ! filesink location={}",
             input.display(),
