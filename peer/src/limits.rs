@@ -37,7 +37,8 @@ pub const MAX_ICE_SERVERS: usize = 16;
 /// URLs of ICE servers used: each costs a transaction, or an allocation, a local address.
 pub const MAX_ICE_URLS: usize = 16;
 
-/// Names of candidates that wait for somebody who resolves them: what the ICE agent looks for at once, too.
+/// Names of candidates that wait for somebody who resolves them: a browser has one or two a network. As many wait in the
+/// event loop, where peers take turns.
 pub const MAX_LOOKUPS: usize = 32;
 
 /// DTLS datagrams kept until the answer tells our role and the far side's fingerprint: a post-quantum ClientHello is

@@ -207,6 +207,7 @@ impl Driver {
                 .filter(|local| local.transport == HostProtocol::SharedUdp)
                 .map(|local| local.addr.ip())
                 .collect();
+            ips.sort_unstable();
             ips.dedup();
             for ip in ips {
                 own.extend(self.bind_relay(ip)?);
@@ -395,7 +396,11 @@ impl Driver {
                 #[cfg(feature = "mdns")]
                 Lookup::Candidate(name) if self.config.mdns != super::Mdns::Off => {
                     match self.open_multicast() {
-                        Ok(multicast) => multicast.ask(now, *name, peer),
+                        Ok(multicast) => {
+                            if !multicast.ask(now, *name, peer) {
+                                self.answer(now, peer, &lookup, &Err("too many names".to_owned()));
+                            }
+                        }
                         Err(error) => {
                             tracing::warn!(%error, "mDNS");
                             self.answer(now, peer, &lookup, &Err(error.to_string()));

@@ -1,6 +1,6 @@
-//! Multicast DNS: one socket a family on port 5353, the state machine of `tincan-ice`, and who waits for which name.
+//! Multicast DNS: one socket a family on port 5353, and the state machine of `tincan-ice`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::task::{Context, Poll};
@@ -9,12 +9,12 @@ use std::time::Instant;
 use rand::rngs::StdRng;
 use socket2::{Domain, SockRef, Socket, Type};
 use tincan_ice::MdnsName;
-use tincan_ice::limits::MAX_UNRESOLVED_NAMES;
 use tincan_ice::mdns::{Destination, Event, GROUP_V4, GROUP_V6, PORT, Responder, Transmit};
 use tokio::net::UdpSocket;
 
+use super::names::{Names, Wish};
 use super::slot::PeerId;
-use crate::limits::{MAX_NAMES_A_PEER, MDNS_PACKETS_A_TURN};
+use crate::limits::MDNS_PACKETS_A_TURN;
 
 /// Longest packet looked at: RFC 6762 §17 allows 9000 bytes, a candidate's answer has below 100.
 const PACKET: usize = 9000;
@@ -38,9 +38,7 @@ pub(super) struct Multicast {
     v4: Option<UdpSocket>,
     v6: Option<UdpSocket>,
     links: Vec<Link>,
-    waiting: HashMap<MdnsName, Vec<PeerId>>,
-    /// Names that are not asked for yet; each connection has a bound for what it looks for.
-    later: VecDeque<(MdnsName, PeerId)>,
+    names: Names,
     named: HashMap<IpAddr, MdnsName>,
     loopback: bool,
     buffer: Vec<u8>,
@@ -59,8 +57,7 @@ impl Multicast {
             v4: v4.ok(),
             v6: v6.ok(),
             links: Vec::new(),
-            waiting: HashMap::new(),
-            later: VecDeque::new(),
+            names: Names::default(),
             named: HashMap::new(),
             loopback,
             buffer: vec![0; PACKET],
@@ -123,19 +120,19 @@ impl Multicast {
         });
     }
 
-    /// Asks for a name on a peer's behalf, at once or when its others and those of others leave room.
-    pub(super) fn ask(&mut self, now: Instant, name: MdnsName, peer: PeerId) {
-        if let Some(peers) = self.waiting.get_mut(&name) {
-            peers.push(peer);
-            return;
+    /// Asks for a name on a peer's behalf, at once or when its others and those of others leave room. `false`: it has too
+    /// many.
+    pub(super) fn ask(&mut self, now: Instant, name: MdnsName, peer: PeerId) -> bool {
+        let wish = self.names.want(name, peer);
+        if wish == Wish::Ask {
+            self.responder.resolve(now, name);
         }
-        let of_peer = self.waiting.values().filter(|peers| peers.contains(&peer));
-        if of_peer.count() >= MAX_NAMES_A_PEER || self.waiting.len() >= MAX_UNRESOLVED_NAMES {
-            self.later.push_back((name, peer));
-            return;
-        }
-        self.waiting.insert(name, vec![peer]);
-        self.responder.resolve(now, name);
+        wish != Wish::Refused
+    }
+
+    /// A peer is gone.
+    pub(super) fn forget(&mut self, peer: PeerId) {
+        self.names.forget(peer);
     }
 
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -181,14 +178,13 @@ impl Multicast {
             self.responder.handle_timeout(now);
         }
         let mut decided = Vec::new();
-        while let Some(Event::Resolved { name, ip }) = self.responder.poll_event() {
-            if let Some(peers) = self.waiting.remove(&name) {
-                decided.push((name, ip, peers));
-            }
-        }
-        if !decided.is_empty() {
-            for (name, peer) in std::mem::take(&mut self.later) {
-                self.ask(now, name, peer);
+        loop {
+            if let Some(Event::Resolved { name, ip }) = self.responder.poll_event() {
+                decided.push((name, ip, self.names.decided(name)));
+            } else if let Some(name) = self.names.next() {
+                self.responder.resolve(now, name);
+            } else {
+                break;
             }
         }
         let mut out = Vec::new();
@@ -274,47 +270,4 @@ fn open(ip: IpAddr) -> io::Result<UdpSocket> {
     }
     socket.bind(&addr.into())?;
     UdpSocket::from_std(socket.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use rand::SeedableRng as _;
-
-    use super::*;
-
-    #[test]
-    fn names_of_one_peer_do_not_crowd_out_those_of_others() {
-        let mut rng = StdRng::seed_from_u64(1);
-        let runtime = super::super::run::runtime().unwrap();
-        let _in_runtime = runtime.enter();
-        let Ok(mut multicast) = Multicast::open(true, &mut rng) else {
-            println!("skipped: no multicast here");
-            return;
-        };
-        let mut now = Instant::now();
-        let peer = |index| PeerId {
-            index,
-            generation: 0,
-        };
-        let hostile: Vec<_> = (0..32).map(|_| MdnsName::random(&mut rng)).collect();
-        for name in &hostile {
-            multicast.ask(now, *name, peer(0));
-        }
-        assert_eq!(multicast.waiting.len(), MAX_NAMES_A_PEER);
-        let honest = MdnsName::random(&mut rng);
-        multicast.ask(now, honest, peer(1));
-        assert!(multicast.waiting.contains_key(&honest));
-        // Nobody has any of the names: all are decided in the end, a few at a time.
-        let mut decided = Vec::new();
-        while decided.len() < hostile.len() + 1 {
-            for (name, ip, peers) in multicast.turn(now) {
-                assert_eq!(ip, None);
-                decided.push((name, peers));
-            }
-            assert!(multicast.waiting.len() <= MAX_NAMES_A_PEER + 1);
-            now = multicast.poll_timeout().unwrap_or(now).max(now);
-        }
-        assert!(decided.contains(&(honest, vec![peer(1)])));
-        assert!(multicast.later.is_empty());
-    }
 }

@@ -89,6 +89,8 @@ mod links;
 mod loops;
 #[cfg(feature = "mdns")]
 mod mdns;
+#[cfg(feature = "mdns")]
+mod names;
 mod peer;
 mod ready;
 mod resolver;
