@@ -376,6 +376,16 @@ impl Channels {
         })
     }
 
+    /// A channel's state; `None` when it is closed, also where nobody has been told yet.
+    #[cfg(feature = "driver")]
+    pub(super) fn state(&self, key: ChannelKey) -> Option<DataChannelState> {
+        let ended = |endpoint: &Endpoint| endpoint.association().close_reason().is_some();
+        if self.endpoint.as_deref().is_some_and(ended) {
+            return None;
+        }
+        self.get(key).map(|c| c.state)
+    }
+
     pub(super) fn counters(&self, key: ChannelKey) -> ChannelCounters {
         self.get(key).map(|c| c.counters).unwrap_or_default()
     }
@@ -460,18 +470,24 @@ impl Channels {
         endpoint.map_or(0, |e| e.association().sent_mark())
     }
 
-    pub(super) fn is_acknowledged(&self, mark: u64) -> bool {
-        let endpoint = self.endpoint.as_ref();
-        endpoint.is_none_or(|e| e.association().is_acknowledged(mark))
+    /// Of what one channel sent. The association knows marks of all channels; but where it stands and the channel is
+    /// closed, the far side has performed our stream's reset, which it does when it has everything (RFC 6525 §5.2.2).
+    pub(super) fn is_acknowledged(&self, key: ChannelKey, mark: u64) -> bool {
+        let Some(association) = self.endpoint.as_ref().map(|e| e.association()) else {
+            return true;
+        };
+        let closed = association.close_reason().is_none() && self.get(key).is_none();
+        closed || association.is_acknowledged(mark)
     }
 
-    /// The longest message that the far side takes; `None` until it has said so.
+    /// The longest message that the far side and the budget take; `None` until the former has said so.
     pub(super) fn max_message_size(&self) -> Option<usize> {
         self.endpoint.as_ref()?;
-        Some(match self.remote_max_message_size {
+        let theirs = match self.remote_max_message_size {
             0 => usize::MAX,
             size => size,
-        })
+        };
+        Some(theirs.min(self.shares.map_or(usize::MAX, |s| s.outgoing)))
     }
 
     pub(super) fn set_low_threshold(&mut self, key: ChannelKey, bytes: usize) {

@@ -270,10 +270,22 @@ impl PeerConnection {
     /// `send`. On an error the message was not taken; the clone of a [`Message`] costs nothing.
     ///
     /// # Errors
-    /// Not open, too large, or the buffer full.
+    /// Not open, too large for the far side or for [`memory_budget`](Configuration::memory_budget) (3/16 of it), or the
+    /// buffer full.
     pub fn send(&mut self, now: Instant, key: ChannelKey, message: Message) -> Result<(), Error> {
-        self.check_outgoing(message.len())?;
+        let len = message.len();
+        if let Some(shares) = self.shares().filter(|shares| len > shares.outgoing) {
+            let max = shares.outgoing;
+            return Err(Error::MessageTooLarge { len, max });
+        }
+        self.check_outgoing(len)?;
         self.channels.send(now, key, message)
+    }
+
+    /// A channel's state; `None` when it is closed.
+    #[cfg(feature = "driver")]
+    pub(crate) fn channel_state(&self, key: ChannelKey) -> Option<DataChannelState> {
+        self.channels.state(key)
     }
 
     /// `bufferedAmount` in bytes; 0 for an unknown channel.
@@ -287,13 +299,13 @@ impl PeerConnection {
         self.channels.sent_mark()
     }
 
-    /// Whether the far side has acknowledged all before a mark.
+    /// Whether the far side has all that a channel sent before a mark.
     #[cfg(feature = "driver")]
-    pub(crate) fn is_acknowledged(&self, mark: u64) -> bool {
-        self.channels.is_acknowledged(mark)
+    pub(crate) fn is_acknowledged(&self, key: ChannelKey, mark: u64) -> bool {
+        self.channels.is_acknowledged(key, mark)
     }
 
-    /// The longest message that the far side takes; `None` until it has said so.
+    /// The longest message that the far side and the budget take; `None` until the former has said so.
     #[cfg(feature = "driver")]
     pub(crate) fn max_message_size(&self) -> Option<usize> {
         self.channels.max_message_size()

@@ -96,7 +96,8 @@ impl DataChannel {
         message
     }
 
-    /// Closes the channel; what was sent before still goes out.
+    /// Closes the channel; what was sent before still goes out. Closing it as a [`Sink`](futures_sink::Sink) also waits until
+    /// that has arrived.
     ///
     /// # Errors
     /// The peer is closed.
@@ -111,12 +112,13 @@ impl DataChannel {
 
 impl ChannelSender {
     /// Sends a message, after the channel opened if need be, and waits while more than
-    /// [`DriverConfig::channel_credit`](super::DriverConfig::channel_credit) bytes are on the way. Cancel-safe: a
+    /// [`DriverConfig::channel_credit`](super::DriverConfig::channel_credit) bytes were not sent once. Cancel-safe: a
     /// cancelled call has sent nothing.
     ///
     /// # Errors
-    /// The channel or the peer is closed; [`Error::MessageTooLarge`] for what the far side does not take. Where that is
-    /// not known yet, a message that turns out too long closes the channel.
+    /// The channel or the peer is closed; [`Error::MessageTooLarge`] for what the far side does not take, or 3/16 of
+    /// [`Configuration::memory_budget`](crate::Configuration::memory_budget). Where that is not known yet, a message that
+    /// turns out too long closes the channel.
     pub async fn send(&self, message: Message) -> Result<(), DriverError> {
         self.check(&message)?;
         let price = self.price(&message);
@@ -131,14 +133,19 @@ impl ChannelSender {
         Ok(())
     }
 
+    /// The longest message that may be sent, when it is known.
+    pub(super) fn max_message(&self) -> Option<usize> {
+        let max = self.peer.shared().max_message.load(Ordering::Acquire);
+        (max > 0).then_some(max)
+    }
+
     /// Whether the far side takes a message of this length, as far as is known.
     pub(super) fn check(&self, message: &Message) -> Result<(), DriverError> {
-        let max = self.peer.shared().max_message.load(Ordering::Relaxed);
         let len = message.len();
-        if max > 0 && len > max {
-            return Err(Error::MessageTooLarge { len, max }.into());
+        match self.max_message() {
+            Some(max) if len > max => Err(Error::MessageTooLarge { len, max }.into()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// What a message takes of the credit.
@@ -161,12 +168,15 @@ impl ChannelSender {
         }
     }
 
-    /// Whether the far side has acknowledged all that was sent, or nobody is there to do so.
-    pub(super) fn is_settled(&self) -> bool {
+    /// Whether the far side has acknowledged all that was sent; `None` while that is open.
+    pub(super) fn is_settled(&self) -> Option<bool> {
+        // Before the look at the rest, which it ends.
+        let over = self.settled.over.load(Ordering::Acquire);
         let all = self.credit_limit.min(Semaphore::MAX_PERMITS);
-        self.credit.is_closed()
-            || self.credit.available_permits() >= all
-                && self.settled.acknowledged.load(Ordering::Acquire)
+        // What the loop has not heard of yet was paid for.
+        let acknowledged = self.settled.acknowledged.load(Ordering::Acquire)
+            && self.credit.available_permits() >= all;
+        (acknowledged || over).then_some(acknowledged)
     }
 
     /// Closes the channel without waiting for the loop.

@@ -223,6 +223,8 @@ impl Driver {
             handle: peer.downgrade(),
             events: sender,
             channels: HashMap::new(),
+            unsettled: Vec::new(),
+            queue: VecDeque::new(),
             tracks: HashMap::new(),
             armed: None,
             dirty: false,
@@ -281,6 +283,10 @@ impl Driver {
     pub(super) fn remove(&mut self, id: PeerId) {
         self.routes.remove_peer(id);
         self.streams.remove_peer(id);
+        #[cfg(feature = "mdns")]
+        if let Some(multicast) = &mut self.multicast {
+            multicast.forget(id);
+        }
         if let Some(exchange) = &self.exchange {
             exchange.forget(id);
         }
@@ -362,7 +368,7 @@ pub(super) fn wrap(
             }))
         }
         Event::ChannelOpen(key) => {
-            slot.drain(now, key);
+            slot.enqueue(now, key);
             Some(PeerEvent::Event(Event::ChannelOpen(key)))
         }
         Event::TransceiverStopped { transceiver } => {
@@ -406,17 +412,10 @@ fn new_channel(
     let (sender, messages) = mpsc::channel(queue_length(queue));
     let settled = Arc::new(Settled {
         acknowledged: AtomicBool::new(true),
+        over: AtomicBool::new(false),
         news: Arc::new(Notify::new()),
     });
-    let route = ChannelRoute {
-        messages: sender,
-        credit: credit.clone(),
-        paid: 0,
-        waiting: VecDeque::new(),
-        closing: false,
-        settled: settled.clone(),
-        mark: None,
-    };
+    let route = ChannelRoute::new(sender, credit.clone(), settled.clone());
     slot.channels.insert(key, route);
     ChannelParts {
         key,

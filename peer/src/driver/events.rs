@@ -27,7 +27,8 @@ pub enum PeerEvent {
     Event(Event),
 }
 
-/// The peer's news, in order. Ends when the peer is closed and everything was told.
+/// The peer's news, in order. Ends when the peer is closed; by then everything was told, but for what
+/// [`DriverConfig::event_queue`](super::DriverConfig::event_queue) had no room for when we closed it ourselves.
 #[derive(Debug)]
 pub struct Events {
     pub(super) queue: mpsc::Receiver<PeerEvent>,

@@ -346,7 +346,8 @@ impl Peer {
         self.inner.handle.command(command);
     }
 
-    /// `close`. The far side is told.
+    /// `close`. The far side is told. Calls and handles that wait end; what was received and has a place in a queue of the
+    /// application's can still be read, the rest is thrown away.
     pub fn close(&self) {
         self.inner.handle.command(Command::Close(self.inner.id));
     }

@@ -17,7 +17,7 @@ use crate::frame::Frame;
 use crate::limits::{MAX_BACKLOG_MEDIA, MAX_INBOX, MAX_INBOX_MEDIA};
 use crate::packet::RtpPacket;
 use crate::types::{ChannelKey, DataChannelState, Message, Received, TransceiverId};
-use crate::{Error, Event, PeerConnection};
+use crate::{Error, Event, PeerConnection, work};
 
 /// A peer's name inside one driver: an index and a generation, so that a late command never reaches a successor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,7 +35,7 @@ pub(super) struct Shared {
     pub(super) closed: AtomicBool,
     /// RTP packets on their way from handles to the loop.
     pub(super) rtp_in_flight: AtomicUsize,
-    /// The longest message that the far side takes, in bytes; 0 until it has said so.
+    /// The longest message that the far side and the budget take, in bytes; 0 until the former has said so.
     pub(super) max_message: AtomicUsize,
 }
 
@@ -43,7 +43,9 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Settled {
     pub(super) acknowledged: AtomicBool,
-    /// Told when it is, and when the channel is gone.
+    /// What is not acknowledged by now never will be.
+    pub(super) over: AtomicBool,
+    /// Told of either, and when the longest message becomes known.
     pub(super) news: Arc<Notify>,
 }
 
@@ -51,16 +53,77 @@ pub(super) struct Settled {
 #[derive(Debug)]
 pub(super) struct ChannelRoute {
     pub(super) messages: mpsc::Sender<Message>,
-    pub(super) credit: Arc<Semaphore>,
+    credit: Arc<Semaphore>,
     /// Bytes that handles paid for and that were not given back.
-    pub(super) paid: usize,
+    paid: usize,
     /// What was sent before the channel opened, or when the connection had no room, with its price; the credit bounds it.
-    pub(super) waiting: VecDeque<(Message, usize)>,
+    waiting: VecDeque<(Message, usize)>,
+    /// In [`Slot::queue`].
+    queued: bool,
     /// To be closed when nothing waits any more.
-    pub(super) closing: bool,
-    pub(super) settled: Arc<Settled>,
+    closing: bool,
+    settled: Arc<Settled>,
     /// Behind the last of what was sent, when all of it has been.
-    pub(super) mark: Option<u64>,
+    mark: Option<u64>,
+}
+
+impl ChannelRoute {
+    pub(super) fn new(
+        messages: mpsc::Sender<Message>,
+        credit: Arc<Semaphore>,
+        settled: Arc<Settled>,
+    ) -> Self {
+        Self {
+            messages,
+            credit,
+            paid: 0,
+            waiting: VecDeque::new(),
+            queued: false,
+            closing: false,
+            settled,
+            mark: None,
+        }
+    }
+
+    /// Gives back what left the queue, and says whether the fate of all that was sent is known.
+    fn settle(&mut self, key: ChannelKey, connection: &PeerConnection) -> bool {
+        if self.settled.over.load(Ordering::Relaxed) {
+            return true;
+        }
+        let ended = connection.channel_state(key).is_none();
+        let buffered = connection.buffered_amount(key);
+        // An end throws away what was not sent.
+        let lost = ended && self.paid > 0;
+        if buffered < self.paid && !ended {
+            self.credit.add_permits(self.paid - buffered);
+            self.paid = buffered;
+        }
+        if buffered == 0 && self.waiting.is_empty() && !lost {
+            let mark = *self.mark.get_or_insert_with(|| connection.sent_mark());
+            if connection.is_acknowledged(key, mark) {
+                self.settled.acknowledged.store(true, Ordering::Release);
+                self.settled.news.notify_waiters();
+                return true;
+            }
+        }
+        if ended {
+            self.end();
+        }
+        ended
+    }
+
+    /// Nothing more is sent or acknowledged: whoever waits for that must not wait for ever.
+    fn end(&self) {
+        self.credit.close();
+        self.settled.over.store(true, Ordering::Release);
+        self.settled.news.notify_waiters();
+    }
+}
+
+impl Drop for ChannelRoute {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 /// Where what a track receives goes.
@@ -113,6 +176,10 @@ pub(super) struct Slot {
     pub(super) handle: Weak<Inner>,
     pub(super) events: mpsc::Sender<PeerEvent>,
     pub(super) channels: HashMap<ChannelKey, ChannelRoute>,
+    /// Channels of which something is not acknowledged. The far side can open tens of thousands that send nothing.
+    pub(super) unsettled: Vec<ChannelKey>,
+    /// Channels whose messages wait for room, in the order of their turns.
+    pub(super) queue: VecDeque<ChannelKey>,
     pub(super) tracks: HashMap<TransceiverId, TrackRoute>,
     pub(super) armed: Option<Instant>,
     pub(super) dirty: bool,
@@ -143,14 +210,6 @@ pub(super) fn find(slots: &mut [Option<Box<Slot>>], id: PeerId) -> Option<&mut S
         .get_mut(id.index as usize)?
         .as_deref_mut()
         .filter(|slot| slot.id == id)
-}
-
-/// Whoever waits for credit must not wait for ever.
-impl Drop for ChannelRoute {
-    fn drop(&mut self) {
-        self.credit.close();
-        self.settled.news.notify_waiters();
-    }
 }
 
 /// An event with the queue it waits for.
@@ -238,7 +297,8 @@ impl Slot {
                     }
                 }
             };
-            if let Some(held) = full {
+            // After a close of ours nobody is waited for.
+            if let Some(held) = full.filter(|_| !self.closing) {
                 self.held = Some(held);
                 if !self.shared.blocked.swap(true, Ordering::AcqRel) {
                     // Try once more: the reader may have emptied the queue before the flag was up.
@@ -251,47 +311,84 @@ impl Slot {
 
     /// Sends on a channel what a handle paid for, or keeps it until the channel opens and the connection has room.
     pub(super) fn send(&mut self, now: Instant, key: ChannelKey, message: Message, price: usize) {
-        if let Some(route) = self.channels.get_mut(&key) {
-            route.settled.acknowledged.store(false, Ordering::Release);
-            route.waiting.push_back((message, price));
-            self.drain(now, key);
-        }
-    }
-
-    /// Sends what waits on a channel, as far as the connection has room.
-    pub(super) fn drain(&mut self, now: Instant, key: ChannelKey) {
         let Some(route) = self.channels.get_mut(&key) else {
             return;
         };
-        let state = self.connection.channel(key).map(|channel| channel.state);
-        if state == Some(DataChannelState::Connecting) {
-            return;
+        if route.settled.acknowledged.swap(false, Ordering::AcqRel) {
+            self.unsettled.push(key);
         }
-        while let Some((message, price)) = route.waiting.pop_front() {
+        route.waiting.push_back((message, price));
+        self.enqueue(now, key);
+    }
+
+    /// Gives a channel its turn to send what waits there: at once, if no other waits.
+    pub(super) fn enqueue(&mut self, now: Instant, key: ChannelKey) {
+        let Some(route) = self.channels.get_mut(&key) else {
+            return;
+        };
+        if !std::mem::replace(&mut route.queued, true) {
+            self.queue.push_back(key);
+            if self.queue.len() == 1 {
+                self.send_waiting(now);
+            }
+        }
+    }
+
+    /// Sends what waits, a message of each channel in turn, as far as the connection has room.
+    fn send_waiting(&mut self, now: Instant) {
+        // Channels in a row whose own buffer is full.
+        let mut full = 0;
+        while let Some(key) = self.queue.pop_front() {
+            let Some(route) = self.channels.get_mut(&key) else {
+                continue;
+            };
+            let connecting =
+                self.connection.channel_state(key) == Some(DataChannelState::Connecting);
+            let next = if connecting {
+                None
+            } else {
+                route.waiting.pop_front()
+            };
+            let Some((message, price)) = next else {
+                route.queued = false;
+                if !connecting && std::mem::take(&mut route.closing) {
+                    // A channel that is gone is closed.
+                    let _ = self.connection.close_channel(now, key);
+                    self.again = true;
+                }
+                continue;
+            };
             match self.connection.send(now, key, message.clone()) {
                 Ok(()) => {
                     route.paid += price;
                     route.mark = None;
                     self.again = true;
+                    full = 0;
+                    self.queue.push_back(key);
                 }
-                Err(Error::MemoryBudget | Error::ChannelBufferFull) => {
+                Err(Error::MemoryBudget) => {
+                    // All share it. Whoever is first stays so, or short messages would overtake a long one for ever.
                     route.waiting.push_front((message, price));
+                    self.queue.push_front(key);
                     return;
                 }
+                Err(Error::ChannelBufferFull) => {
+                    route.waiting.push_front((message, price));
+                    self.queue.push_back(key);
+                    full += 1;
+                    if full >= self.queue.len() {
+                        return;
+                    }
+                }
                 Err(error) => {
-                    // The channel is closed; or the far side does not take such a message, without which no other makes
-                    // sense.
+                    // The channel is closed; or such a message can't be sent, without which no other makes sense.
                     tracing::debug!(%error, ?key, "message not sent");
-                    route.credit.close();
+                    route.end();
                     route.waiting.clear();
                     route.closing = true;
+                    self.queue.push_back(key);
                 }
             }
-        }
-        if std::mem::take(&mut route.closing) {
-            // A channel that is gone is closed.
-            let _ = self.connection.close_channel(now, key);
-            self.again = true;
         }
     }
 
@@ -310,34 +407,28 @@ impl Slot {
 
     /// After a turn: channels get back what left the queue, learn what was acknowledged, and send what waited for room.
     pub(super) fn settle(&mut self, now: Instant) {
-        if let Some(max) = self.connection.max_message_size() {
-            self.shared.max_message.store(max, Ordering::Relaxed);
-        }
-        let mut waiting = Vec::new();
-        for (key, route) in &mut self.channels {
-            if !route.waiting.is_empty() {
-                waiting.push(*key);
-            }
-            if route.settled.acknowledged.load(Ordering::Relaxed) {
-                continue;
-            }
-            let buffered = self.connection.buffered_amount(*key);
-            if buffered < route.paid {
-                route.credit.add_permits(route.paid - buffered);
-                route.paid = buffered;
-            }
-            if buffered == 0 && route.waiting.is_empty() {
-                let mark = *route
-                    .mark
-                    .get_or_insert_with(|| self.connection.sent_mark());
-                if self.connection.is_acknowledged(mark) {
-                    route.settled.acknowledged.store(true, Ordering::Release);
-                    route.settled.news.notify_waiters();
-                }
+        let Self {
+            connection,
+            channels,
+            unsettled,
+            shared,
+            ..
+        } = self;
+        if let Some(max) = connection.max_message_size()
+            && shared.max_message.swap(max, Ordering::AcqRel) == 0
+        {
+            for route in channels.values() {
+                route.settled.news.notify_waiters();
             }
         }
-        for key in waiting {
-            self.drain(now, key);
+        unsettled.retain(|key| {
+            work::steps(1);
+            channels
+                .get_mut(key)
+                .is_some_and(|route| !route.settle(*key, connection))
+        });
+        if !self.queue.is_empty() {
+            self.send_waiting(now);
         }
     }
 }

@@ -487,7 +487,7 @@ mod tests {
     use crate::driver::{Driver, DriverConfig};
     use crate::limits::{MAX_INBOX_MEDIA, MAX_MEDIA_A_TURN};
     use crate::{Configuration, RtpPacket};
-    use crate::{Ecn, Protocol, TransceiverInit, types::Kind};
+    use crate::{DataChannelInit, Ecn, Message, Protocol, TransceiverInit, types::Kind, work};
 
     const RTP: &[u8] = &[0x80, 96, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4];
     const DTLS: &[u8] = &[22, 254, 253, 0];
@@ -538,6 +538,34 @@ mod tests {
             let stats = told.await.unwrap();
             assert_eq!(stats.shed_media, 3 * 1024);
             assert_eq!(stats.shed_media + stats.dropped_rtp, all as u64);
+        });
+    }
+
+    #[test]
+    fn a_turn_costs_nothing_for_channels_that_rest() {
+        runtime().unwrap().block_on(async {
+            let mut driver = Driver::bind(DriverConfig::loopback()).unwrap();
+            let now = Instant::now();
+            let (peer, _events) = driver.new_peer(now, Configuration::default()).unwrap();
+            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            let mut waiting = Waiting::new();
+            let mut channels: Vec<_> = (0..1_000)
+                .map(|_| {
+                    let made = peer.create_data_channel("", DataChannelInit::default());
+                    let mut made = Box::pin(made);
+                    assert!(made.as_mut().poll(&mut cx).is_pending());
+                    made
+                })
+                .collect();
+            driver.wait(&mut waiting).await;
+            driver.obey(now, &mut waiting.inbox);
+            driver.flush(now);
+            let channel = channels.pop().unwrap().await.unwrap();
+            channel.send(Message::text("waits")).await.unwrap();
+            driver.wait(&mut waiting).await;
+            driver.obey(now, &mut waiting.inbox);
+            let steps = work::counted(|| driver.flush(now));
+            assert!((1..10).contains(&steps), "{steps}");
         });
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
@@ -26,7 +27,8 @@ type Credit =
 /// A channel's sending half as a [`Sink`]: [`DataChannel`] is one too, so that `split()` and `forward()` work.
 ///
 /// It is ready while the message before has found room ([`DriverConfig::channel_credit`]). Flushed means handed to the
-/// loop; closed means that the far side has acknowledged everything and the channel is closing.
+/// loop; closed means that the far side has acknowledged everything and the channel is closing. Closing fails with
+/// [`DriverError::ChannelClosed`] where the channel or the connection ended before that.
 ///
 /// ```
 /// use futures_util::{SinkExt, StreamExt};
@@ -98,6 +100,38 @@ impl ChannelSink {
         Poll::Ready(permit.map_err(|_| DriverError::ChannelClosed))
     }
 
+    /// Waits until `look` has an answer.
+    fn poll_news<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        look: impl Fn(&ChannelSender) -> Option<T>,
+    ) -> Poll<T> {
+        loop {
+            let settled = &self.sender.settled;
+            // Made before the look, so that no news is missed.
+            let news = self
+                .settled
+                .get_or_insert_with(|| Box::pin(settled.news.clone().notified_owned()));
+            if let Some(answer) = look(&self.sender) {
+                self.settled = None;
+                return Poll::Ready(answer);
+            }
+            std::task::ready!(news.as_mut().poll(cx));
+            self.settled = None;
+        }
+    }
+
+    /// Waits until it is known how long a message may be, or never will be: then sending fails.
+    fn poll_max_message(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        if let Some(max) = self.sender.max_message() {
+            return Poll::Ready(max);
+        }
+        self.poll_news(cx, |sender| {
+            let over = sender.settled.over.load(Ordering::Acquire);
+            sender.max_message().or(over.then_some(usize::MAX))
+        })
+    }
+
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DriverError>> {
         let Some(message) = self.waiting.take() else {
             return Poll::Ready(Ok(()));
@@ -160,19 +194,9 @@ impl Sink<Message> for ChannelSink {
             return Poll::Ready(Ok(()));
         }
         // Nothing is held here that others wait for, so that closing may be given up.
-        loop {
-            let settled = &this.sender.settled;
-            // Made before the look, so that no news is missed.
-            let news = this
-                .settled
-                .get_or_insert_with(|| Box::pin(settled.news.clone().notified_owned()));
-            if this.sender.is_settled() {
-                break;
-            }
-            std::task::ready!(news.as_mut().poll(cx));
-            this.settled = None;
+        if !std::task::ready!(this.poll_news(cx, ChannelSender::is_settled)) {
+            return Poll::Ready(Err(DriverError::ChannelClosed));
         }
-        this.settled = None;
         this.closing = true;
         this.sender.begin_close();
         Poll::Ready(Ok(()))
@@ -202,9 +226,16 @@ impl Sink<Message> for DataChannel {
 /// A data channel as a pipe of bytes: [`AsyncRead`] and [`AsyncWrite`] of tokio.
 ///
 /// Made by [`DataChannel::into_bytes`] of a reliable, ordered channel; boundaries of messages and whether one is text
-/// are not kept. Written bytes go out as messages of 16 KiB at most. Writing waits when
-/// [`DriverConfig::channel_credit`](super::DriverConfig::channel_credit) is used up, reading less closes SCTP's window.
-/// Shut down means that the far side has acknowledged everything; a channel that is closed reads as the end.
+/// are not kept. Written bytes go out as messages of 16 KiB at most, or as long as the far side takes. Writing waits until
+/// that is known, from its description, and when
+/// [`DriverConfig::channel_credit`](super::DriverConfig::channel_credit) is used up; reading less closes SCTP's window.
+///
+/// Shut down means that the far side has acknowledged everything; where the connection ended before that, shutting down
+/// fails with [`io::ErrorKind::BrokenPipe`]. A channel that is closed reads as the end.
+///
+/// There is no half-close: shutting down closes the channel, and the far side closes its direction in return (RFC 8831
+/// §6.7), with what it has sent by then. A protocol whose peer answers after the end of the question, as
+/// `copy_bidirectional` passes on, loses the rest of the answer: it needs an end of its own inside the stream.
 ///
 /// ```
 /// use tincan_peer::driver::DataChannel;
@@ -284,10 +315,11 @@ impl AsyncWrite for ByteStream {
     ) -> Poll<io::Result<usize>> {
         let sink = &mut self.get_mut().channel.sink;
         std::task::ready!(Pin::new(&mut *sink).poll_ready(cx)).map_err(broken)?;
-        let piece = buffer.get(..PIECE).unwrap_or(buffer);
-        if piece.is_empty() {
+        if buffer.is_empty() {
             return Poll::Ready(Ok(0));
         }
+        let longest = std::task::ready!(sink.poll_max_message(cx)).min(PIECE);
+        let piece = buffer.get(..longest).unwrap_or(buffer);
         let message = Message::Binary(Bytes::copy_from_slice(piece));
         Pin::new(sink).start_send(message).map_err(broken)?;
         Poll::Ready(Ok(piece.len()))
