@@ -5,6 +5,9 @@ use rustls::AlertDescription;
 
 use crate::wire::Malformed;
 
+/// An alert that rustls has no name for (RFC 9147 §9).
+const TOO_MANY_CIDS_REQUESTED: u8 = 52;
+
 /// The caller asked for something that cannot be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -200,6 +203,9 @@ pub enum Failure {
     /// Too many key updates without data, or in all (RFC 9147 §8).
     #[error("the peer updates its keys too often")]
     TooManyKeyUpdates,
+    /// Too many requests for connection IDs without data (RFC 9147 §9).
+    #[error("the peer only asks for connection IDs")]
+    TooManyIdRequests,
     /// Too many warning alerts in a row.
     #[error("the peer floods the connection with warning alerts")]
     Flood,
@@ -243,6 +249,7 @@ impl Failure {
             Self::UntrustedCertificate(alert) => alert,
             Self::BadSignature | Self::BadFinished => A::DecryptError,
             Self::Exhausted | Self::Crypto => A::InternalError,
+            Self::TooManyIdRequests => A::from(TOO_MANY_CIDS_REQUESTED),
             Self::WrongVersion
             | Self::WrongCipherSuite
             | Self::WrongGroup

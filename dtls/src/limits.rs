@@ -107,3 +107,7 @@ pub const MAX_WARNING_ALERTS: u32 = 4;
 
 /// Consecutive KeyUpdates without application data tolerated from a peer.
 pub const MAX_KEY_UPDATES: u32 = 32;
+
+/// Consecutive requests for connection IDs without application data tolerated
+/// from a peer. Honest ones ask before they change paths; each costs an answer.
+pub const MAX_CID_REQUESTS: u32 = 32;

@@ -339,7 +339,9 @@ impl Connection {
         }
     }
 
-    /// Octets to leave free before a payload for [`Self::seal_in_place`].
+    /// Octets to leave free before a payload for [`Self::seal_in_place`]. To be
+    /// asked for each: with connection IDs in 1.3 the peer may say another, of
+    /// another length (RFC 9147 §9).
     #[must_use]
     pub fn headroom(&self) -> usize {
         self.parts.records.current_headroom()

@@ -12,7 +12,7 @@ use crate::certificate::Certificate;
 use crate::config::{Builder, Config, Role, Verification, Version};
 use crate::crypto::aead::Algorithm;
 use crate::error::{Failure, SealError};
-use crate::limits::OLD_EPOCH_LIFETIME;
+use crate::limits::{MAX_CID, MAX_CID_REQUESTS, OLD_EPOCH_LIFETIME};
 use crate::record::LAST_SEQUENCE;
 use crate::wire::handshake::HandshakeType;
 
@@ -49,6 +49,18 @@ fn pair(
 /// A client and a server that have shaken hands.
 fn connected(version: Version, now: Instant) -> [Connection; 2] {
     let mut ends = pair(version, now, |_, builder| builder);
+    settle(now, &mut ends);
+    assert!(ends.iter().all(Connection::is_connected));
+    ends
+}
+
+/// The same in 1.3, with connection IDs of these lengths for client and server.
+fn with_ids(now: Instant, ids: [Option<usize>; 2]) -> [Connection; 2] {
+    let [client_id, server_id] = ids;
+    let mut ends = pair(Version::Dtls13, now, |role, builder| match role {
+        Role::Client => client_id.into_iter().fold(builder, Builder::connection_id),
+        Role::Server => server_id.into_iter().fold(builder, Builder::connection_id),
+    });
     settle(now, &mut ends);
     assert!(ends.iter().all(Connection::is_connected));
     ends
@@ -305,6 +317,137 @@ fn renegotiation_out_of_place_ends_the_connection() {
         carry(now, asks, asked);
         assert_eq!(ended(asked), Some(CloseReason::Failed(failure)));
     }
+}
+
+#[test]
+fn a_connection_id_to_be_used_at_once_is_and_a_spare_one_is_not() {
+    let now = Instant::now();
+    let mut ends = with_ids(now, [Some(3), Some(3)]);
+    let before = ends[0].headroom();
+    let spare = [0, 6, 5, 9, 9, 9, 9, 9, 1];
+    say(&mut ends[1], HandshakeType::NewConnectionId, &spare);
+    settle(now, &mut ends);
+    assert!(ends[1].parts.flight.is_empty(), "acknowledged");
+    assert_eq!(ends[0].headroom(), before);
+    lives(now, &mut ends);
+    // The first is empty and the second too long.
+    let mut at_once = vec![0, 41, 0, 33];
+    at_once.resize(at_once.len() + 33, 8);
+    at_once.extend_from_slice(&[5, 1, 2, 3, 4, 5, 0]);
+    say(&mut ends[1], HandshakeType::NewConnectionId, &at_once);
+    let [client, server] = &mut ends;
+    carry(now, server, client);
+    server.parts.records.cid_in = vec![1, 2, 3, 4, 5];
+    let datagram = seal(client, b"data").expect("sealed");
+    assert_eq!(datagram.get(1..6), Some(&[1, 2, 3, 4, 5][..]));
+    assert_eq!(open(server, now, &datagram).as_deref(), Some(&b"data"[..]));
+    settle(now, &mut ends);
+    assert!(ends[1].parts.flight.is_empty(), "acknowledged");
+    lives(now, &mut ends);
+}
+
+#[test]
+fn connection_ids_that_cannot_be_used_end_the_connection() {
+    let now = Instant::now();
+    let mut too_long = vec![0, MAX_CID as u8 + 2, MAX_CID as u8 + 1];
+    too_long.resize(too_long.len() + MAX_CID + 1, 8);
+    too_long.push(0);
+    for (body, alert) in [
+        (&[0, 0, 0][..], AlertDescription::IllegalParameter),
+        (&[0, 1, 0, 0], AlertDescription::IllegalParameter),
+        (&too_long, AlertDescription::IllegalParameter),
+        (&[0, 2, 1, 7, 2], AlertDescription::IllegalParameter),
+        (&[0, 2, 1, 7, 0, 0], AlertDescription::DecodeError),
+        (&[0, 2, 2, 7, 0], AlertDescription::DecodeError),
+    ] {
+        let mut ends = with_ids(now, [Some(3), Some(3)]);
+        say(&mut ends[1], HandshakeType::NewConnectionId, body);
+        settle(now, &mut ends);
+        let alert = Failure::AlertReceived(alert);
+        assert_eq!(ended(&mut ends[1]), Some(CloseReason::Failed(alert)));
+    }
+}
+
+#[test]
+fn connection_ids_are_not_spoken_of_where_none_were_agreed_on() {
+    let now = Instant::now();
+    let (new, request) = (
+        HandshakeType::NewConnectionId,
+        HandshakeType::RequestConnectionId,
+    );
+    for (ids, place, kind) in [
+        ([None, None], 0, new),
+        ([None, None], 1, request),
+        // The client's is empty: it has no new ones, and the server wants none.
+        ([Some(0), Some(3)], 0, new),
+        ([Some(0), Some(3)], 1, request),
+    ] {
+        let mut ends = with_ids(now, ids);
+        let body = if kind == new {
+            &[0, 2, 1, 7, 1][..]
+        } else {
+            &[1]
+        };
+        say(&mut ends[place], kind, body);
+        settle(now, &mut ends);
+        let alert = Failure::AlertReceived(AlertDescription::UnexpectedMessage);
+        let reason = Some(CloseReason::Failed(alert));
+        assert_eq!(ended(&mut ends[place]), reason, "{ids:?} {kind:?}");
+    }
+}
+
+#[test]
+fn who_asks_for_connection_ids_is_told_that_there_are_none() {
+    let now = Instant::now();
+    let mut ends = with_ids(now, [Some(3), Some(3)]);
+    let epochs =
+        |ends: &[Connection; 2]| [0, 1].map(|place| ends[place].parts.records.write_current());
+    for place in [0, 1] {
+        say(&mut ends[place], HandshakeType::RequestConnectionId, &[4]);
+        ends.rotate_left(place);
+        let [asks, asked] = &mut ends;
+        carry(now, asks, asked);
+        assert!(asked.parts.flight.is_sending(), "the answer");
+        ends.rotate_left(place);
+        settle(now, &mut ends);
+        lives(now, &mut ends);
+    }
+    assert_eq!(epochs(&ends), [3, 3]);
+    // Asked while a key update is under way.
+    ends[1].update_keys(now, true).expect("begun");
+    say(&mut ends[0], HandshakeType::RequestConnectionId, &[1]);
+    settle(now, &mut ends);
+    assert_eq!(epochs(&ends), [4, 4]);
+    lives(now, &mut ends);
+    // A key update while the answer is.
+    say(&mut ends[0], HandshakeType::RequestConnectionId, &[1]);
+    let [client, server] = &mut ends;
+    carry(now, client, server);
+    server.update_keys(now, true).expect("begun");
+    settle(now, &mut ends);
+    assert_eq!(epochs(&ends), [5, 5]);
+    assert!(ends.iter().all(|end| end.parts.flight.is_empty()));
+    lives(now, &mut ends);
+}
+
+#[test]
+fn who_only_asks_for_connection_ids_is_turned_away() {
+    let now = Instant::now();
+    let mut ends = with_ids(now, [Some(3), Some(3)]);
+    for _ in 0..2 {
+        for _ in 0..MAX_CID_REQUESTS {
+            say(&mut ends[0], HandshakeType::RequestConnectionId, &[1]);
+            settle(now, &mut ends);
+        }
+        lives(now, &mut ends);
+    }
+    for _ in 0..=MAX_CID_REQUESTS {
+        say(&mut ends[0], HandshakeType::RequestConnectionId, &[1]);
+        settle(now, &mut ends);
+    }
+    // too_many_cids_requested
+    let alert = Failure::AlertReceived(AlertDescription::from(52));
+    assert_eq!(ended(&mut ends[0]), Some(CloseReason::Failed(alert)));
 }
 
 #[test]

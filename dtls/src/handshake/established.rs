@@ -1,12 +1,16 @@
-//! After the handshake: KeyUpdate and tickets in 1.3, silence in 1.2.
+//! After the handshake: KeyUpdate, connection IDs and tickets in 1.3, silence in
+//! 1.2.
 
 use super::{Parts, State, unexpected};
 use crate::crypto::aead::Algorithm;
 use crate::crypto::schedule13::Secret;
 use crate::error::Failure;
-use crate::limits::MAX_KEY_UPDATES;
+use crate::limits::{MAX_CID, MAX_CID_REQUESTS, MAX_KEY_UPDATES};
 use crate::wire::handshake::{HandshakeType, Message};
-use crate::wire::messages::{check_new_session_ticket, parse_key_update};
+use crate::wire::messages::{
+    NO_CONNECTION_IDS, check_new_session_ticket, check_request_connection_id, parse_key_update,
+    parse_new_connection_id,
+};
 
 /// The last epoch: the two-octet field of an ACK-less 1.2 would end here, and
 /// so do we (RFC 9147 §8 allows 2^48 - 1).
@@ -32,6 +36,9 @@ struct Keys {
     update: Update,
     request: bool,
     updates_in_a_row: u32,
+    /// The peer asked for connection IDs and has no answer yet.
+    owes_ids: bool,
+    id_requests_in_a_row: u32,
 }
 
 /// See the module.
@@ -58,6 +65,8 @@ impl Established {
             update,
             request: false,
             updates_in_a_row: 0,
+            owes_ids: false,
+            id_requests_in_a_row: 0,
         };
         Self {
             is_client,
@@ -65,10 +74,12 @@ impl Established {
         }
     }
 
-    /// Application data came: the peer does not only update keys.
+    /// Application data came: the peer does not only update keys and ask for
+    /// connection IDs.
     pub(crate) fn note_data(&mut self) {
         if let Some(keys) = &mut self.keys {
             keys.updates_in_a_row = 0;
+            keys.id_requests_in_a_row = 0;
         }
     }
 
@@ -96,8 +107,26 @@ impl Established {
                 parts.read_from_epoch(epoch)?;
                 if requested {
                     keys.want_update(false);
-                    keys.start_update(parts)?;
+                    keys.start_next(parts)?;
                 }
+            }
+            // Who agreed to receive none has none to give, and who agreed to send
+            // none has no use for more (RFC 9147 §9).
+            HandshakeType::NewConnectionId if !parts.records.cid_out.is_empty() => {
+                let (ids, at_once) = parse_new_connection_id(&message.body)?;
+                if at_once {
+                    let id = ids.iter().find(|id| (1..=MAX_CID).contains(&id.len()));
+                    parts.records.cid_out = id.ok_or(Failure::IllegalHello)?.to_vec();
+                }
+            }
+            HandshakeType::RequestConnectionId if !parts.records.cid_in.is_empty() => {
+                check_request_connection_id(&message.body)?;
+                keys.id_requests_in_a_row += 1;
+                if keys.id_requests_in_a_row > MAX_CID_REQUESTS {
+                    return Err(Failure::TooManyIdRequests);
+                }
+                keys.owes_ids = true;
+                keys.start_next(parts)?;
             }
             _ => return unexpected(message),
         }
@@ -110,7 +139,7 @@ impl Established {
             return Ok(());
         };
         keys.want_update(request);
-        keys.start_update(parts)
+        keys.start_next(parts)
     }
 
     /// The flight was acknowledged whole.
@@ -121,10 +150,7 @@ impl Established {
         let again = match keys.update {
             Update::InFlight => false,
             Update::InFlightAndWanted => true,
-            Update::Wanted => {
-                return keys.start_update(parts);
-            }
-            Update::Idle => return Ok(()),
+            Update::Wanted | Update::Idle => return keys.start_next(parts),
         };
         let epoch = parts.records.write_current() + 1;
         if epoch > LAST_EPOCH {
@@ -134,7 +160,7 @@ impl Established {
         parts.add_write13(epoch, keys.aead, &keys.write)?;
         parts.records.drop_old_write();
         keys.update = if again { Update::Wanted } else { Update::Idle };
-        keys.start_update(parts)
+        keys.start_next(parts)
     }
 }
 
@@ -150,13 +176,23 @@ impl Keys {
         };
     }
 
-    /// Sends ours unless another post-handshake message is in flight.
-    fn start_update(&mut self, parts: &mut Parts) -> Result<(), Failure> {
-        if self.update != Update::Wanted || !parts.flight.is_empty() {
+    /// Sends what is due, unless another post-handshake message is in flight:
+    /// nothing may follow a KeyUpdate in its epoch (RFC 9147 §8).
+    fn start_next(&mut self, parts: &mut Parts) -> Result<(), Failure> {
+        if !parts.flight.is_empty() {
             return Ok(());
         }
         let epoch = parts.records.write_current();
         parts.flight_epoch = epoch;
+        if std::mem::take(&mut self.owes_ids) {
+            // Paths are not known here, so one ID is all that the peer needs.
+            let kind = HandshakeType::NewConnectionId;
+            parts.flight.push(epoch, kind, NO_CONNECTION_IDS.to_vec())?;
+            return Ok(());
+        }
+        if self.update != Update::Wanted {
+            return Ok(());
+        }
         let body = vec![u8::from(std::mem::take(&mut self.request))];
         parts.flight.push(epoch, HandshakeType::KeyUpdate, body)?;
         self.update = Update::InFlight;

@@ -22,7 +22,7 @@ pub(crate) const LAST_SEQUENCE: u64 = (1 << 48) - 1;
 
 /// Read epochs held at most: the current, the one before, and one that the
 /// peer may already use.
-const MAX_READ_EPOCHS: usize = 4;
+const MAX_READ_EPOCHS: usize = 3;
 
 #[derive(Debug)]
 struct ReadEpoch {

@@ -252,6 +252,36 @@ pub(crate) fn parse_key_update(body: &[u8]) -> Result<bool, Failure> {
     }
 }
 
+/// A NewConnectionId that has none, spare: what is said to one who asks.
+pub(crate) const NO_CONNECTION_IDS: [u8; 3] = [0, 0, 1];
+
+/// NewConnectionId (RFC 9147 §9): the IDs, and whether one of them is to be used
+/// at once.
+pub(crate) fn parse_new_connection_id(body: &[u8]) -> Result<(Vec<&[u8]>, bool), Failure> {
+    let mut reader = Reader::new(body);
+    let mut list = Reader::new(reader.vec16()?);
+    let usage = reader.u8()?;
+    reader.finish()?;
+    let mut ids = Vec::new();
+    while !list.is_empty() {
+        ids.push(list.vec8()?);
+    }
+    match usage {
+        0 => Ok((ids, true)),
+        1 => Ok((ids, false)),
+        _ => Err(Failure::IllegalHello),
+    }
+}
+
+/// RequestConnectionId (RFC 9147 §9): how many the peer wants, which nobody here
+/// asks.
+pub(crate) fn check_request_connection_id(body: &[u8]) -> Result<(), Failure> {
+    let mut reader = Reader::new(body);
+    reader.u8()?;
+    reader.finish()?;
+    Ok(())
+}
+
 /// NewSessionTicket of 1.3, only to be checked and dropped (RFC 8446 §4.6.1).
 pub(crate) fn check_new_session_ticket(body: &[u8]) -> Result<(), Failure> {
     let mut reader = Reader::new(body);
