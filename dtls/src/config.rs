@@ -330,16 +330,18 @@ impl Builder {
         self
     }
 
-    /// Largest datagram to send, in octets, without IP and UDP headers. From
-    /// [`limits::MIN_MTU`]; default [`limits::DEFAULT_MTU`].
+    /// Largest datagram to send, in octets, without IP and UDP headers. What is
+    /// beyond [`limits::MIN_MTU`] to [`limits::MAX_MTU`] is brought within;
+    /// default [`limits::DEFAULT_MTU`].
     #[must_use]
     pub fn mtu(mut self, mtu: usize) -> Self {
-        self.config.mtu = mtu.max(limits::MIN_MTU);
+        self.config.mtu = mtu.clamp(limits::MIN_MTU, limits::MAX_MTU);
         self
     }
 
     /// Largest handshake message to take, in octets: what bounds the peer's
-    /// chain. To [`limits::MAX_REASSEMBLY`]; default [`limits::MAX_MESSAGE`].
+    /// chain. More than [`limits::MAX_REASSEMBLY`] is taken for that; default
+    /// [`limits::MAX_MESSAGE`].
     #[must_use]
     pub fn max_message(mut self, octets: usize) -> Self {
         self.config.max_message = octets.min(limits::MAX_REASSEMBLY);

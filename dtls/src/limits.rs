@@ -91,6 +91,9 @@ pub const OLD_EPOCH_LIFETIME: Duration = Duration::from_secs(4 * 60);
 /// Smallest path MTU worked with: headers, tag and some progress must fit.
 pub const MIN_MTU: usize = 128;
 
+/// Largest path MTU worked with: no datagram of UDP is larger (RFC 768).
+pub const MAX_MTU: usize = 65_535;
+
 /// Path MTU assumed until told: IPv6's minimum less IP, UDP and TURN headers.
 pub const DEFAULT_MTU: usize = 1200;
 

@@ -19,13 +19,13 @@ use rustls::{AlertDescription, CipherSuite, NamedGroup};
 
 use crate::acks::Acks;
 use crate::certificate::Fingerprint;
-use crate::config::{Config, Role, SrtpProfile, Version};
+use crate::config::{Config, Role, SrtpProfile, Verification, Version};
 use crate::error::{Error, Failure, SealError};
 use crate::flight::Flight;
 use crate::handshake::client::AwaitServerHello;
 use crate::handshake::server::{AwaitClientHello, Retry};
 use crate::handshake::{Parts, State};
-use crate::limits::{MAX_CLIENT_HELLO, MIN_MTU};
+use crate::limits::{MAX_CLIENT_HELLO, MAX_MTU, MIN_MTU};
 use crate::reassembly::Reassembly;
 use crate::record::RecordLayer;
 use crate::session::{Exporter, PeerTrust, Session};
@@ -466,20 +466,32 @@ impl Connection {
         }
     }
 
-    /// Seeds the first retransmission timeout, from ICE's round trip for
-    /// example; one that runs is rescaled. 50 ms to 60 s.
+    /// Seeds the first retransmission timeout: 1.5 times the round trip, where
+    /// that is known, from ICE for example (RFC 9147 §5.8.2). One that runs is
+    /// rescaled. What is beyond 50 ms to 60 s is brought within.
     pub fn set_initial_timeout(&mut self, timeout: Duration) {
         self.parts.timer.set_first(timeout);
     }
 
-    /// The largest datagram to send from now on, in octets.
+    /// The largest datagram to send from now on, in octets, as
+    /// [`crate::Builder::mtu`] takes it.
     pub fn set_mtu(&mut self, mtu: usize) {
-        self.mtu = mtu.max(MIN_MTU);
+        self.mtu = mtu.clamp(MIN_MTU, MAX_MTU);
     }
 
     /// Says what the peer's certificate must be: it may come before, during or
-    /// after the handshake (an SDP answer can arrive late).
+    /// after the handshake (an SDP answer can arrive late). A peer that was judged
+    /// already is judged again, and an established connection ends where it has
+    /// none of these; an empty list changes nothing there. Without a meaning
+    /// unless the configuration has [`Verification::Fingerprints`].
     pub fn set_remote_fingerprints(&mut self, fingerprints: Vec<Fingerprint>) {
+        let by_fingerprint = matches!(
+            self.parts.config.verification,
+            Verification::Fingerprints(_)
+        );
+        if !by_fingerprint || (self.connected && fingerprints.is_empty()) {
+            return;
+        }
         self.parts.session.fingerprints = fingerprints;
         if self.closed || self.parts.session.trust == PeerTrust::Unknown {
             return;

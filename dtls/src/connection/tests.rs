@@ -1,6 +1,8 @@
 //! What takes more records, or longer, than a test can, and what no peer of
 //! ours says.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::BytesMut;
@@ -9,7 +11,7 @@ use rustls::AlertDescription;
 
 use super::{CloseReason, Connection, Event};
 use crate::certificate::Certificate;
-use crate::config::{Builder, Config, Role, Verification, Version};
+use crate::config::{Builder, Config, Role, Verification, VerifyPeer, Version};
 use crate::crypto::aead::Algorithm;
 use crate::error::{Failure, SealError};
 use crate::limits::{MAX_CID, MAX_CID_REQUESTS, OLD_EPOCH_LIFETIME};
@@ -448,6 +450,72 @@ fn who_only_asks_for_connection_ids_is_turned_away() {
     // too_many_cids_requested
     let alert = Failure::AlertReceived(AlertDescription::from(52));
     assert_eq!(ended(&mut ends[0]), Some(CloseReason::Failed(alert)));
+}
+
+#[test]
+fn the_level_of_an_alert_says_nothing_in_1_3() {
+    let now = Instant::now();
+    let [mut client, mut server] = connected(Version::Dtls13, now);
+    client.alert = Some((2, AlertDescription::UserCanceled));
+    carry(now, &mut client, &mut server);
+    assert!(server.is_connected());
+    client.alert = Some((2, AlertDescription::CloseNotify));
+    carry(now, &mut client, &mut server);
+    assert_eq!(ended(&mut server), Some(CloseReason::Peer));
+}
+
+#[test]
+fn datagrams_without_a_limit_are_sent() {
+    let now = Instant::now();
+    for version in [Version::Dtls12, Version::Dtls13] {
+        let [mut client, _] = pair(version, now, |_, builder| builder.mtu(usize::MAX));
+        let mut out = vec![0];
+        let length = client.poll_transmit(now, &mut out).expect("a hello");
+        assert_eq!(out.len(), 1 + length);
+        client.set_mtu(usize::MAX);
+        client.handle_timeout(client.poll_timeout().expect("a timer"));
+        assert_eq!(client.poll_transmit(now, &mut out), Some(length));
+    }
+}
+
+#[test]
+fn a_fingerprint_is_asked_for_once() {
+    let now = Instant::now();
+    let [mut client, mut server] = pair(Version::Dtls13, now, |role, builder| match role {
+        Role::Client => builder.verification(Verification::Fingerprints(Vec::new())),
+        Role::Server => builder,
+    });
+    while carry(now, &mut client, &mut server) + carry(now, &mut server, &mut client) > 0 {}
+    assert_eq!(client.poll_event(), Some(Event::FingerprintNeeded));
+    let ticket = [0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 1, 7, 0, 0];
+    server.parts.end_flight();
+    say(&mut server, HandshakeType::NewSessionTicket, &ticket);
+    assert_eq!(carry(now, &mut server, &mut client), 1);
+    assert_eq!(client.poll_event(), None);
+}
+
+/// Takes anyone, and counts.
+#[derive(Debug, Default)]
+struct Counting(AtomicUsize);
+
+impl VerifyPeer for Counting {
+    fn verify(&self, _: &[Vec<u8>]) -> Result<(), AlertDescription> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[test]
+fn who_was_judged_otherwise_is_not_judged_by_fingerprints() {
+    let now = Instant::now();
+    let judge = Arc::new(Counting::default());
+    let mut ends = pair(Version::Dtls13, now, |_, builder| {
+        builder.verification(Verification::Custom(judge.clone()))
+    });
+    settle(now, &mut ends);
+    ends[0].set_remote_fingerprints(Vec::new());
+    lives(now, &mut ends);
+    assert_eq!(judge.0.load(Ordering::Relaxed), 2);
 }
 
 #[test]
