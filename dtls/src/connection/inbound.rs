@@ -377,11 +377,14 @@ impl Connection {
         let description = AlertDescription::from(description);
         let is_13 = self.parts.session.version == Some(Version::Dtls13);
         match (level, description) {
-            (1, AlertDescription::CloseNotify) => {
+            // The level says nothing in 1.3 (RFC 8446 §6).
+            (level, AlertDescription::CloseNotify) if level == 1 || is_13 && level == 2 => {
                 self.end(CloseReason::Peer, Some(AlertDescription::CloseNotify));
                 Ok(())
             }
-            (1, AlertDescription::UserCanceled) => self.on_warning(),
+            (level, AlertDescription::UserCanceled) if level == 1 || is_13 && level == 2 => {
+                self.on_warning()
+            }
             (1, _) if !is_13 => self.on_warning(),
             (1 | 2, _) => {
                 self.end(
