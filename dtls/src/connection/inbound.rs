@@ -327,9 +327,12 @@ impl Connection {
             let Some(message) = self.parts.reassembly.pop() else {
                 break;
             };
+            let was_established = matches!(self.state, State::Established(_));
             let state = std::mem::replace(&mut self.state, State::Ended);
             self.state = state.on_message(&mut self.parts, message)?;
-            self.check_connected();
+            if !was_established {
+                self.check_connected();
+            }
         }
         Ok(())
     }
