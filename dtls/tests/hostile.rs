@@ -358,9 +358,16 @@ fn records_for_keys_that_will_never_be_are_not_kept() {
         let (mut client, mut server, now) = session(version);
         let usual = [client.memory_usage(), server.memory_usage()];
         for end in [&mut client, &mut server] {
+            let before = end.stats();
             for record in forged() {
                 end.handle_input(now, BytesMut::from(record.as_slice()))
                     .unwrap();
+            }
+            let after = end.stats();
+            assert_eq!(after.records_early, before.records_early);
+            if version == Version::Dtls12 {
+                let dropped = after.records_of_other_epochs - before.records_of_other_epochs;
+                assert_eq!(dropped, 12);
             }
         }
         assert_eq!([client.memory_usage(), server.memory_usage()], usual);
@@ -385,6 +392,10 @@ fn records_for_keys_that_will_never_be_are_not_kept() {
             }
         }
         common::settle(&mut net, &mut client, &mut server);
+        // However often they were tried.
+        for end in [&client, &server] {
+            assert_eq!(end.stats().records_early, 4);
+        }
         assert!(client.is_connected() && server.is_connected());
         assert_eq!(
             [client.memory_usage(), server.memory_usage()],

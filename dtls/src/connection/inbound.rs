@@ -151,6 +151,7 @@ impl Connection {
     /// the datagram that brought the keys: it may be from another address.
     fn retry_early(&mut self) {
         let newest_seen = self.parts.records.newest_seen;
+        let early = self.parts.records.counters.early;
         for mut record in std::mem::take(&mut self.early) {
             if !self.closed {
                 let opened = self.parts.records.open(&mut record);
@@ -158,6 +159,7 @@ impl Connection {
             }
         }
         self.parts.records.newest_seen = newest_seen;
+        self.parts.records.counters.early = early;
     }
 
     /// What a record is to a connection that is not established, or has no data.
@@ -197,8 +199,12 @@ impl Connection {
             Opened::Record { .. } => Ok(()),
             Opened::Early => {
                 let established = matches!(self.state, State::Established(_));
+                let counters = &mut self.parts.records.counters;
                 if !established && self.early.len() < MAX_EARLY_RECORDS {
+                    counters.early += 1;
                     self.early.push_back(record);
+                } else {
+                    counters.wrong_epoch += 1;
                 }
                 Ok(())
             }

@@ -85,13 +85,13 @@ pub struct Stats {
     pub records_sealed: u64,
     /// Dropped: no or nonsensical header, or too large.
     pub records_malformed: u64,
-    /// Dropped: of an epoch that is over or unknown.
+    /// Dropped: of an epoch that is over or unknown, or too many of one to come.
     pub records_of_other_epochs: u64,
     /// Dropped: seen before or too old.
     pub records_replayed: u64,
     /// Dropped: the tag did not verify.
     pub records_forged: u64,
-    /// Kept back until their keys are known.
+    /// Kept back, for keys that were to come.
     pub records_early: u64,
     /// Application data dropped because nobody took it.
     pub data_dropped: u64,
