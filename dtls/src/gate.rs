@@ -65,7 +65,7 @@ impl std::fmt::Debug for Gate {
 
 #[derive(Debug)]
 struct Partial {
-    /// Digest of the address: of one length whatever the caller's form.
+    /// Its digest: of one length whatever the caller's form.
     address: [u8; 32],
     sequence: u16,
     since: Instant,
@@ -173,6 +173,8 @@ impl Gate {
     /// The ClientHello that this datagram has or completes.
     fn find_hello(&mut self, now: Instant, address: &[u8], datagram: BytesMut) -> Option<Question> {
         let mut records = RecordLayer::new();
+        // Made for the first fragment: a datagram may have very many.
+        let mut digest = None;
         let octets = datagram.len();
         // A datagram counts once, however many fragments it has.
         let mut uncounted = octets;
@@ -211,6 +213,7 @@ impl Gate {
                     });
                 }
                 let more = std::mem::take(&mut uncounted);
+                let address = *digest.get_or_insert_with(|| digest_of(address));
                 if let Some((message, octets)) = self.collect(now, address, &fragment, more) {
                     return Some(Question {
                         message,
@@ -228,12 +231,10 @@ impl Gate {
     fn collect(
         &mut self,
         now: Instant,
-        address: &[u8],
+        address: [u8; 32],
         fragment: &Fragment<'_>,
         octets: usize,
     ) -> Option<(Message, usize)> {
-        let digest = digest::digest(&digest::SHA256, address);
-        let address: [u8; 32] = digest.as_ref().try_into().ok()?;
         let found = self.partials.iter().position(|partial| {
             partial.address == address && partial.sequence == fragment.sequence
         });
@@ -387,6 +388,13 @@ fn new_key(config: &Config) -> Result<hmac::Key, Error> {
         .fill(secret.as_mut())
         .map_err(|_| Error::Crypto)?;
     Ok(hmac::Key::new(hmac::HMAC_SHA256, secret.as_ref()))
+}
+
+fn digest_of(address: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    let digest = digest::digest(&digest::SHA256, address);
+    out.copy_from_slice(digest.as_ref());
+    out
 }
 
 /// What a 1.2 cookie is good for: this address and this hello.
