@@ -297,9 +297,10 @@ impl Builder {
         self
     }
 
-    /// Whether a client that is asked for a certificate, and has none that suits
-    /// the server, ends the handshake. By default it says that it has none (RFC
-    /// 8446 §4.4.2, RFC 5246 §7.4.6) and leaves the end to the server.
+    /// Whether a client that is asked for a certificate, and of whose own none
+    /// suits the server, ends the handshake. By default it says that it has none
+    /// (RFC 8446 §4.4.2, RFC 5246 §7.4.6) and leaves the end to the server, as
+    /// does a client that was given none in any case.
     #[must_use]
     pub fn insist_on_own_certificate(mut self, insist: bool) -> Self {
         self.config.insists_on_own = insist;
@@ -348,7 +349,8 @@ impl Builder {
         self
     }
 
-    /// The first retransmission timeout, 50 ms to 60 s. Default 400 ms.
+    /// The first retransmission timeout. What is beyond 50 ms to 60 s is brought
+    /// within; default 400 ms.
     #[must_use]
     pub fn initial_timeout(mut self, timeout: Duration) -> Self {
         self.config.rto = timeout;
@@ -378,14 +380,14 @@ impl Builder {
     }
 
     /// Groups that the first ClientHello has key shares of, each once. Default:
-    /// the best.
+    /// the best, and beside a hybrid the next.
     #[must_use]
     pub fn key_shares(mut self, groups: Vec<NamedGroup>) -> Self {
         self.config.key_shares = groups;
         self
     }
 
-    /// A server name to send (RFC 6066 §3). WebRTC has none.
+    /// A server name to send, of 1 to 255 octets (RFC 6066 §3). WebRTC has none.
     #[must_use]
     pub fn server_name(mut self, name: String) -> Self {
         self.config.server_name = Some(name);
@@ -404,8 +406,9 @@ impl Builder {
     /// Checks it and makes it ready.
     ///
     /// # Errors
-    /// [`Error::Config`] when no version, suite or group is left, or a value
-    /// is out of its range.
+    /// [`Error::Config`] when no version, suite or group is left, there is too
+    /// much to offer, or a name, connection ID or record size limit is out of its
+    /// range.
     pub fn build(self) -> Result<Arc<Config>, Error> {
         let mut config = self.config;
         let provider = Arc::clone(&config.provider);
@@ -454,7 +457,9 @@ impl Builder {
             .any(|name| name.is_empty() || name.len() > 255)
             || config.alpn.iter().map(|name| name.len() + 1).sum::<usize>() > 4096
         {
-            return Err(Error::Config("an application protocol's name is too long"));
+            return Err(Error::Config(
+                "an application protocol's name is empty or too long",
+            ));
         }
         if config
             .connection_id
@@ -471,9 +476,9 @@ impl Builder {
         if config
             .server_name
             .as_ref()
-            .is_some_and(|name| name.len() > 255)
+            .is_some_and(|name| name.is_empty() || name.len() > 255)
         {
-            return Err(Error::Config("the server name is too long"));
+            return Err(Error::Config("the server name is empty or too long"));
         }
         Ok(Arc::new(config))
     }

@@ -73,9 +73,6 @@ pub enum Failure {
     /// A record of a type that the state does not allow.
     #[error("unexpected record of type {0}")]
     UnexpectedRecord(u8),
-    /// A record of the wrong version (RFC 6347 §4.1).
-    #[error("a record carries the wrong version")]
-    WrongRecordVersion,
     /// A record larger than the limit (RFC 8446 §5.2, RFC 8449 §4).
     #[error("a record is too large")]
     RecordOverflow,
@@ -85,7 +82,8 @@ pub enum Failure {
     /// Fragments of one message that disagree about it (RFC 9147 §5.5).
     #[error("fragments disagree about their message")]
     FragmentMismatch,
-    /// A handshake message beyond [`crate::limits::MAX_MESSAGE`].
+    /// A handshake message beyond [`crate::Builder::max_message`], or a ClientHello
+    /// beyond [`crate::limits::MAX_CLIENT_HELLO`].
     #[error("a handshake message is too large")]
     MessageTooLarge,
     /// No version in common (RFC 8446 §4.2.1).
@@ -132,9 +130,6 @@ pub enum Failure {
     /// An answer to an extension that was never sent (RFC 8446 §4.2).
     #[error("unsolicited extension {0}")]
     UnsolicitedExtension(u16),
-    /// An extension in a message where it must not be (RFC 8446 §4.2).
-    #[error("extension {0} in the wrong message")]
-    MisplacedExtension(u16),
     /// The same extension twice.
     #[error("duplicate extension {0}")]
     DuplicateExtension(u16),
@@ -232,7 +227,7 @@ impl Failure {
             | Self::TooManyKeyUpdates
             | Self::Flood => A::UnexpectedMessage,
             Self::RecordOverflow => A::RecordOverflow,
-            Self::WrongRecordVersion | Self::NoCommonVersion => A::ProtocolVersion,
+            Self::NoCommonVersion => A::ProtocolVersion,
             Self::NoCommonCipherSuite
             | Self::NoCommonGroup
             | Self::NoCommonSignatureScheme
@@ -257,7 +252,6 @@ impl Failure {
             | Self::WrongSignatureScheme
             | Self::WrongAlpn
             | Self::WrongSrtpProfile
-            | Self::MisplacedExtension(_)
             | Self::BadAck
             | Self::BadAlert
             | Self::WrongCompression

@@ -83,7 +83,7 @@ fn one_side_alone_gets_no_connection_id() {
 }
 
 #[test]
-fn lists_that_no_hello_can_hold_are_refused() {
+fn what_no_hello_can_hold_is_refused() {
     use rustls::NamedGroup as G;
     let build = |change: &dyn Fn(tincan_dtls::Builder) -> tincan_dtls::Builder| {
         change(tincan_dtls::Config::builder()).build().map(drop)
@@ -99,6 +99,8 @@ fn lists_that_no_hello_can_hold_are_refused() {
         let built = build(&|builder| builder.key_shares(repeated.clone()));
         assert!(matches!(built, Err(Error::Config(_))), "{built:?}");
     }
+    let built = build(&|builder| builder.server_name(String::new()));
+    assert!(matches!(built, Err(Error::Config(_))), "{built:?}");
     let profiles = vec![SrtpProfile::AeadAes128Gcm; 40_000];
     let built = build(&|builder| builder.srtp_profiles(profiles.clone()));
     assert!(matches!(built, Err(Error::Config(_))), "{built:?}");
