@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use support::{Pair, address};
@@ -789,4 +791,49 @@ fn identity_assertions_are_carried() {
         Some("eyJpZHAiOiJleGFtcGxlIn0=")
     );
     assert_eq!(pair.a().pc.peer_identity_assertion(), None);
+}
+
+#[test]
+fn a_handshake_over_a_long_path_says_nothing_twice() {
+    let mut pair = Pair::new();
+    // Longer a round trip than the first timeout of DTLS where none is known.
+    pair.latency = Duration::from_millis(300);
+    pair.channel("chat");
+    pair.negotiate(0);
+    let (datagrams, fragments) = (RefCell::new(BTreeSet::new()), RefCell::new(BTreeSet::new()));
+    pair.run_until(20 * SECOND, |pair| {
+        for (n, end) in pair.ends.iter().enumerate() {
+            for datagram in &end.inbox {
+                // A handshake record of epoch 0: type, number and place of the fragment.
+                if let [
+                    22,
+                    _,
+                    _,
+                    0,
+                    0,
+                    _,
+                    _,
+                    _,
+                    _,
+                    _,
+                    _,
+                    _,
+                    _,
+                    kind,
+                    _,
+                    _,
+                    _,
+                    message @ ..,
+                ] = &datagram.bytes[..]
+                {
+                    datagrams.borrow_mut().insert((n, datagram.bytes.clone()));
+                    let place = message[..5].to_vec();
+                    fragments.borrow_mut().insert((n, *kind, place));
+                }
+            }
+        }
+        pair.connected()
+    });
+    assert!(fragments.borrow().len() > 1);
+    assert_eq!(datagrams.borrow().len(), fragments.borrow().len());
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rand::rngs::StdRng;
@@ -171,8 +171,18 @@ impl Transport {
                 .filter_map(|f| f.parse().ok())
                 .collect(),
         );
+        // RFC 9147 §5.8.2.
+        if let Some(round_trip) = self.round_trip() {
+            connection.set_initial_timeout(round_trip.saturating_mul(3) / 2);
+        }
         self.dtls = Some(Box::new(connection));
         self.state = Some(DtlsTransportState::Connecting);
+    }
+
+    /// The last round trip on the path in use, if it was measured.
+    fn round_trip(&self) -> Option<Duration> {
+        let stats = self.agent.stats();
+        stats.pairs.get(stats.selected?)?.current_round_trip_time
     }
 
     /// Our DTLS role, once decided.
