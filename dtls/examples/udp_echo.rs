@@ -106,15 +106,16 @@ fn main() -> Result<(), Box<dyn Error>> {
             })
             .clamp(Duration::from_millis(1), Duration::from_millis(100));
         socket.set_read_timeout(Some(wait))?;
-        match socket.recv_from(&mut buffer) {
-            Ok((length, from)) => {
-                if role == Role::Server {
-                    peer = Some(from);
-                }
-                let datagram = buffer.get(..length).unwrap_or_default();
-                connection.handle_input(Instant::now(), BytesMut::from(datagram))?;
+        if let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            if role == Role::Server {
+                peer = Some(from);
             }
-            Err(_) => connection.handle_timeout(Instant::now()),
+            let datagram = buffer.get(..length).unwrap_or_default();
+            connection.handle_input(Instant::now(), BytesMut::from(datagram))?;
+        }
+        let now = Instant::now();
+        if connection.poll_timeout().is_some_and(|at| at <= now) {
+            connection.handle_timeout(now);
         }
     }
 }
