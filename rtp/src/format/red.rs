@@ -373,6 +373,9 @@ mod tests {
         assert_eq!(received(&offsets, 1), (1, vec![(9, 3 * 960), own]));
         assert_eq!(received(&[960, 1920], 3), (1, vec![(9, 3 * 960), own]));
         assert_eq!(received(&[960, 960], 1), (1, vec![(9, 3 * 960), own]));
+        // What came is in it too.
+        assert_eq!(received(&[1920, 960], 1), (1, vec![(9, 3 * 960), own]));
+        assert_eq!(received(&[1920, 960], 0), (0, vec![own]));
         // As old as what came before, and older.
         assert_eq!(received(&[5 * 960, 4 * 960], 2), (0, vec![own]));
     }
