@@ -277,6 +277,24 @@ fn events_are_not_late() {
 }
 
 #[test]
+fn an_event_ends_where_the_sender_begins_anew() {
+    let config = StreamReceiverConfig::audio(SSRC, 48_000);
+    let mut f = Fixture::new(config, &[(111, "opus"), (126, "telephone-event")]);
+    let mut event = Vec::new();
+    Event::default().write(&mut event);
+    f.give(packet(126, 100, 960, true, &event));
+    for n in 30_000..30_002u16 {
+        f.give(packet(111, n, u32::from(n) * 960, false, &[1; 20]));
+    }
+    assert_eq!(f.frames.len(), 2);
+    let news: Vec<_> = std::iter::from_fn(|| f.receiver.poll_event()).collect();
+    assert!(
+        matches!(news[..], [EventNews::Began(_), EventNews::Ended(_)]),
+        "{news:?}"
+    );
+}
+
+#[test]
 fn video_comes_out_of_red_and_what_wraps_nothing_is_lost() {
     let encodings = [(96, "VP8"), (63, "red")];
     let mut f = Fixture::new(StreamReceiverConfig::video(SSRC), &encodings);

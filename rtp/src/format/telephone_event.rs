@@ -79,7 +79,8 @@ pub struct HeardEvent {
 }
 
 /// Sees each event of a stream once, though its packets are repeated (§2.5.1.4) and a long one comes in several segments
-/// (§2.5.1.3).
+/// (§2.5.1.3). Each that is told as begun is told as ended before the next one. The last one of all is not where its last
+/// packets are lost: who acts while a key is pressed sets a limit.
 #[derive(Clone, Debug, Default)]
 pub struct EventReceiver {
     current: Option<Current>,
@@ -119,7 +120,7 @@ pub enum EventNews {
     Began(HeardEvent),
     /// It goes on.
     Lasts(HeardEvent),
-    /// It ended; its duration is final.
+    /// It ended; its duration is final, or as far as packets told when none told of its end.
     Ended(HeardEvent),
 }
 
@@ -129,8 +130,8 @@ impl EventReceiver {
         Self::default()
     }
 
-    /// Takes a packet. `None` for a repetition. An event whose first packets were lost begins (or
-    /// ends at once) with the first that comes.
+    /// Takes a packet. A repetition tells nothing. An event whose first packets were lost begins (or
+    /// ends at once) with the first that comes; one whose last packets were lost ends where another one begins.
     ///
     /// # Errors
     /// As [`Event::parse`].
@@ -138,20 +139,26 @@ impl EventReceiver {
         &mut self,
         timestamp: u32,
         payload: &[u8],
-    ) -> Result<Option<EventNews>, ParseError> {
+    ) -> Result<impl Iterator<Item = EventNews> + use<>, ParseError> {
         let event = Event::parse(payload)?;
+        Ok(self.take(timestamp, event).into_iter().flatten())
+    }
+
+    /// No more packets come: the event that lasts has ended. Begins anew.
+    pub fn end(&mut self) -> Option<EventNews> {
+        let lasts = self.current.take().filter(|c| !c.ended);
+        lasts.map(|c| EventNews::Ended(c.heard))
+    }
+
+    fn take(&mut self, timestamp: u32, event: Event) -> [Option<EventNews>; 2] {
         let known = self.current.filter(|c| c.goes_on(timestamp, event.code));
-        let began = match (known, self.current) {
-            (Some(known), _) => known.heard.began,
-            // A later event, or a later segment of the same, came already: this packet is late. From further back it is of a
-            // sender whose clock was set back.
-            (None, Some(other))
-                if (1..2 * SEGMENT).contains(&other.segment.wrapping_sub(timestamp)) =>
-            {
-                return Ok(None);
-            }
-            (None, _) => timestamp,
-        };
+        // A later event, or a later segment of the same, came already: this packet is late. From further back it is of a
+        // sender whose clock was set back.
+        let is_late = |c: Current| (1..2 * SEGMENT).contains(&c.segment.wrapping_sub(timestamp));
+        if known.is_none() && self.current.is_some_and(is_late) {
+            return [None; 2];
+        }
+        let began = known.map_or(timestamp, |k| k.heard.began);
         let heard = HeardEvent {
             code: event.code,
             volume: event.volume,
@@ -161,18 +168,19 @@ impl EventReceiver {
                 .saturating_add(u32::from(event.duration)),
         };
         let news = match known {
-            Some(known) if known.ended => return Ok(None),
+            Some(known) if known.ended => return [None; 2],
             _ if event.end => EventNews::Ended(heard),
             None => EventNews::Began(heard),
             Some(known) if heard.duration > known.heard.duration => EventNews::Lasts(heard),
-            Some(_) => return Ok(None),
+            Some(_) => return [None; 2],
         };
+        let before = if known.is_none() { self.end() } else { None };
         self.current = Some(Current {
             heard,
             segment: timestamp,
             ended: event.end,
         });
-        Ok(Some(news))
+        [before, Some(news)]
     }
 }
 
@@ -248,6 +256,37 @@ mod tests {
         // An event that ended is followed by another one.
         let got = feed(&[(100, true, 0xffff), (100 + SEGMENT, false, 500)]);
         assert_eq!(kinds(&got), ['e', 'b']);
+    }
+
+    #[test]
+    fn an_event_ends_where_another_begins() {
+        let mut receiver = EventReceiver::new();
+        let mut hear = |timestamp, code, end, duration| {
+            let event = Event {
+                code,
+                end,
+                volume: 10,
+                duration,
+            };
+            let mut payload = Vec::new();
+            event.write(&mut payload);
+            let news = receiver.on_packet(timestamp, &payload).unwrap();
+            news.collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(&hear(100, 5, false, 400)), ['b']);
+        let news = hear(2000, 6, false, 400);
+        assert_eq!(kinds(&news), ['e', 'b']);
+        let EventNews::Ended(five) = news[0] else {
+            panic!("{news:?}");
+        };
+        assert_eq!((five.code, five.began, five.duration), (5, 100, 400));
+        // Late, of the one before.
+        assert_eq!(hear(100, 5, true, 900), []);
+        // Nothing of it came but its end.
+        assert_eq!(kinds(&hear(4000, 6, true, 400)), ['e', 'e']);
+        assert_eq!(kinds(&hear(6000, 7, false, 400)), ['b']);
+        assert_eq!(receiver.end().map(|n| kinds(&[n])), Some(vec!['e']));
+        assert_eq!(receiver.end(), None);
     }
 
     #[test]

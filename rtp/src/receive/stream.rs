@@ -326,7 +326,7 @@ impl StreamReceiver {
         self.reorder.reset();
         self.parts.clear();
         self.redundancy = red::Receiver::new();
-        self.event_receiver = EventReceiver::new();
+        self.events.extend(self.event_receiver.end());
         self.playout.reset(now);
         self.playout.on_packet(now, timestamp);
         self.last_timestamp = Some(timestamp);
@@ -467,10 +467,9 @@ impl StreamReceiver {
                 .on_packet(input.timestamp, input.payload)
             {
                 Ok(news) => {
-                    if self.events.len() >= HEARD_EVENTS {
-                        self.events.pop_front();
-                    }
                     self.events.extend(news);
+                    let excess = self.events.len().saturating_sub(HEARD_EVENTS);
+                    self.events.drain(..excess);
                 }
                 Err(_) => self.unknown_packets += 1,
             }

@@ -346,9 +346,10 @@ mod tests {
                 packet.event.write(&mut payload);
                 packets += 1;
                 firsts += u32::from(packet.first);
-                if let Some(EventNews::Ended(e)) = receiver.on_packet(timestamp, &payload).unwrap()
-                {
-                    ended.push((Event::tone_of(e.code).unwrap(), e.began / 8, e.duration / 8));
+                for news in receiver.on_packet(timestamp, &payload).unwrap() {
+                    if let EventNews::Ended(e) = news {
+                        ended.push((Event::tone_of(e.code).unwrap(), e.began / 8, e.duration / 8));
+                    }
                 }
             }
         }
@@ -428,9 +429,10 @@ mod tests {
                 let mut payload = Vec::new();
                 packet.event.write(&mut payload);
                 firsts += u32::from(packet.first);
-                if let Some(EventNews::Ended(e)) = receiver.on_packet(timestamp, &payload).unwrap()
-                {
-                    ended.push((e.code, e.began, e.duration));
+                for news in receiver.on_packet(timestamp, &payload).unwrap() {
+                    if let EventNews::Ended(e) = news {
+                        ended.push((e.code, e.began, e.duration));
+                    }
                 }
             }
         }
