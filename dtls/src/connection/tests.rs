@@ -539,7 +539,7 @@ fn old_keys_stay_until_the_peer_uses_the_new_ones() {
         open(&mut server, now, &new).as_deref(),
         Some(&b"new keys"[..])
     );
-    // From then on they last as long as a packet may live.
+    // Once those are in use the old ones go when their time is over.
     now += OLD_EPOCH_LIFETIME;
     assert_eq!(open(&mut server, now, &kept_back), None);
     let new = seal(&mut client, b"and on").expect("sealed");

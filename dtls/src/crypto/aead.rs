@@ -59,7 +59,9 @@ impl Algorithm {
         }
     }
 
-    /// Forgeries that one key may refuse (RFC 9147 §4.5.3).
+    /// Forgeries that one key may refuse (RFC 9147 §4.5.3), in 1.2 too: RFC 9325
+    /// §4.4 has 2^28 for AES-GCM there, not mandatory, which whoever can send
+    /// datagrams would end connections with in minutes.
     #[inline]
     pub(crate) const fn integrity_limit(self) -> u64 {
         1 << 36
