@@ -63,9 +63,11 @@ pub struct Config {
     /// Least retransmission timeout. Default 250 ms: above the peer's delayed acknowledgements.
     /// RFC 9260's 1 s is for when there is no tail-loss probe.
     pub rto_min: Duration,
-    /// Largest retransmission timeout. Default 60 s (RFC 9260 §16).
+    /// Largest retransmission timeout. Default 60 s (RFC 9260 §16). Shutting down may be without progress for five
+    /// times as long (§9.2).
     pub rto_max: Duration,
-    /// How often INIT and COOKIE ECHO are repeated; `None`: for ever. Default 8 (RFC 9260 §16).
+    /// How often INIT and COOKIE ECHO are repeated, and how often the handshake begins again because the peer finds our
+    /// cookie stale; `None`: for ever. Default 8 (RFC 9260 §16).
     pub max_init_retransmissions: Option<u32>,
     /// How many timeouts in a row end the association; `None`: none, when something else, such
     /// as ICE consent, tells. Default 10 (RFC 9260 §16).

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::limits::{MAX_INCOMING_WANTED, MAX_TSN_RESETS_PUT_OFF, RECONFIG_MEMORY};
 use crate::wire::{ChunkWriter, Reconfig, ReconfigResult, chunk_type, padded, parameter_type};
+use crate::work;
 
 /// A request of ours that waits for its response.
 #[derive(Debug)]
@@ -80,6 +81,8 @@ pub(crate) struct Reset {
     request_due: bool,
     /// Streams to be reset once what they have queued is sent; each once, however often a peer brings it about.
     waiting: BTreeSet<u16>,
+    /// Those that have nothing to send any more.
+    ready: BTreeSet<u16>,
     /// Streams that the peer is to reset.
     incoming: Vec<u16>,
     /// The peer's request that the next outgoing reset answers.
@@ -102,6 +105,7 @@ impl Reset {
             request: None,
             request_due: false,
             waiting: BTreeSet::new(),
+            ready: BTreeSet::new(),
             incoming: Vec::new(),
             answers: None,
             add: 0,
@@ -114,14 +118,45 @@ impl Reset {
         }
     }
 
-    /// Asks for a stream's reset as soon as it has nothing more to send.
-    pub(crate) fn want(&mut self, stream: u16) {
+    /// Asks for a stream's reset as soon as it has nothing more to send; `drained`: now.
+    pub(crate) fn want(&mut self, stream: u16, drained: bool) {
+        self.ready.remove(&stream);
         self.waiting.insert(stream);
+        if drained {
+            self.drained(stream);
+        }
+    }
+
+    /// A stream has nothing more to send.
+    pub(crate) fn drained(&mut self, stream: u16) {
+        if self.waiting.remove(&stream) {
+            self.ready.insert(stream);
+        }
+    }
+
+    /// Whether the stream's reset is still to be asked for.
+    pub(crate) fn is_wanted(&self, stream: u16) -> bool {
+        self.waiting.contains(&stream) || self.ready.contains(&stream)
+    }
+
+    /// Whether a reset of the stream is to be asked for or was, and is not settled.
+    pub(crate) fn is_under_way(&self, stream: u16) -> bool {
+        let asked = self
+            .request
+            .as_ref()
+            .is_some_and(|request| match &request.kind {
+                // In order, as they were taken.
+                RequestKind::Outgoing { streams, .. } => streams.binary_search(&stream).is_ok(),
+                _ => false,
+            });
+        asked || self.is_wanted(stream)
     }
 
     /// Takes the streams that no request was made for yet.
     pub(crate) fn take_waiting(&mut self) -> BTreeSet<u16> {
-        core::mem::take(&mut self.waiting)
+        let mut all = core::mem::take(&mut self.waiting);
+        all.append(&mut self.ready);
+        all
     }
 
     /// Asks for the reset of a stream of the peer's.
@@ -142,28 +177,17 @@ impl Reset {
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
-            || !self.incoming.is_empty()
-            || self.add > 0
-            || self.add_incoming > 0
+        !self.ready.is_empty() || !self.incoming.is_empty() || self.add > 0 || self.add_incoming > 0
     }
 
-    /// Makes a request of what can be asked now. `is_drained` says whether a stream has nothing
-    /// more to send; `most` bounds the streams in one request.
-    pub(crate) fn make_request(
-        &mut self,
-        next_tsn: u32,
-        most: usize,
-        mut is_drained: impl FnMut(u16) -> bool,
-    ) {
+    /// Makes a request of what can be asked now; `most` bounds the streams in one request.
+    pub(crate) fn make_request(&mut self, next_tsn: u32, most: usize) {
         if self.request.is_some() {
             return;
         }
-        let drained = self.waiting.iter().copied().filter(|s| is_drained(*s));
-        let streams: Vec<u16> = drained.take(most).collect();
-        for stream in &streams {
-            self.waiting.remove(stream);
-        }
+        let ready = std::iter::from_fn(|| self.ready.pop_first());
+        let streams: Vec<u16> = ready.take(most).collect();
+        work::steps(streams.len());
         let kind = if !streams.is_empty() {
             let response = self
                 .answers
@@ -475,5 +499,37 @@ impl Reset {
         let deferred = self.deferred.take()?;
         self.settle(deferred.number, ReconfigResult::Performed);
         Some(Action::ResetIncoming(deferred.streams))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each packet may bring a request about while thousands of streams still have data queued.
+    #[test]
+    fn a_request_costs_the_streams_that_it_names() {
+        let mut reset = Reset::new(1, 1);
+        for stream in 0..60_000 {
+            reset.want(stream, false);
+        }
+        let steps = work::counted(|| {
+            for _ in 0..100 {
+                reset.make_request(1, 200);
+            }
+        });
+        assert_eq!((steps, reset.is_asking()), (0, false));
+        for stream in 0..300 {
+            reset.drained(stream);
+        }
+        for named in [200, 100, 0] {
+            assert_eq!(work::counted(|| reset.make_request(1, 200)), named);
+            let answer = Reconfig::Response {
+                request: reset.next_request,
+                result: ReconfigResult::Performed,
+            };
+            let _ = reset.handle(&answer, 0, u64::from, None);
+        }
+        assert_eq!(reset.take_waiting().len(), 59_700);
     }
 }

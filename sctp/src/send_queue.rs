@@ -138,6 +138,8 @@ pub(crate) struct SendQueue {
     /// Messages that ran out of time before anything of them was sent.
     expired: u64,
     drained: Vec<(u16, Drained)>,
+    /// Streams to be reset that have sent what goes out before.
+    emptied: Vec<u16>,
 }
 
 /// The weight of a stream whose priority was not set: RFC 8831 §6.4 "low" is 256 of
@@ -177,6 +179,12 @@ impl OutStream {
         self.paused_from.is_some_and(|from| queued.arrival >= from)
     }
 
+    /// There is neither an unfinished message nor what goes out before a reset.
+    fn is_empty(&self) -> bool {
+        let front = self.queue.front();
+        self.progress.is_none() && front.is_none_or(|front| self.is_held_back(front))
+    }
+
     fn front_arrival(&self) -> Option<u64> {
         if !self.sendable() {
             return None;
@@ -211,6 +219,7 @@ impl SendQueue {
             bytes: 0,
             expired: 0,
             drained: Vec::new(),
+            emptied: Vec::new(),
         }
     }
 
@@ -273,6 +282,11 @@ impl SendQueue {
         self.drained.pop()
     }
 
+    /// A stream that was to be reset and has now sent what goes out before, see [`pause`](Self::pause).
+    pub(crate) fn take_emptied(&mut self) -> Option<u16> {
+        self.emptied.pop()
+    }
+
     pub(crate) fn push(&mut self, now: Instant, stream: u16, piece: Piece) {
         let Some(state) = self.streams.get_or_insert_with(stream, OutStream::new) else {
             return;
@@ -295,6 +309,9 @@ impl SendQueue {
             self.bytes -= octets;
             self.expired += 1;
             note(&mut self.drained, stream, drained);
+            if state.paused_from.is_some() && state.is_empty() {
+                self.emptied.push(stream);
+            }
         }
         state.bytes += piece.data.len();
         self.bytes += piece.data.len();
@@ -468,6 +485,9 @@ impl SendQueue {
             state.queue.pop_front();
         }
         let unfinished = state.progress.is_some();
+        if state.paused_from.is_some() && state.is_empty() {
+            self.emptied.push(id);
+        }
         let drained = state.less(length);
         self.bytes -= length;
         note(&mut self.drained, id, drained);
@@ -546,6 +566,9 @@ impl SendQueue {
         }
         state.discarding = !ended;
         state.progress = None;
+        if state.paused_from.is_some() && state.is_empty() {
+            self.emptied.push(id);
+        }
         if self.packet_of == Some(id) {
             self.packet_of = None;
             state.active = false;
@@ -575,9 +598,7 @@ impl SendQueue {
     /// Whether the stream has neither an unfinished message nor queued data that goes out before
     /// a reset.
     pub(crate) fn is_empty(&self, id: u16) -> bool {
-        self.streams.get(id).is_none_or(|s| {
-            s.progress.is_none() && s.queue.front().is_none_or(|front| s.is_held_back(front))
-        })
+        self.streams.get(id).is_none_or(OutStream::is_empty)
     }
 
     /// Lets messages go that waited for a reset that will not be.
@@ -627,6 +648,7 @@ impl SendQueue {
         self.streams.slim();
         self.turns.slim();
         self.drained.shrink_to_fit();
+        self.emptied.shrink_to_fit();
     }
 
     pub(crate) fn streams(&self) -> Vec<u16> {
@@ -641,6 +663,7 @@ impl SendQueue {
         self.packet_of = None;
         self.bytes = 0;
         self.drained.clear();
+        self.emptied.clear();
     }
 
     /// A peer that restarted starts all streams from zero; nothing queued is lost

@@ -55,6 +55,7 @@ impl Association {
         }
         let tag = packet.header.verification_tag;
         let had_gaps = self.acks.has_gaps();
+        let cumulative = self.acks.cumulative();
         let mut notes = Notes::default();
         let mut chunks = packet.chunks();
         for chunk in chunks.by_ref() {
@@ -69,7 +70,7 @@ impl Association {
         if chunks.malformed() {
             self.counters.packets_malformed += 1;
         }
-        if notes.data {
+        if notes.data && self.state != State::Closed {
             if ecn == Ecn::Ce && self.features.ecn {
                 self.counters.ce_received += 1;
                 self.due.ecne = notes.lowest;
@@ -81,9 +82,14 @@ impl Association {
                     .set(Timer::Acknowledgement, now + self.config.ack_delay);
             }
             if self.state == State::ShutdownSent {
-                // RFC 9260 §9.2: acknowledged by SACK and by another SHUTDOWN.
+                // RFC 9260 §9.2: acknowledged by SACK and by another SHUTDOWN; the peer has time for all of its data.
                 let _ = self.acks.packet_received(true);
                 self.due.shutdown = true;
+                self.errors = 0;
+                self.timers.set(Timer::Shutdown, now + self.rtt.timeout());
+                if self.acks.cumulative() > cumulative {
+                    self.guard_shutdown(now);
+                }
             }
             self.after_cumulative();
         }
@@ -187,7 +193,7 @@ impl Association {
         )
     }
 
-    fn sends_data(&self) -> bool {
+    pub(super) fn sends_data(&self) -> bool {
         matches!(
             self.state,
             State::Established | State::ShutdownPending | State::ShutdownReceived
@@ -514,7 +520,11 @@ impl Association {
     fn on_error(&mut self, causes: ParameterIter<'_>) {
         for cause in causes {
             if cause.kind == cause::STALE_COOKIE && self.state == State::CookieEchoed {
-                // RFC 9260 §5.2.6: begin again.
+                // RFC 9260 §5.2.6: begin again, as often as any of it is repeated.
+                self.stale_cookies += 1;
+                if self.handshake_failed(self.stale_cookies) {
+                    return;
+                }
                 self.state = State::CookieWait;
                 self.due.init = true;
                 self.due.cookie_echo = false;
@@ -523,7 +533,7 @@ impl Association {
     }
 
     fn on_reconfig(&mut self, now: Instant, parameters: ParameterIter<'_>, notes: &mut Notes) {
-        if !self.features.reconfig || !self.receives_data() {
+        if !self.features.reconfig || !(self.receives_data() || self.sends_data()) {
             self.counters.chunks_ignored += 1;
             return;
         }
@@ -563,17 +573,17 @@ impl Association {
     fn act(&mut self, action: Action) {
         match action {
             Action::ResetIncoming(streams) => {
-                let mut streams = streams;
                 if streams.is_empty() {
-                    streams = self.reassembly.streams();
                     self.reassembly.clear(&mut self.events);
-                } else {
-                    streams.retain(|stream| *stream < self.inbound_streams);
-                    streams.sort_unstable();
-                    streams.dedup();
-                    let next = self.acks.cumulative() + 1;
-                    self.reassembly.reset(&streams, next, &mut self.events);
+                    self.events.push_back(Event::AllIncomingReset);
+                    return;
                 }
+                let mut streams = streams;
+                streams.retain(|stream| *stream < self.inbound_streams);
+                streams.sort_unstable();
+                streams.dedup();
+                let next = self.acks.cumulative() + 1;
+                self.reassembly.reset(&streams, next, &mut self.events);
                 let resets = streams.into_iter();
                 self.events
                     .extend(resets.map(|stream| Event::IncomingReset { stream }));

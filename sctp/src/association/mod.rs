@@ -85,6 +85,8 @@ pub enum Event {
         /// The stream.
         stream: u16,
     },
+    /// The peer reset all of its outgoing streams at once: what comes on any now begins from zero.
+    AllIncomingReset,
     /// The peer had all numbers begin anew, TSNs too (RFC 6525 §5.2.4): nothing was on its way.
     NumbersReset,
     /// The peer asks us to reset our outgoing stream (RFC 6525 §4.2). The answer is up to the
@@ -289,6 +291,10 @@ pub struct Association {
     counters: Counters,
     /// Buffers were given back.
     slimmed: bool,
+    /// The application wants the association to end.
+    closing: bool,
+    /// How often our cookie was stale.
+    stale_cookies: u32,
 }
 
 /// A source of the few random numbers that an established association needs: 32 octets instead of
@@ -376,6 +382,8 @@ impl Association {
             config,
             random: Random::from_rng(&mut rng),
             slimmed: false,
+            closing: false,
+            stale_cookies: 0,
         }
     }
 
@@ -536,7 +544,8 @@ impl Association {
 
     /// Whether the peer has acknowledged all data before a [`sent_mark`](Self::sent_mark), given up data included.
     pub fn is_acknowledged(&self, mark: u64) -> bool {
-        self.outstanding.is_empty() || self.outstanding.cumulative() + 1 >= mark
+        let through = self.outstanding.cumulative() + 1 >= mark;
+        through || self.state != State::Closed && self.outstanding.is_empty()
     }
 
     /// Octets of all streams that are queued and have not been sent once.
@@ -576,10 +585,14 @@ impl Association {
             });
             return Ok(());
         }
-        self.send.pause(stream);
-        self.reset.want(stream);
+        self.want_reset(stream);
         self.request_reset(now);
         Ok(())
+    }
+
+    /// Whether a reset of the stream that was asked for is not settled.
+    pub(crate) fn is_resetting(&self, stream: u16) -> bool {
+        self.reset.is_under_way(stream)
     }
 
     /// Asks the peer to reset its outgoing stream (RFC 6525 §5.1.3): it may refuse.
@@ -619,22 +632,30 @@ impl Association {
         Ok(())
     }
 
+    /// The stream is to be reset once what it has queued now is sent.
+    fn want_reset(&mut self, stream: u16) {
+        self.send.pause(stream);
+        self.reset.want(stream, self.send.is_empty(stream));
+    }
+
     fn request_reset(&mut self, _now: Instant) {
+        while let Some(stream) = self.send.take_emptied() {
+            if self.send.is_empty(stream) {
+                self.reset.drained(stream);
+            }
+        }
         // What is queued behind a reset goes out before the association is shut down.
-        let sends = matches!(self.state, State::Established | State::ShutdownPending);
-        if !sends || !self.reset.is_waiting() {
+        if !self.sends_data() || !self.reset.is_waiting() {
             return;
         }
         let most = ((self.path.base() - 40) / 2).min(MAX_STREAMS_A_RESET);
-        let send = &self.send;
         let next_tsn = self.outstanding.next_tsn() as u32;
-        self.reset
-            .make_request(next_tsn, most, |stream| send.is_empty(stream));
+        self.reset.make_request(next_tsn, most);
     }
 
     /// Drops what a stream has queued; a message that was partly sent is given up if the peer
     /// supports partial reliability, and sent otherwise.
-    pub fn discard_queued(&mut self, stream: u16) {
+    pub fn discard_queued(&mut self, now: Instant, stream: u16) {
         if !self.gives_up() {
             return;
         }
@@ -648,6 +669,8 @@ impl Association {
             self.due.forward = true;
         }
         self.tell_drained();
+        self.request_reset(now);
+        self.progress_shutdown(now);
     }
 
     /// The next piece of news.
@@ -747,6 +770,8 @@ impl Association {
         self.close_reason = Some(reason);
         self.timers.close();
         self.send.clear();
+        self.outstanding.clear();
+        self.reassembly.begin_anew(self.features.interleaving);
         self.events.push_back(Event::Closed { reason });
     }
 
@@ -760,6 +785,10 @@ impl Association {
                 self.send.restart(stream);
             } else {
                 self.send.resume(stream);
+            }
+            if self.reset.is_wanted(stream) {
+                // Asked for anew meanwhile.
+                self.want_reset(stream);
             }
             self.events
                 .push_back(Event::OutgoingReset { stream, performed });

@@ -141,7 +141,12 @@ impl Association {
             }
         }
         self.write_control(now, start, out);
-        data_ready && self.write_data(now, start, out)
+        let data = data_ready && self.write_data(now, start, out);
+        if out.len() == start + COMMON_HEADER_LEN {
+            // What ran out of time instead of being sent may have held back a reset, or the end.
+            self.write_control(now, start, out);
+        }
+        data
     }
 
     fn room(&self, start: usize, out: &[u8]) -> usize {
@@ -463,9 +468,8 @@ impl Association {
         }
         self.counters.data_chunks_sent += sent;
         self.tell_drained();
-        if sent > 0 {
-            self.request_reset(now);
-        }
+        self.request_reset(now);
+        self.progress_shutdown(now);
     }
 
     pub(super) fn arm_tail_probe(&mut self, now: Instant) {

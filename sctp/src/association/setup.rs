@@ -69,8 +69,11 @@ impl Association {
         }
     }
 
-    /// Shuts down in order: what is queued is sent and acknowledged first.
+    /// Shuts down in order: what is queued is sent and acknowledged first, unless five times
+    /// [`rto_max`](crate::Config::rto_max) pass without any progress, because the peer's application does not read or
+    /// the path is dead: then the association ends as [`CloseReason::PeerUnreachable`].
     pub fn close(&mut self, now: Instant) {
+        self.closing = true;
         match self.state {
             State::Idle | State::CookieWait | State::CookieEchoed => {
                 self.abort_for(CloseReason::Shutdown);
@@ -273,10 +276,10 @@ impl Association {
         let waiting = self.reset.take_waiting();
         self.reset = Reset::new(self.own.initial_tsn, peer.initial_tsn);
         for stream in waiting {
-            if self.features.reconfig {
-                self.reset.want(stream);
+            if self.features.reconfig && stream < self.outbound_streams {
+                self.reset.want(stream, self.send.is_empty(stream));
             } else {
-                self.send.restart(stream);
+                self.send.resume(stream);
                 let performed = false;
                 self.events
                     .push_back(Event::OutgoingReset { stream, performed });
@@ -346,16 +349,25 @@ impl Association {
         self.restart_heartbeat(now);
         self.search_path_mtu(now);
         self.events.push_back(Event::Restarted);
+        if self.closing {
+            // What the application wanted of the old association it wants of the new one.
+            self.close(now);
+        }
+    }
+
+    /// Ends it after so many repetitions if that is one too many.
+    pub(super) fn handshake_failed(&mut self, repetitions: u32) -> bool {
+        let most = self.config.max_init_retransmissions;
+        let failed = most.is_some_and(|most| repetitions > most);
+        if failed {
+            self.close_with(CloseReason::HandshakeTimeout);
+        }
+        failed
     }
 
     pub(super) fn repeat_handshake(&mut self, now: Instant) {
         self.errors += 1;
-        if self
-            .config
-            .max_init_retransmissions
-            .is_some_and(|most| self.errors > most)
-        {
-            self.close_with(CloseReason::HandshakeTimeout);
+        if self.handshake_failed(self.errors) {
             return;
         }
         self.handshake_sent = None;

@@ -458,16 +458,28 @@ impl Endpoint {
                 self.close_channel(now, ChannelId(stream));
             }
             association::Event::IncomingReset { stream } => self.on_incoming_reset(now, stream),
+            association::Event::AllIncomingReset => {
+                let mut all: Vec<u16> = self.channels.iter().map(|(id, _)| id).collect();
+                all.sort_unstable();
+                for stream in all {
+                    self.on_incoming_reset(now, stream);
+                }
+            }
             association::Event::ResetRequested { stream } => {
                 self.close_channel(now, ChannelId(stream));
             }
             association::Event::OutgoingReset { stream, performed } => {
+                let Some(channel) = self.channels.get_mut(stream) else {
+                    return;
+                };
+                if channel.state != ChannelState::Closing || self.association.is_resetting(stream) {
+                    // It was the reset of the channel that had this stream before.
+                    return;
+                }
                 if performed {
-                    if let Some(channel) = self.channels.get_mut(stream) {
-                        channel.outgoing_reset = true;
-                    }
+                    channel.outgoing_reset = true;
                     self.finish_close(stream);
-                } else if self.channels.get(stream).is_some() {
+                } else {
                     // Who does not reset streams will not reset its own either, and goes on with the channel: its
                     // identifier is not free.
                     self.forget(stream);
@@ -640,6 +652,18 @@ impl Endpoint {
                 self.close_channel(now, id);
                 return;
             }
+        }
+        if stream >= self.association.outbound_streams() {
+            // We have no stream to reset: the peer is asked to reset its own.
+            self.messages_dropped += 1;
+            let _ = self.association.request_peer_reset(now, stream);
+            return;
+        }
+        if self.ids.is_ours(id) {
+            // §6: the identifier is not the peer's to choose.
+            self.messages_dropped += 1;
+            let _ = self.association.reset_stream(now, stream);
+            return;
         }
         let config = Box::new(config);
         let channel = Channel::new(config.clone(), ChannelState::Open, true);

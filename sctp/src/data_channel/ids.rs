@@ -80,8 +80,13 @@ impl Ids {
         None
     }
 
+    /// Whether this side chooses the identifier.
+    pub(super) fn is_ours(&self, id: ChannelId) -> bool {
+        u32::from(id.0) % 2 == self.next % 2
+    }
+
     pub(super) fn give_back(&mut self, id: ChannelId) {
-        let handed_out = u32::from(id.0) % 2 == self.next % 2 && u32::from(id.0) < self.next;
+        let handed_out = self.is_ours(id) && u32::from(id.0) < self.next;
         if handed_out {
             self.free.push(Reverse(id.0));
         }

@@ -636,6 +636,17 @@ impl Outstanding {
         self.cut_short.shrink_to_fit();
     }
 
+    /// Everything is dropped: the association is over. What was delivered stays so, and what was not is not.
+    pub(crate) fn clear(&mut self) {
+        self.ring.clear();
+        self.slim();
+        self.in_flight = 0;
+        self.unacked_payload = 0;
+        self.abandoned_chunks = 0;
+        self.tail_probe = None;
+        self.cut_short = Vec::new();
+    }
+
     /// The peer restarted: what is outstanding is sent again with new TSNs by nobody; it is
     /// given up (RFC 9260 §5.2.4.1 leaves it to the implementation).
     pub(crate) fn restart(&mut self, now: Instant, initial_tsn: u32) {

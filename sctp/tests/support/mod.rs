@@ -105,7 +105,10 @@ impl Pair {
         Self::with(seed, delay, config(Role::Client), config(Role::Server))
     }
 
+    /// `b` is the server, whatever its configuration says.
     pub fn with(seed: u64, delay: Duration, a: Config, b: Config) -> Self {
+        let role = Role::Server;
+        let b = Config { role, ..b };
         println!("seed {seed}");
         let now = Instant::now();
         let mut rng = StdRng::seed_from_u64(seed);
