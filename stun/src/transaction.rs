@@ -52,7 +52,8 @@ impl Schedule {
         self
     }
 
-    /// With another last wait in units of the first timeout, Rm (at least 1).
+    /// With another last wait in units of the first timeout, Rm (at least 1). It is a year at most, whatever the
+    /// product.
     #[must_use]
     pub fn with_rm(mut self, rm: u32) -> Schedule {
         self.rm = rm.max(1);

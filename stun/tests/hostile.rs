@@ -17,7 +17,8 @@ use tincan_stun::limits::{
 };
 use tincan_stun::message::*;
 use tincan_stun::turn::ChannelData;
-use tincan_stun::turn::server::{Config, FiveTuple, Input, Server};
+use tincan_stun::turn::Transport;
+use tincan_stun::turn::server::{Config, Event, FiveTuple, Input, Server};
 
 const CLIENT: &str = "198.51.100.1:4000";
 
@@ -458,6 +459,27 @@ fn tables_of_an_allocation_are_bounded() {
         refused += u32::from(b.ask(Method::CREATE_PERMISSION, &nonce, |w| w.push(&peer)) == 508);
     }
     assert_eq!(refused, 20);
+    // Those that are there are refreshed, and bound: that takes no more room (RFC 8656 §9, §12).
+    b.now += Duration::from_secs(200);
+    let peers = |from: u32, to: u32| {
+        (from..to).map(|i| XorPeerAddress(SocketAddr::from(((0xCB00_0000 + i).to_be_bytes(), 9))))
+    };
+    let sixteen = b.ask(Method::CREATE_PERMISSION, &nonce, |w| {
+        peers(0, 16).fold(w, |w, peer| w.push(&peer))
+    });
+    assert_eq!(sixteen, 0);
+    let bound = b.ask(Method::CHANNEL_BIND, &nonce, |w| {
+        let w = w.push(&ChannelNumber::MIN);
+        peers(16, 17).fold(w, |w, peer| w.push(&peer))
+    });
+    assert_eq!(bound, 0);
+    let one_more = b.ask(Method::CREATE_PERMISSION, &nonce, |w| {
+        peers(10, 12)
+            .chain(peers(9_000, 9_001))
+            .fold(w, |w, peer| w.push(&peer))
+    });
+    assert_eq!(one_more, 508);
+    b.now += Duration::from_secs(600);
     // Once they have run out there is room again.
     b.now += Duration::from_secs(301);
     let mut bound = 0;
@@ -509,6 +531,44 @@ fn damage_never_allocates_or_relays() {
         b.give(&good).len() == 1 && b.host.server.stats().allocations == 1,
         "undamaged"
     );
+}
+
+/// So do the connections through that half (RFC 6062 §5.1: they are the allocation's).
+#[test]
+fn connections_end_with_the_half_that_they_go_through() {
+    let config = Config::new(REALM).families(true, true).tcp_relay(true);
+    let mut b = Bench::new(config);
+    b.client.transport = Transport::Tcp;
+    let nonce = b.nonce();
+    let both = b.ask(Method::ALLOCATE, &nonce, |w| {
+        w.push(&RequestedTransport::TCP)
+            .push(&AdditionalAddressFamily(Family::V6))
+    });
+    assert_eq!(both, 0);
+    let relays = b.host.relays.clone();
+    let mut connections = Vec::new();
+    for peer in ["203.0.113.7:9", "[2001:db8::7]:9"].map(addr) {
+        let permitted = b.ask(Method::CREATE_PERMISSION, &nonce, |w| {
+            w.push(&XorPeerAddress(peer))
+        });
+        assert_eq!(permitted, 0);
+        let relay = relays.iter().find(|(at, _)| at.is_ipv4() == peer.is_ipv4());
+        let connection = b.host.server.peer_incoming(b.now, *relay.unwrap().1, peer);
+        connections.push(connection.unwrap());
+        // The client is told.
+        while b.host.server.poll_transmit(b.now, &mut Vec::new()).is_some() {}
+    }
+    let half = b.ask(Method::REFRESH, &nonce, |w| {
+        w.push(&Lifetime(0))
+            .push(&RequestedAddressFamily(Family::V4))
+    });
+    assert_eq!(half, 0);
+    let closed = |e: &Event| match e {
+        Event::ClosePeer(connection) => Some(*connection),
+        _ => None,
+    };
+    let closed: Vec<_> = b.host.news.iter().filter_map(closed).collect();
+    assert_eq!(closed, connections[..1]);
 }
 
 /// One half of a dual allocation is given back: its relay may be another client's next (RFC 8656 §8.1).

@@ -85,13 +85,20 @@ impl Peers {
         self.permissions.len() < MAX_PERMISSIONS
     }
 
-    /// Whether a permission for one more address fits or can be made to.
-    pub(super) fn has_room(&mut self, now: Instant, more: usize) -> bool {
-        if self.permissions.len() + more <= MAX_PERMISSIONS {
-            return true;
+    /// Whether permissions for all of these addresses fit or can be made to. Those that are there need no room.
+    pub(super) fn has_room<I: Iterator<Item = IpAddr>>(
+        &mut self,
+        now: Instant,
+        addresses: impl Fn() -> I,
+    ) -> bool {
+        let fit = |permissions: &[Permission]| {
+            let is_new = |ip: &IpAddr| permissions.binary_search_by(|p| p.ip.cmp(ip)).is_err();
+            permissions.len() + addresses().filter(is_new).count() <= MAX_PERMISSIONS
+        };
+        fit(&self.permissions) || {
+            self.purge(now);
+            fit(&self.permissions)
         }
-        self.purge(now);
-        self.permissions.len() + more <= MAX_PERMISSIONS
     }
 
     #[inline]

@@ -642,6 +642,7 @@ impl Server {
                     if let Some(id) = gone {
                         a.closed(id);
                     }
+                    self.close_connections(index, family);
                     if let Some(id) = gone.filter(|id| self.relays.free(*id)) {
                         self.events.push_back(Event::CloseRelay(id));
                     }
@@ -704,7 +705,10 @@ impl Server {
             return Ok(());
         };
         // All or none (RFC 8656 §10.2).
-        if !a.peers.has_room(now, good) {
+        if !a
+            .peers
+            .has_room(now, || m.get_all().map(|XorPeerAddress(peer)| peer.ip()))
+        {
             return Err(ErrorCode::INSUFFICIENT_CAPACITY);
         }
         for XorPeerAddress(peer) in m.get_all() {
@@ -726,7 +730,7 @@ impl Server {
         if a.relay_transport != Transport::Udp {
             return Err(ErrorCode::BAD_REQUEST);
         }
-        if !a.peers.has_room(now, 1) {
+        if !a.peers.has_room(now, || std::iter::once(peer.ip())) {
             return Err(ErrorCode::INSUFFICIENT_CAPACITY);
         }
         a.peers.bind(now, number, peer)?;

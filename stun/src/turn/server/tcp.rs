@@ -9,7 +9,7 @@ use rand::Rng;
 use super::config::{Event, FiveTuple, RelayId};
 use super::requests::{Asked, Pending, Refused};
 use super::{Server, Timer};
-use crate::attributes::{ConnectionId, ErrorCode, XorPeerAddress};
+use crate::attributes::{ConnectionId, ErrorCode, Family, XorPeerAddress};
 use crate::limits::{CONNECTION_BIND_TIMEOUT, MAX_PEER_CONNECTIONS};
 use crate::message::{Class, Method, TransactionId, Writer};
 use crate::turn::Transport;
@@ -196,6 +196,19 @@ impl Server {
             && !matches!(c.state, State::Connecting(_))
         {
             self.events.push_back(Event::ClosePeer(connection));
+        }
+    }
+
+    /// The relay for peers of this family is given back, and what went through it ends.
+    pub(super) fn close_connections(&mut self, allocation: u32, family: Family) {
+        let connections = self.allocations.get(allocation).map(|a| &a.connections);
+        let of_family = |id: &ConnectionId| {
+            let connection = self.connections.get(&id.0);
+            connection.is_some_and(|c| Family::of(&c.peer) == family)
+        };
+        let gone = connections.into_iter().flatten().copied().filter(of_family);
+        for id in gone.collect::<Vec<_>>() {
+            self.close_connection(id);
         }
     }
 
