@@ -93,7 +93,8 @@ pub struct ServerError {
     pub url: Arc<str>,
     /// The local address that was used.
     pub address: Option<SocketAddr>,
-    /// STUN error code, or 701 when the server could not be reached.
+    /// STUN error code, or 701 when the server could not be reached; 437 too when it was not asked, because another
+    /// allocation stands on the path.
     pub code: u16,
     /// The reason phrase.
     pub text: String,

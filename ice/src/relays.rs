@@ -87,6 +87,17 @@ pub(crate) enum News {
     },
 }
 
+/// What became of a wish.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// The server is asked.
+    Asked,
+    /// Another allocation stands between the same two addresses.
+    Taken(Wish),
+    /// There was none, or its server is gone.
+    Nothing,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Relays {
     wishes: VecDeque<Wish>,
@@ -188,17 +199,17 @@ impl Relays {
     }
 
     /// Begins the next allocation.
-    pub(crate) fn start(&mut self, now: Instant, rng: &mut impl Rng, servers: &Servers) -> bool {
+    pub(crate) fn start(&mut self, now: Instant, rng: &mut impl Rng, servers: &Servers) -> Begun {
         let next = self.next_wish(servers);
         let Some(wish) = next.and_then(|at| self.wishes.remove(at)) else {
-            return false;
+            return Begun::Nothing;
         };
         let Some(path) = path_to(&wish, servers) else {
-            return false;
+            return Begun::Nothing;
         };
         if self.by_path.contains_key(&path) {
-            // The same server under another name: it would refuse (RFC 8656 §7.2).
-            return false;
+            // The same server under another name, or with other credentials: it would refuse (RFC 8656 §7.2).
+            return Begun::Taken(wish);
         }
         let Some(Server::Turn {
             addr,
@@ -208,7 +219,7 @@ impl Relays {
             ..
         }) = servers.get(wish.server)
         else {
-            return false;
+            return Begun::Nothing;
         };
         let families = if addr.is_ipv4() {
             turn_client::Families::V4
@@ -228,7 +239,7 @@ impl Relays {
             self.relays.len() - 1
         });
         let Ok(id) = RelayId::try_from(slot) else {
-            return false;
+            return Begun::Nothing;
         };
         let relay = Relay {
             client: Client::new(config, now, rng),
@@ -245,7 +256,7 @@ impl Relays {
             *slot = Some(relay);
         }
         self.by_path.insert(path, id);
-        true
+        Begun::Asked
     }
 
     fn get_mut(&mut self, id: RelayId) -> Option<&mut Relay> {
@@ -520,7 +531,8 @@ mod tests {
         }
 
         fn start(&mut self) -> bool {
-            self.relays.start(self.now, &mut self.rng, &self.servers)
+            let begun = self.relays.start(self.now, &mut self.rng, &self.servers);
+            matches!(begun, Begun::Asked)
         }
     }
 

@@ -207,6 +207,25 @@ fn allocations_are_as_many_as_the_limit() {
     assert_eq!(asked.len(), limits::MAX_ALLOCATIONS);
 }
 
+/// Only one allocation can stand between two addresses: whoever wished for another is told.
+#[test]
+fn an_allocation_whose_path_is_taken_is_reported() {
+    let of = |user| Server::turn(server(1), Transport::Udp, user, "p");
+    let mut b = Bench::new(Config::new().with_server(of("old")).with_server(of("new")));
+    b.add_hosts(1);
+    let mut asked = BTreeSet::new();
+    let mut codes = Vec::new();
+    for _ in 0..100 {
+        asked.extend(b.listen().into_iter().map(|(from, to, _)| (from, to)));
+        codes.extend(b.events().into_iter().filter_map(|event| match event {
+            Event::CandidateError(error) => Some(error.code),
+            _ => None,
+        }));
+        b.pass(Duration::from_millis(5));
+    }
+    assert_eq!((asked.len(), codes), (1, vec![437]));
+}
+
 #[test]
 fn checks_before_the_answer_are_remembered_as_many_as_the_limit() {
     let mut b = Bench::new(Config::new().with_role(Role::Controlled));

@@ -11,6 +11,7 @@ use crate::generation::{Context, Generation};
 use crate::locals::BaseKind;
 use crate::pair::{BaseId, Nomination, PairId, PairState};
 use crate::priority::is_link_local;
+use crate::relays::Begun;
 use crate::replies::{Kind, Reply};
 use crate::role::Role;
 use crate::transactions::{Purpose, Request, Slot};
@@ -92,9 +93,13 @@ impl Agent {
                 if !self.relays.has_work(&self.servers) {
                     return None;
                 }
-                if self.relays.start(now, &mut self.rng, &self.servers) {
-                    self.pacer.spend(now);
-                    return self.relays.poll_transmit(now, out);
+                match self.relays.start(now, &mut self.rng, &self.servers) {
+                    Begun::Asked => {
+                        self.pacer.spend(now);
+                        return self.relays.poll_transmit(now, out);
+                    }
+                    Begun::Taken(wish) => self.relay_is_taken(&wish),
+                    Begun::Nothing => {}
                 }
                 // It was given up: gathering does not wait for it.
                 self.update_gathering();

@@ -12,7 +12,7 @@ use crate::config::Policy;
 use crate::event::GatheringState;
 use crate::locals::{BaseKind, normalise};
 use crate::pair::{BaseId, FailureReason};
-use crate::relays::{News, RelayId};
+use crate::relays::{News, RelayId, Wish};
 use crate::selection;
 use crate::transport::{SocketUse, Source, Transport};
 
@@ -266,6 +266,14 @@ impl Agent {
         }
     }
 
+    /// Another allocation stands where this one was wished for: the server would refuse it.
+    pub(super) fn relay_is_taken(&mut self, wish: &Wish) {
+        if let Some(server) = self.servers.get(wish.server).cloned() {
+            let why = "an allocation with other credentials or by another name stands on this path";
+            self.server_failed(&server, wish.base, ALLOCATION_MISMATCH, why.to_owned());
+        }
+    }
+
     /// Gives an allocation back; its candidate is gone.
     pub(super) fn release(&mut self, now: Instant, relay: RelayId) {
         for base in self.relays.release(now, relay).into_iter().flatten() {
@@ -287,6 +295,9 @@ impl Agent {
         }
     }
 }
+
+/// RFC 8656 §19: what the server would say.
+const ALLOCATION_MISMATCH: u16 = 437;
 
 /// W3C's code for a server that can't be reached.
 const SERVER_UNREACHABLE: u16 = 701;
