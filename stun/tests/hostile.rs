@@ -556,7 +556,12 @@ fn connections_end_with_the_half_that_they_go_through() {
         let connection = b.host.server.peer_incoming(b.now, *relay.unwrap().1, peer);
         connections.push(connection.unwrap());
         // The client is told.
-        while b.host.server.poll_transmit(b.now, &mut Vec::new()).is_some() {}
+        while b
+            .host
+            .server
+            .poll_transmit(b.now, &mut Vec::new())
+            .is_some()
+        {}
     }
     let half = b.ask(Method::REFRESH, &nonce, |w| {
         w.push(&Lifetime(0))
