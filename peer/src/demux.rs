@@ -172,7 +172,7 @@ impl<K: Copy + Eq + Hash> Routes<K> {
 
     /// Routes everything between these two addresses to `peer`: to be called when its `handle_input` has taken a STUN
     /// message from there (so that the far side has proved to know the password). Who had it before loses it. Beyond
-    /// [`MAX_ROUTES_A_PEER`] the peer's oldest address is forgotten.
+    /// [`MAX_ROUTES_A_PEER`] the peer's address is forgotten for which this was not called for longest.
     ///
     /// # Errors
     /// [`RoutesFull`] beyond [`MAX_DEMUX_ROUTES`].
@@ -182,15 +182,17 @@ impl<K: Copy + Eq + Hash> Routes<K> {
         remote: SocketAddr,
         peer: K,
     ) -> Result<(), RoutesFull> {
+        let own = self.own.get(&peer);
+        let swaps = own.is_some_and(|own| own.addresses.len() >= MAX_ROUTES_A_PEER);
         if self.addresses.len() >= MAX_DEMUX_ROUTES
+            && !swaps
             && !self.addresses.contains_key(&(local, remote))
         {
             return Err(RoutesFull);
         }
-        match self.addresses.insert((local, remote), peer) {
-            Some(old) if old == peer => return Ok(()),
-            Some(old) => self.disown(old, |own| own.addresses.retain(|a| *a != (local, remote))),
-            None => {}
+        // One that is heard again is its peer's newest.
+        if let Some(old) = self.addresses.insert((local, remote), peer) {
+            self.disown(old, |own| own.addresses.retain(|a| *a != (local, remote)));
         }
         let own = self.own.entry(peer).or_default();
         if own.addresses.len() >= MAX_ROUTES_A_PEER {
@@ -201,7 +203,8 @@ impl<K: Copy + Eq + Hash> Routes<K> {
     }
 
     /// Routes the response to this STUN request to `peer`: for requests to STUN servers, which all peers of a socket have
-    /// in common, and to addresses that are another peer's as far as is known. Beyond [`MAX_SERVER_TRANSACTIONS`] the oldest request is forgotten. What is no STUN changes nothing.
+    /// in common, and to addresses that are another peer's as far as is known. Beyond [`MAX_SERVER_TRANSACTIONS`] the
+    /// oldest request is forgotten. What is no STUN changes nothing.
     pub fn insert_request(&mut self, request: &[u8], peer: K) {
         let Some(id) = transaction_id(request) else {
             return;
@@ -341,6 +344,13 @@ mod tests {
         assert_eq!(routes.addresses_of(1).count(), MAX_ROUTES_A_PEER);
         assert_eq!(routes.route(local, address(0), &[22]), None);
         assert_eq!(routes.route(local, address(all - 1), &[22]), Some(1));
+        // The oldest is in use, and stays.
+        let first = all - MAX_ROUTES_A_PEER as u16;
+        routes.insert_address(local, address(first), 1).unwrap();
+        routes.insert_address(local, address(all), 1).unwrap();
+        assert_eq!(routes.route(local, address(first), &[22]), Some(1));
+        assert_eq!(routes.route(local, address(first + 1), &[22]), None);
+        assert_eq!(routes.len(), (MAX_ROUTES_A_PEER, 0));
         routes.remove_peer(1);
         assert!(routes.is_empty() && routes.own.is_empty());
     }
