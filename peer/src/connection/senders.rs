@@ -102,9 +102,9 @@ pub struct SynchronizationSource {
     pub ssrc: u32,
     /// How long ago its last packet came.
     pub age: Duration,
-    /// That packet's timestamp.
+    /// Timestamp of the packet with the highest number: one that comes late says what was.
     pub rtp_timestamp: u32,
-    /// Its audio level in -dBov, 0 to 127, where the packet told (RFC 6464).
+    /// That packet's audio level in -dBov, 0 to 127, where it told (RFC 6464).
     pub audio_level: Option<u8>,
 }
 
@@ -425,8 +425,8 @@ impl PeerConnection {
         sources
     }
 
-    /// `getContributingSources`: CSRCs, each once, whose last packet is at most ten seconds old, the latest first; none of another
-    /// connection's receiver.
+    /// `getContributingSources`: CSRCs, each once, whose last packet is at most ten seconds old, the latest first; none
+    /// of another connection's receiver.
     pub fn contributing_sources(
         &self,
         now: Instant,
