@@ -59,7 +59,8 @@ pub const MAX_ENCODINGS: usize = 8;
 pub const MAX_SEND_QUEUE: usize = 2048;
 
 /// Remote SSRCs known on one connection. Each has a receiver's statistics (about 200 bytes); a stranger with the keys
-/// could otherwise make us grow by a packet each.
+/// could otherwise make us grow by a packet each. At this many, a new one takes the place of one that said goodbye or was
+/// silent for [`SOURCE_TIMEOUT`].
 pub const MAX_REMOTE_SSRCS: usize = 1024;
 
 /// Packets kept for retransmission a sent stream: a second of 8 Mbit/s video, as browsers ask again within a second.
@@ -88,6 +89,10 @@ pub const DEFAULT_MAX_MESSAGE_SIZE: usize = 262_144;
 /// Interval of RTCP reports with video; half of RFC 3550's minimum of five seconds by its §6.2 rule 360/bandwidth, as
 /// browsers do it, so that round-trip times are fresh.
 pub const RTCP_INTERVAL: Duration = Duration::from_millis(1_000);
+
+/// Silence, of RTP and of sender reports, after which a remote SSRC is no current source any more: RFC 3550 §6.3.5, five
+/// intervals. It is not reported, nor asked for key frames.
+pub const SOURCE_TIMEOUT: Duration = Duration::from_millis(5_000);
 
 /// Interval of transport-wide feedback: the draft's default range is 50 to 250 ms, browsers start at 100.
 pub const TRANSPORT_FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);

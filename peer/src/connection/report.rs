@@ -9,7 +9,7 @@ use tincan_ice as ice;
 use super::{PeerConnection, ntp_epoch};
 use crate::error::Error;
 use crate::jsep::MediaParameters;
-use crate::media::Repaired;
+use crate::media::{ReceiveStream, Repaired};
 use crate::stats::*;
 use crate::types::Kind;
 
@@ -56,7 +56,7 @@ impl PeerConnection {
             .receivers()
             .iter()
             .filter(|r| Some(r.transceiver) == received && r.repairs.is_none())
-            .map(|r| inbound_id(r.ssrc));
+            .map(inbound_id);
         let roots: Vec<String> = outbound.chain(inbound).collect();
         Ok(self.stats(now).reachable(roots.iter().map(String::as_str)))
     }
@@ -77,7 +77,8 @@ impl PeerConnection {
         }
     }
 
-    /// The same for the same candidate in every report; it does not tell an address that may be hidden.
+    /// The same for the same candidate in every report. An address that may be hidden can't be read from it; whoever knows
+    /// all else of the candidate can try which address fits.
     fn candidate_id(&self, prefix: char, c: &ice::Candidate) -> String {
         let mut hasher = DefaultHasher::new();
         let tcp_type = c.tcp_type().map(|t| t.as_str());
@@ -443,10 +444,10 @@ impl Collector<'_> {
         {
             // §6: streams of retransmissions have no entry of their own, they count here.
             let again = repairs.get(&at).copied().unwrap_or_default();
-            let id = inbound_id(r.ssrc);
+            let id = inbound_id(r);
             let codec_id = r.payload_type.map(|pt| codec_id(p, "R", pt));
             let frames = r.frame_counts().filter(|_| video);
-            let remote_id = r.sender_report.map(|_| format!("RO{}", r.ssrc));
+            let remote_id = r.sender_report.map(|_| format!("RO{}", r.number));
             self.entries.push(Stats::InboundRtp(InboundRtpStats {
                 id: id.clone(),
                 timestamp: self.timestamp,
@@ -530,8 +531,9 @@ fn outbound_id(ssrc: u32) -> String {
     format!("O{ssrc}")
 }
 
-fn inbound_id(ssrc: u32) -> String {
-    format!("I{ssrc}")
+/// §7.1: an SSRC that comes again after its stream was forgotten is another object.
+fn inbound_id(stream: &ReceiveStream) -> String {
+    format!("I{}", stream.number)
 }
 
 /// Whether both mean one entry.

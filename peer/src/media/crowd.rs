@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tincan_rtp::rtcp::{Compound, Packet};
+use tincan_rtp::rtcp::{Compound, Packet, SenderInfo, Writer};
+use tincan_rtp::{NtpTime, Ssrc};
 
-use super::{Delivery, Media, Reception};
+use super::{Delivery, Media, ReceiveStream, Reception};
+use crate::connection::Shares;
+use crate::event::Event;
 use crate::jsep::{IceParameters, Jsep, JsepConfig, LocalTransport};
-use crate::limits::{MAX_REMOTE_SSRCS, RTCP_INTERVAL};
+use crate::limits::{MAX_REMOTE_SSRCS, MIN_MEMORY_BUDGET, RTCP_INTERVAL, SOURCE_TIMEOUT};
 use crate::queue::Events;
 use crate::work::counted;
 use crate::{BundlePolicy, Capabilities, Kind, SdpType, SessionDescription, TransceiverInit};
@@ -39,6 +42,8 @@ fn jsep(name: &str) -> (Jsep, LocalTransport) {
 
 /// Media that agreed to receive video, and the payload type of VP8.
 struct Crowd {
+    near: Jsep,
+    reception: Reception,
     media: Media,
     events: Events,
     payload_type: u8,
@@ -71,6 +76,8 @@ impl Crowd {
         let vp8 = parameters.receive_codecs.iter().find(|c| c.is("VP8"));
         Crowd {
             payload_type: vp8.unwrap().payload_type,
+            near,
+            reception,
             media,
             events: Events::default(),
             now,
@@ -84,15 +91,97 @@ impl Crowd {
     }
 
     fn packet_of(&mut self, payload_type: u8, ssrc: u32, sequence: u16) {
-        let mut packet = vec![0x80, payload_type];
+        self.datagram(payload_type, ssrc, sequence, 90, &[0x10; 40]);
+    }
+
+    fn datagram(&mut self, types: u8, ssrc: u32, sequence: u16, timestamp: u32, payload: &[u8]) {
+        let mut packet = vec![0x80, types];
         packet.extend_from_slice(&sequence.to_be_bytes());
-        packet.extend_from_slice(&90u32.to_be_bytes());
+        packet.extend_from_slice(&timestamp.to_be_bytes());
         packet.extend_from_slice(&ssrc.to_be_bytes());
-        packet.extend_from_slice(&[0x10; 40]);
+        packet.extend_from_slice(payload);
         let datagram = BytesMut::from(&packet[..]);
         let ecn = crate::Ecn::NotEct;
         self.media
             .handle_rtp(self.now, ecn, datagram, &mut self.events);
+    }
+
+    /// A whole key frame of so many packets of 1000 octets; what frames that came of it tell of losses.
+    fn frame(&mut self, ssrc: u32, sequence: u16, timestamp: u32, packets: u16) -> Vec<u64> {
+        for n in 0..packets {
+            let marker = if n + 1 == packets { 0x80 } else { 0 };
+            let mut payload = [0; 1_000];
+            payload[0] = if n == 0 { 0x10 } else { 0 };
+            let types = self.payload_type | marker;
+            self.datagram(types, ssrc, sequence + n, timestamp, &payload);
+        }
+        let news = std::iter::from_fn(|| self.events.pop_front());
+        let frames = news.filter_map(|event| match event {
+            Event::Frame { frame, .. } => Some(frame.lost_before),
+            _ => None,
+        });
+        frames.collect()
+    }
+
+    fn rtx(&self) -> u8 {
+        let codecs = &self.media.tracks()[0].parameters.receive_codecs;
+        let rtx = codecs.iter().find(|c| c.apt() == Some(self.payload_type));
+        rtx.unwrap().payload_type
+    }
+
+    fn reconcile(&mut self) {
+        let transceivers = self.near.transceivers();
+        let receptions = [(transceivers[0].id(), self.reception)];
+        self.media.reconcile(transceivers, &receptions);
+    }
+
+    fn rtcp(&mut self, write: impl FnOnce(&mut Writer<'_>)) {
+        let mut datagram = Vec::new();
+        write(&mut Writer::new(&mut datagram));
+        self.media
+            .handle_rtcp(self.now, &datagram, &mut self.events);
+    }
+
+    fn goodbye(&mut self, ssrc: u32) {
+        self.rtcp(|w| {
+            w.receiver_report(Ssrc(ssrc), []);
+            w.goodbye(&[Ssrc(ssrc)], b"").unwrap();
+        });
+    }
+
+    /// Time passes in which an event loop does what is due.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += 10 * MS;
+            self.turn();
+        }
+    }
+
+    /// A packet of each.
+    fn all(&mut self, ssrcs: std::ops::Range<u32>) {
+        for ssrc in ssrcs {
+            self.packet(ssrc, 1);
+        }
+    }
+
+    fn stream(&self, ssrc: u32) -> Option<&ReceiveStream> {
+        let at = self.media.router.by_ssrc(ssrc)?;
+        let stream = &self.media.receivers()[at];
+        assert_eq!(stream.ssrc, ssrc);
+        Some(stream)
+    }
+
+    /// Each stream is found by its SSRC, and what all are charged is what is counted.
+    fn check(&self) {
+        let receivers = self.media.receivers();
+        for (at, receiver) in receivers.iter().enumerate() {
+            assert_eq!(self.media.router.by_ssrc(receiver.ssrc), Some(at));
+        }
+        assert_eq!(self.media.router.known(), receivers.len());
+        let charged: usize = receivers.iter().map(|r| r.charged).sum();
+        assert_eq!(self.media.incoming, charged);
+        assert!(self.media.vacant.iter().all(|at| *at < receivers.len()));
     }
 
     /// What an event loop does; the RTCP that came of it.
@@ -130,8 +219,8 @@ fn a_packet_costs_no_more_beside_a_thousand_streams() {
         // One more than there may be.
         crowd.packet(all + 1, 1);
         assert_eq!(crowd.media.counters().unrouted, 1);
-        // What will not come is given up; then one goes on. Where frames are wanted the others ask for key frames again and
-        // again. Reports look at all of them.
+        // What will not come is given up; then one goes on. Where frames are wanted the others ask for key frames until they
+        // were silent for long. Reports look at all of them.
         for _ in 0..20_000 {
             crowd.now += MS;
             crowd.turn();
@@ -179,9 +268,7 @@ fn each_stream_is_reported_in_its_turn() {
 #[test]
 fn statistics_of_a_thousand_streams_take_a_look_at_each() {
     let mut crowd = Crowd::new(Delivery::Packets);
-    let codecs = &crowd.media.tracks()[0].parameters.receive_codecs;
-    let rtx = codecs.iter().find(|c| c.apt() == Some(crowd.payload_type));
-    let rtx = rtx.unwrap().payload_type;
+    let rtx = crowd.rtx();
     let half = MAX_REMOTE_SSRCS as u32 / 2;
     for ssrc in 1..=half {
         crowd.packet(ssrc, 1);
@@ -196,4 +283,153 @@ fn statistics_of_a_thousand_streams_take_a_look_at_each() {
     let heard = crowd.media.receivers().iter().position(|r| r.ssrc == 9);
     assert_eq!(places, [(heard.unwrap(), u64::from(half))]);
     assert!(steps <= 4 * u64::from(half), "{steps}");
+}
+
+const ALL: u32 = MAX_REMOTE_SSRCS as u32;
+
+#[test]
+fn a_stream_that_fell_silent_is_not_asked_for_key_frames() {
+    let mut crowd = Crowd::new(Delivery::Frames);
+    crowd.packet(1, 1);
+    crowd.packet(1, 3);
+    crowd.pass(SOURCE_TIMEOUT);
+    let plis = |crowd: &Crowd| crowd.stream(1).unwrap().plis;
+    let asked = plis(&crowd);
+    assert!(asked > 10, "{asked}");
+    crowd.pass(Duration::from_secs(10));
+    assert_eq!(plis(&crowd), asked);
+    assert_eq!(crowd.media.agenda.next(), None);
+    // It still wants one.
+    crowd.datagram(crowd.payload_type, 1, 6, 90, &[0; 40]);
+    crowd.turn();
+    assert_eq!(plis(&crowd), asked + 1);
+    crowd.goodbye(1);
+    assert_eq!(crowd.media.agenda.next(), None);
+}
+
+#[test]
+fn streams_that_are_over_make_room_for_others() {
+    let mut crowd = Crowd::new(Delivery::Frames);
+    // A second lacks something.
+    crowd.all(1..ALL + 1);
+    crowd.packet(2, 3);
+    crowd.pass(SOURCE_TIMEOUT + RTCP_INTERVAL);
+    let asked = crowd.media.agenda.next();
+    let steps = counted(|| crowd.all(ALL + 1..2 * ALL + 1));
+    assert!(steps < 3 * u64::from(ALL), "{steps}");
+    assert_eq!(crowd.media.counters().unrouted, 0);
+    crowd.check();
+    assert_eq!(crowd.media.receivers().len(), MAX_REMOTE_SSRCS);
+    assert!(asked.is_none() && crowd.stream(2).is_none());
+    // One comes again: another stream with the same SSRC.
+    crowd.goodbye(ALL + 7);
+    crowd.packet(2, 9);
+    let stream = crowd.stream(2).unwrap();
+    assert_eq!((stream.packets, stream.number), (1, 2 * ALL));
+    crowd.check();
+}
+
+#[test]
+fn a_stream_that_is_heard_keeps_its_place() {
+    let mut crowd = Crowd::new(Delivery::Packets);
+    crowd.all(1..ALL + 1);
+    for _ in 0..10 {
+        crowd.pass(RTCP_INTERVAL);
+        for ssrc in 2..=ALL {
+            let info = SenderInfo {
+                ntp: NtpTime(1),
+                rtp_timestamp: 0,
+                packets: 1,
+                octets: 1,
+            };
+            // Reports without packets, as of a track that is muted.
+            crowd.rtcp(|w| w.sender_report(Ssrc(ssrc), &info, []));
+        }
+    }
+    let steps = counted(|| {
+        for ssrc in ALL + 1..2 * ALL {
+            crowd.packet(ssrc, 1);
+        }
+    });
+    // Only the first fell silent, and one look at all was enough to find that.
+    assert!(steps <= 2 * u64::from(ALL), "{steps}");
+    assert_eq!(crowd.media.counters().unrouted, u64::from(ALL) - 2);
+    assert!(crowd.stream(1).is_none() && crowd.stream(ALL + 1).is_some());
+    assert!((2..=ALL).all(|ssrc| crowd.stream(ssrc).is_some()));
+    crowd.check();
+}
+
+#[test]
+fn a_goodbye_makes_room_at_once_unless_more_comes() {
+    let mut crowd = Crowd::new(Delivery::Packets);
+    crowd.all(1..ALL + 1);
+    crowd.goodbye(5);
+    crowd.goodbye(6);
+    crowd.packet(6, 2);
+    for ssrc in [ALL + 1, ALL + 2] {
+        crowd.packet(ssrc, 1);
+    }
+    assert!(crowd.stream(5).is_none() && crowd.stream(6).is_some());
+    assert!(crowd.stream(ALL + 1).is_some() && crowd.stream(ALL + 2).is_none());
+    crowd.check();
+}
+
+#[test]
+fn a_retransmission_does_not_take_the_place_of_what_it_repairs() {
+    let mut crowd = Crowd::new(Delivery::Packets);
+    // The last is the one that was silent for the shortest time: what a stream of retransmissions repairs.
+    for ssrc in 1..=ALL {
+        crowd.packet(ssrc, 1);
+    }
+    crowd.pass(RTCP_INTERVAL);
+    for ssrc in 1..ALL {
+        crowd.packet(ssrc, 2);
+    }
+    crowd.now += MS;
+    crowd.packet(ALL, 2);
+    // None is over but this one.
+    crowd.goodbye(ALL);
+    let rtx = crowd.rtx();
+    crowd.packet_of(rtx, ALL + 1, 1);
+    assert!(crowd.stream(ALL).is_some() && crowd.stream(ALL + 1).is_none());
+    crowd.pass(2 * RTCP_INTERVAL);
+    crowd.goodbye(3);
+    crowd.packet_of(rtx, ALL + 1, 1);
+    assert!(crowd.stream(ALL).is_some() && crowd.stream(3).is_none());
+    assert!(crowd.stream(ALL + 1).is_some());
+    crowd.check();
+}
+
+#[test]
+fn places_that_were_found_are_forgotten_with_the_places() {
+    let mut crowd = Crowd::new(Delivery::Packets);
+    crowd.all(1..ALL + 1);
+    crowd.pass(SOURCE_TIMEOUT);
+    crowd.packet(ALL + 1, 1);
+    assert_eq!(crowd.media.vacant.len(), MAX_REMOTE_SSRCS - 1);
+    crowd.reconcile();
+    assert!(crowd.media.vacant.is_empty());
+    crowd.pass(RTCP_INTERVAL);
+    crowd.all(ALL + 2..2 * ALL);
+    assert_eq!(crowd.media.counters().unrouted, 0);
+    crowd.check();
+}
+
+#[test]
+fn streams_that_are_over_leave_their_share_to_others() {
+    for goodbye in [false, true] {
+        let mut crowd = Crowd::new(Delivery::Frames);
+        crowd.media.set_shares(Shares::of(MIN_MEMORY_BUDGET));
+        assert_eq!(crowd.frame(1, 1, 0, 78), [0]);
+        if goodbye {
+            crowd.goodbye(1);
+        } else {
+            crowd.pass(SOURCE_TIMEOUT + RTCP_INTERVAL);
+        }
+        for n in 0..3 {
+            let told = crowd.frame(2, 1 + 52 * n, u32::from(n) * 3_000, 52);
+            assert_eq!(told, [0], "goodbye {goodbye}");
+        }
+        crowd.check();
+    }
 }

@@ -342,6 +342,11 @@ impl Assembly {
         self.insert(now, sequence, packet);
     }
 
+    /// Whether it has room for more than itself.
+    pub(crate) fn holds(&self) -> bool {
+        self.waiting + self.largest > 0
+    }
+
     /// Octets in use.
     pub(crate) fn memory_usage(&self) -> usize {
         size_of::<Self>() + self.waiting + 3 * self.largest

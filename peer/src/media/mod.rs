@@ -23,6 +23,7 @@ mod router;
 mod sender;
 mod track;
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,10 +46,11 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::frame::{Delivery, Frame};
 use crate::jsep::Transceiver;
-use crate::limits::{MAX_REMOTE_SSRCS, MAX_SEND_QUEUE, TRANSPORT_FEEDBACK_INTERVAL};
+use crate::limits::{MAX_REMOTE_SSRCS, MAX_SEND_QUEUE, RTCP_INTERVAL, TRANSPORT_FEEDBACK_INTERVAL};
 use crate::packet::{Head, RtpPacket};
 use crate::queue::Events;
 use crate::types::{Ecn, TransceiverId};
+use crate::work;
 
 /// All media of one connection.
 #[derive(Debug)]
@@ -58,6 +60,11 @@ pub(crate) struct Media {
     tracks: Vec<Track>,
     receivers: Vec<ReceiveStream>,
     agenda: Agenda,
+    /// Places of streams that said goodbye, or were over when somebody looked for such; the first to be taken last.
+    vacant: Vec<usize>,
+    looked: Option<Instant>,
+    /// How many streams there have been.
+    streams: u32,
     /// Room for the places of streams that are due.
     places: Vec<usize>,
     queue: VecDeque<Queued>,
@@ -137,6 +144,9 @@ impl Media {
             tracks: Vec::new(),
             receivers: Vec::new(),
             agenda: Agenda::default(),
+            vacant: Vec::new(),
+            looked: None,
+            streams: 0,
             places: Vec::new(),
             queue: VecDeque::new(),
             queued: 0,
@@ -240,6 +250,7 @@ impl Media {
         }
         // Streams have other places now.
         self.agenda.clear();
+        self.vacant.clear();
         for place in 0..self.receivers.len() {
             self.rearm(place);
         }
@@ -301,6 +312,7 @@ impl Media {
             + self.outgoing()
             + self.queue.len() * size_of::<Queued>()
             + self.agenda.memory_usage()
+            + self.vacant.capacity() * size_of::<usize>()
             + self.incoming
     }
 
@@ -529,7 +541,8 @@ impl Media {
             self.counters.malformed += 1;
             return;
         };
-        let Some(mut at) = self.router.route(&view, &self.tracks, &mut self.receivers) else {
+        let known = self.router.by_ssrc(view.ssrc().0);
+        let Some(mut at) = known.or_else(|| self.admit(now, &view)) else {
             self.counters.unrouted += 1;
             return;
         };
@@ -582,7 +595,9 @@ impl Media {
             }
         } else {
             // RFC 4588: what is inside belongs to the stream that it repairs.
-            let Some(primary) = self.router.repaired(at, &self.receivers) else {
+            let rtx = self.receivers.get(at);
+            let Some(primary) = rtx.and_then(|rtx| self.router.repaired(rtx, &self.receivers))
+            else {
                 return;
             };
             let apt = track
@@ -703,15 +718,67 @@ impl Media {
         self.tracks.clear();
         self.receivers.clear();
         self.agenda.clear();
+        self.vacant.clear();
         self.reports_due = None;
     }
 
-    fn add_receiver(receivers: &mut Vec<ReceiveStream>, stream: ReceiveStream) -> Option<usize> {
-        if receivers.len() >= MAX_REMOTE_SSRCS {
+    /// Makes a stream for the SSRC of a packet, if it can be told what it is of: in a place of its own, or, where there
+    /// are as many as may be, in that of one that is over.
+    #[cold]
+    fn admit(&mut self, now: Instant, packet: &Packet<'_>) -> Option<usize> {
+        let mut stream = self.router.place(now, packet, &self.tracks)?;
+        let ssrc = stream.ssrc;
+        stream.number = self.streams;
+        let mut before = None;
+        let mut at = self.receivers.len();
+        if at < MAX_REMOTE_SSRCS {
+            self.receivers.push(stream);
+        } else {
+            at = self.vacate(now, &stream)?;
+            let place = self.receivers.get_mut(at)?;
+            let gone = core::mem::replace(place, stream);
+            self.incoming = self.incoming.saturating_sub(gone.charged);
+            self.agenda.set(at, None);
+            before = Some(gone.ssrc);
+        }
+        self.streams = self.streams.wrapping_add(1);
+        self.router.learn(ssrc, at, before);
+        Some(at)
+    }
+
+    /// The place of a stream that is over, but not that of the one that `stream` repairs. Looks at all streams once an
+    /// interval at most, however many strangers come.
+    fn vacate(&mut self, now: Instant, stream: &ReceiveStream) -> Option<usize> {
+        if let Some(at) = self.take_vacant(now, stream) {
+            return Some(at);
+        }
+        let waited = |looked| now.saturating_duration_since(looked) >= RTCP_INTERVAL;
+        if !self.looked.is_none_or(waited) {
             return None;
         }
-        receivers.push(stream);
-        Some(receivers.len() - 1)
+        work::steps(self.receivers.len());
+        self.looked = Some(now);
+        let places = self.receivers.iter().enumerate();
+        let mut over: Vec<_> = places.filter(|(_, r)| r.is_over(now)).collect();
+        // The last is taken first: one that said goodbye, then the one that was silent for longest.
+        over.sort_by_key(|(_, r)| (r.ended, Reverse(r.heard)));
+        self.vacant = over.into_iter().map(|(at, _)| at).collect();
+        self.take_vacant(now, stream)
+    }
+
+    fn take_vacant(&mut self, now: Instant, stream: &ReceiveStream) -> Option<usize> {
+        if self.vacant.is_empty() {
+            return None;
+        }
+        let kept = self.router.repaired(stream, &self.receivers);
+        while let Some(at) = self.vacant.pop() {
+            // It may have come back, or be another's by now.
+            let over = self.receivers.get(at).is_some_and(|r| r.is_over(now));
+            if over && kept != Some(at) {
+                return Some(at);
+            }
+        }
+        None
     }
 }
 

@@ -11,7 +11,9 @@ use tincan_rtp::{NtpTime, Packet, SequenceNumber, SequenceUnwrapper, Ssrc};
 
 use super::frames::{Assembly, FrameCounts, MIN_ROUND_TRIP};
 use crate::jsep::MediaParameters;
-use crate::limits::{KEY_FRAME_INTERVAL, MAX_CONTRIBUTORS, MAX_MISSING, MAX_RECOVERED};
+use crate::limits::{
+    KEY_FRAME_INTERVAL, MAX_CONTRIBUTORS, MAX_MISSING, MAX_RECOVERED, SOURCE_TIMEOUT,
+};
 use crate::queue::Events;
 use crate::types::{Ecn, TransceiverId};
 
@@ -19,6 +21,12 @@ use crate::types::{Ecn, TransceiverId};
 #[derive(Debug)]
 pub(crate) struct ReceiveStream {
     pub(crate) ssrc: u32,
+    /// Which stream of the connection it is: an SSRC may come again.
+    pub(crate) number: u32,
+    /// It said goodbye, and nothing came since.
+    pub(crate) ended: bool,
+    /// When RTP or a sender report came; before that, since when it is known.
+    pub(crate) heard: Instant,
     pub(crate) transceiver: TransceiverId,
     /// Index of the rid in the far side's order; 0 without simulcast.
     pub(crate) encoding: u8,
@@ -88,9 +96,17 @@ pub(crate) struct SenderReportSeen {
 const MISSING_OCTETS: usize = 64;
 
 impl ReceiveStream {
-    pub(crate) fn new(ssrc: u32, transceiver: TransceiverId, clock_rate: u32) -> Self {
+    pub(crate) fn new(
+        now: Instant,
+        ssrc: u32,
+        transceiver: TransceiverId,
+        clock_rate: u32,
+    ) -> Self {
         ReceiveStream {
             ssrc,
+            number: 0,
+            ended: false,
+            heard: now,
             transceiver,
             encoding: 0,
             repairs: None,
@@ -160,6 +176,9 @@ impl ReceiveStream {
         self.octets += payload as u64;
         self.header_octets += (len - payload) as u64;
         self.last_packet = Some(now);
+        self.heard = now;
+        // What is sent after a goodbye may come before it, and the other way round.
+        self.ended = false;
         let sequence = view.sequence_number();
         let outcome = self
             .statistics
@@ -289,12 +308,42 @@ impl ReceiveStream {
             + self.assembly.as_ref().map_or(0, |a| a.memory_usage())
     }
 
+    /// Whether another stream may have its place.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.ended || now.saturating_duration_since(self.heard) >= SOURCE_TIMEOUT
+    }
+
+    /// Whether packets come: reports tell of it (RFC 3550 §6.4).
+    pub(crate) fn is_current(&self, now: Instant) -> bool {
+        let since = self.last_packet.filter(|_| !self.ended);
+        since.is_some_and(|at| now.saturating_duration_since(at) < SOURCE_TIMEOUT)
+    }
+
+    /// It says goodbye; whether that is news.
+    pub(crate) fn end(&mut self) -> bool {
+        self.rest();
+        !core::mem::replace(&mut self.ended, true)
+    }
+
+    /// Gives up what is under way and the room for it: nothing comes for now.
+    pub(crate) fn rest(&mut self) {
+        if let Some(assembly) = self.assembly.as_mut().filter(|a| a.holds()) {
+            assembly.shed();
+        }
+        self.miss_nothing();
+    }
+
     /// Gives up what is under way: only a key frame helps then.
     pub(crate) fn shed(&mut self) {
         match &mut self.assembly {
             Some(assembly) => assembly.shed(),
             None => self.want_key_frame(),
         }
+        self.miss_nothing();
+    }
+
+    /// What is missing is not asked for any more.
+    fn miss_nothing(&mut self) {
         if let (Some(nack), Some(highest)) = (&mut self.nack, self.unwrapper.highest()) {
             nack.give_up_before(highest);
         }
@@ -348,7 +397,8 @@ impl ReceiveStream {
             self.plis += 1;
             Writer::new(out).picture_loss(reporter, media);
         }
-        if let Some(assembly) = &mut self.assembly {
+        let due = self.key_frame_due().is_some_and(|due| due <= now);
+        if let Some(assembly) = self.assembly.as_mut().filter(|_| due) {
             let asked = assembly.key_frame.poll_pli(now, reporter, media, out);
             self.plis += u64::from(asked);
         }
@@ -358,25 +408,29 @@ impl ReceiveStream {
         }
     }
 
+    /// When the assembly asks for a key frame next: of a stream that fell silent no more before its next packet.
+    fn key_frame_due(&self) -> Option<Instant> {
+        // What was never asked for is due since the packet that said so.
+        let since = self.last_packet?;
+        let due = self.assembly.as_ref()?.key_frame.poll_timeout(since)?;
+        Some(due).filter(|due| due.saturating_duration_since(since) < SOURCE_TIMEOUT)
+    }
+
     /// When something of this stream is due: a request, or a frame that waits for nothing any more.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        if self.ended {
+            return None;
+        }
         let nack = self.nack.as_ref().and_then(|n| n.poll_timeout());
-        let assembly = self.assembly.as_ref();
-        // What was never asked for is due since the packet that said so.
-        let since = self.last_packet;
-        let key_frame = match assembly {
-            Some(assembly) => since.and_then(|since| assembly.key_frame.poll_timeout(since)),
-            None => None,
-        };
         let asked = match self.key_frame_asked {
             _ if !self.key_frame_wanted => None,
             Some(asked) => Some(asked + KEY_FRAME_INTERVAL),
-            None => since,
+            None => self.last_packet,
         };
         [
             nack,
-            assembly.and_then(|a| a.poll_timeout()),
-            key_frame,
+            self.assembly.as_ref().and_then(|a| a.poll_timeout()),
+            self.key_frame_due(),
             asked,
         ]
         .into_iter()

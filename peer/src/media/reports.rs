@@ -8,7 +8,7 @@ use tincan_rtp::rtcp::{Compound, Packet, SenderInfo, Writer};
 use super::receiver::SenderReportSeen;
 use super::{Media, Queued, What};
 use crate::event::Event;
-use crate::limits::{MAX_SEND_QUEUE, RTCP_INTERVAL};
+use crate::limits::{MAX_REMOTE_SSRCS, MAX_SEND_QUEUE, RTCP_INTERVAL};
 use crate::queue::Events;
 use crate::work;
 
@@ -54,6 +54,7 @@ impl Media {
                     .by_ssrc(report.ssrc.0)
                     .and_then(|at| self.receivers.get_mut(at))
                 {
+                    receiver.heard = now;
                     receiver.statistics.on_sender_report(now, report.info.ntp);
                     receiver.sender_report = Some(SenderReportSeen {
                         ntp: report.info.ntp,
@@ -84,16 +85,23 @@ impl Media {
             }
             Packet::Goodbye(goodbye) => {
                 for ssrc in goodbye.sources() {
-                    let receiver = self
-                        .router
-                        .by_ssrc(ssrc.0)
-                        .and_then(|at| self.receivers.get(at));
-                    if let Some(receiver) = receiver.filter(|r| r.repairs.is_none()) {
+                    let Some(at) = self.router.by_ssrc(ssrc.0) else {
+                        continue;
+                    };
+                    let Some(receiver) = self.receivers.get_mut(at) else {
+                        continue;
+                    };
+                    if receiver.end() && self.vacant.len() < MAX_REMOTE_SSRCS {
+                        self.vacant.push(at);
+                    }
+                    if receiver.repairs.is_none() {
                         events.push_request(Event::StreamEnded {
                             transceiver: receiver.transceiver,
                             ssrc: ssrc.0,
                         });
                     }
+                    self.charge(at);
+                    self.rearm(at);
                 }
             }
             // Transport-wide feedback and estimates belong to congestion control, which has its place above `queue`.
@@ -208,6 +216,8 @@ impl Media {
         let ntp = self.ntp(now);
         let reporter = self.reporter();
         let mut blocks: Vec<_> = Vec::new();
+        // Streams that fell silent must not keep the room that others need.
+        let pressed = self.incoming > self.max_incoming / 2;
         let count = self.receivers.len();
         let first_reported = core::mem::take(&mut self.first_reported);
         for at in (0..count).map(|n| (first_reported + n) % count) {
@@ -215,16 +225,16 @@ impl Media {
             let Some(receiver) = self.receivers.get_mut(at) else {
                 continue;
             };
-            // Silent for long: not a current source any more (RFC 3550 §6.3.5, five intervals).
-            let current = receiver
-                .last_packet
-                .is_some_and(|at| now.saturating_duration_since(at) < 5 * RTCP_INTERVAL);
-            if current && blocks.len() == BLOCKS {
-                self.first_reported = at;
-                break;
-            }
-            if current {
+            if receiver.is_current(now) {
+                if blocks.len() == BLOCKS {
+                    self.first_reported = at;
+                    break;
+                }
                 blocks.extend(receiver.statistics.report_block(now));
+            } else if pressed {
+                receiver.rest();
+                self.charge(at);
+                self.rearm(at);
             }
         }
         let mut writer = Writer::new(out);

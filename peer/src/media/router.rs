@@ -2,12 +2,13 @@
 //! payload type that only one section has.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use tincan_rtp::Packet;
 use tincan_rtp::extension::ExtensionKind;
 
 use super::receiver::Repairs;
-use super::{Media, ReceiveStream, Track};
+use super::{ReceiveStream, Track};
 use crate::types::TransceiverId;
 use crate::work;
 
@@ -70,29 +71,22 @@ impl Router {
         }
     }
 
-    /// Index of the stream of a packet; makes one for an SSRC that can be placed.
-    pub(crate) fn route(
-        &mut self,
-        packet: &Packet<'_>,
-        tracks: &[Track],
-        receivers: &mut Vec<ReceiveStream>,
-    ) -> Option<usize> {
-        let ssrc = packet.ssrc().0;
-        if let Some(at) = self.ssrcs.get(&ssrc) {
-            return Some(*at);
+    /// The stream of this SSRC has this place now, in which that of `before` was.
+    pub(super) fn learn(&mut self, ssrc: u32, at: usize, before: Option<u32>) {
+        if let Some(before) = before {
+            self.ssrcs.remove(&before);
         }
-        let at = self.place(packet, tracks, receivers)?;
         self.ssrcs.insert(ssrc, at);
-        Some(at)
     }
 
+    /// A stream for the SSRC of a packet, if it can be told what it is of.
     #[cold]
-    fn place(
+    pub(super) fn place(
         &self,
+        now: Instant,
         packet: &Packet<'_>,
         tracks: &[Track],
-        receivers: &mut Vec<ReceiveStream>,
-    ) -> Option<usize> {
+    ) -> Option<ReceiveStream> {
         let ssrc = packet.ssrc().0;
         let payload_type = packet.payload_type().get();
         let text = |id: Option<u8>| {
@@ -117,7 +111,7 @@ impl Router {
             .receive_codecs
             .iter()
             .find(|c| c.payload_type == payload_type)?;
-        let mut stream = ReceiveStream::new(ssrc, track.id, codec.clock_rate);
+        let mut stream = ReceiveStream::new(now, ssrc, track.id, codec.clock_rate);
         let encoding = |rid: &str| track.parameters.remote_rids.iter().position(|r| r == rid);
         if codec.is_rtx() {
             stream.repairs = Some(match announced {
@@ -133,12 +127,15 @@ impl Router {
             // RFC 8853: a rid that was not agreed is not ours to take.
             stream.encoding = encoding(rid)? as u8;
         }
-        Media::add_receiver(receivers, stream)
+        Some(stream)
     }
 
-    /// The stream that a retransmission stream repairs.
-    pub(crate) fn repaired(&self, at: usize, receivers: &[ReceiveStream]) -> Option<usize> {
-        let rtx = receivers.get(at)?;
+    /// The place of the stream that a retransmission stream repairs.
+    pub(crate) fn repaired(
+        &self,
+        rtx: &ReceiveStream,
+        receivers: &[ReceiveStream],
+    ) -> Option<usize> {
         match rtx.repairs? {
             Repairs::Ssrc(ssrc) => self.ssrcs.get(&ssrc).copied(),
             // Where a sender began anew with another SSRC, the one that is heard is meant.
@@ -183,6 +180,12 @@ impl Router {
             };
             Some((*at?, r))
         })
+    }
+
+    /// How many SSRCs have streams.
+    #[cfg(test)]
+    pub(super) fn known(&self) -> usize {
+        self.ssrcs.len()
     }
 
     /// The stream of an SSRC.
