@@ -170,8 +170,8 @@ impl<K: Copy + Eq + Hash> Routes<K> {
         }
     }
 
-    /// Routes everything between these two addresses to `peer`: to be called when its `handle_input` has taken a STUN
-    /// message from there (so that the far side has proved to know the password). Who had it before loses it. Beyond
+    /// Routes everything between these two addresses to `peer`: to be called when it answers a check from there, and
+    /// when it selects the pair (so that the far side has proved to know the password). Who had it before loses it. Beyond
     /// [`MAX_ROUTES_A_PEER`] the peer's address is forgotten for which this was not called for longest.
     ///
     /// # Errors
@@ -232,6 +232,20 @@ impl<K: Copy + Eq + Hash> Routes<K> {
         }
     }
 
+    /// Forgets an address.
+    pub fn remove_address(&mut self, local: SocketAddr, remote: SocketAddr) {
+        if let Some(peer) = self.addresses.remove(&(local, remote)) {
+            self.disown(peer, |own| own.addresses.retain(|a| *a != (local, remote)));
+        }
+    }
+
+    /// Whom a STUN message names, wherever it comes from: by the transaction of a request, or by its fragment.
+    pub fn named(&self, datagram: &[u8]) -> Option<K> {
+        self.answered(datagram)
+            .or_else(|| self.ufrags.get(local_ufrag(datagram)?))
+            .copied()
+    }
+
     /// Whose everything between these two addresses is, whatever a STUN message's fragment may say.
     pub fn owner(&self, local: SocketAddr, remote: SocketAddr) -> Option<K> {
         self.addresses.get(&(local, remote)).copied()
@@ -252,12 +266,8 @@ impl<K: Copy + Eq + Hash> Routes<K> {
     pub fn route(&self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> Option<K> {
         match classify(datagram) {
             Packet::NotMine | Packet::Zrtp => None,
-            Packet::Stun => self
-                .answered(datagram)
-                .or_else(|| self.ufrags.get(local_ufrag(datagram)?))
-                .or_else(|| self.addresses.get(&(local, remote)))
-                .copied(),
-            _ => self.addresses.get(&(local, remote)).copied(),
+            Packet::Stun => self.named(datagram).or_else(|| self.owner(local, remote)),
+            _ => self.owner(local, remote),
         }
     }
 

@@ -127,8 +127,8 @@ pub const MAX_CONTRIBUTORS: usize = 64;
 /// messages, shorter than the time between two consent checks.
 pub const REST_AFTER: Duration = Duration::from_secs(2);
 
-/// Requests to STUN servers whose responses a demultiplexer still routes: two for each of so many peers that gather at
-/// the same moment, about 50 bytes each.
+/// Requests to STUN servers, and checks of paths that are not the peer's yet, whose responses a demultiplexer still routes:
+/// ten for each of three thousand peers that connect at the same moment, about 50 bytes each.
 pub const MAX_SERVER_TRANSACTIONS: usize = 1 << 15;
 
 /// Peers in one demultiplexer: the ufrag table costs about 100 bytes each.

@@ -1,11 +1,13 @@
 //! Time passes: timers, selection, states.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::Agent;
 use crate::config::Server;
 use crate::event::{ConnectionState, Event, GatheringState, SelectedPair, ServerError};
 use crate::generation::Generation;
+use crate::locals::BaseKind;
 use crate::pair::{BaseId, FailureReason, Nomination, Pair};
 use crate::role::Role;
 use crate::transactions::Purpose;
@@ -147,6 +149,18 @@ impl Agent {
             tracing::debug!(local = %pair.local, remote = %pair.remote, nominated = pair.nominated, "ice.selected");
             self.push_event(Event::SelectedPair(pair));
         }
+    }
+
+    /// The addresses that data go between without a relay of ours: the host's, and the peer's as it is seen from here.
+    #[must_use]
+    pub fn selected_path(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let generation = [&self.current]
+            .into_iter()
+            .chain(self.previous.as_deref())
+            .find(|g| g.selected.is_some())?;
+        let pair = generation.list.get(generation.selected?)?;
+        let base = self.locals.base(pair.base)?;
+        matches!(base.kind, BaseKind::Host(_)).then_some((base.addr, pair.remote_addr))
     }
 
     /// The pair that data go by.

@@ -31,6 +31,8 @@ mod tracks;
 mod transport;
 mod transports;
 
+#[cfg(feature = "driver")]
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -280,6 +282,12 @@ impl PeerConnection {
         }
         self.check_outgoing(len)?;
         self.channels.send(now, key, message)
+    }
+
+    /// The addresses that data go between, if not through a relay of ours.
+    #[cfg(feature = "driver")]
+    pub(crate) fn selected_path(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.transport.agent.selected_path()
     }
 
     /// A channel's state; `None` when it is closed.

@@ -232,6 +232,7 @@ impl Driver {
             again: false,
             own_sockets,
             sent_by: None,
+            path: None,
             waits: false,
             held: None,
             ufrags: Vec::new(),

@@ -2,9 +2,9 @@
 //!
 //! The system spreads datagrams over the sockets of one port by a hash of their addresses; it knows nothing of peers.
 //! Whoever gets a datagram of another loop's peer hands it over by that loop's bounded queue. Who has which peer stands
-//! in a directory: username fragments, for checks from new addresses, and addresses, for everything after. A loop asks
-//! it once for each foreign address and remembers the answer, until some peer leaves; what is at home takes no part in
-//! any of this.
+//! in a directory: username fragments, for checks from new addresses, transactions of checks, for their answers, and
+//! addresses, for everything after. A loop asks it once for each foreign address and remembers the answer, until some peer
+//! leaves; what is at home takes no part in any of this, but for STUN messages that name nobody there.
 //!
 //! TCP connections are spread over the loops' listeners as well. The fragment of the first check says whose one is; the
 //! task that carries it stays in the runtime that accepted it, and speaks to the loop that has the peer.
@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -36,7 +36,12 @@ struct Directory {
     owners: RwLock<Routes<Owner>>,
     /// Grows when an entry leaves or changes hands.
     version: AtomicU64,
+    /// Paths of each loop's peers that others' have now, for it to forget.
+    moved: Vec<Mutex<Vec<PathKey>>>,
 }
+
+/// Its addresses, ours first.
+type PathKey = (SocketAddr, SocketAddr);
 
 /// Where connections go that one loop accepted and another has the peer of.
 #[derive(Debug, Clone)]
@@ -94,15 +99,20 @@ pub(super) struct Exchange {
     /// What was taken from the queue and not yet looked at.
     pub(super) taken: Vec<Handed>,
     /// Never more than the directory has addresses.
-    foreign: HashMap<(SocketAddr, SocketAddr), usize>,
+    foreign: HashMap<PathKey, usize>,
     version: u64,
+    /// What [`Directory::moved`] had for this loop.
+    moved: Vec<PathKey>,
     homes: Homes,
 }
 
 impl Exchange {
     /// The ends of `count` loops.
     pub(super) fn new(count: usize) -> Vec<Self> {
-        let directory = Arc::new(Directory::default());
+        let directory = Arc::new(Directory {
+            moved: (0..count).map(|_| Mutex::default()).collect(),
+            ..Directory::default()
+        });
         let news: Arc<[_]> = (0..count).map(|_| OnceLock::new()).collect();
         let ids = Arc::new(AtomicU64::new(0));
         let (queues, ends): (Vec<_>, Vec<_>) =
@@ -115,6 +125,7 @@ impl Exchange {
             taken: Vec::new(),
             foreign: HashMap::new(),
             version: 0,
+            moved: Vec::new(),
             homes: Homes {
                 me,
                 directory: directory.clone(),
@@ -135,6 +146,17 @@ impl Exchange {
         if version != self.version {
             self.version = version;
             self.foreign.clear();
+            if let Some(moved) = self.directory.moved.get(self.me) {
+                let mut moved = moved.lock().unwrap_or_else(PoisonError::into_inner);
+                self.moved = std::mem::take(&mut *moved);
+            }
+            let owners = self.directory.owners.read();
+            let owners = owners.unwrap_or_else(PoisonError::into_inner);
+            // It may have come back meanwhile.
+            self.moved.retain(|(local, remote)| {
+                let owner = owners.owner(*local, *remote);
+                owner.is_none_or(|(owner, _)| owner != self.me)
+            });
         }
         while self.taken.len() < HANDED_A_TURN {
             match self.queue.try_recv() {
@@ -142,6 +164,23 @@ impl Exchange {
                 Err(_) => break,
             }
         }
+    }
+
+    /// Paths that this loop must forget, which peers of others have now.
+    pub(super) fn moved(&mut self) -> Vec<PathKey> {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// Whether a datagram is a STUN message that names a peer of another loop, and none of this.
+    pub(super) fn names(&self, here: &Routes<PeerId>, datagram: &[u8]) -> bool {
+        if classify(datagram) != Packet::Stun || here.named(datagram).is_some() {
+            return false;
+        }
+        let owners = self.directory.owners.read();
+        let owners = owners.unwrap_or_else(PoisonError::into_inner);
+        owners
+            .named(datagram)
+            .is_some_and(|(owner, _)| owner != self.me)
     }
 
     /// Whether something was handed to this loop.
@@ -170,13 +209,7 @@ impl Exchange {
             Some(owner)
         });
         let Some(owner) = owner.filter(|owner| *owner != self.me) else {
-            // A STUN server's answer: only the loop that asked knows its transaction.
-            let answer = kind == Packet::Stun && datagram.first().is_some_and(|b| b & 1 == 1);
-            return if answer {
-                self.tell_all(received, &datagram)
-            } else {
-                Fate::Nobodys
-            };
+            return Fate::Nobodys;
         };
         if kind != Packet::Stun {
             self.foreign.insert(address, owner);
@@ -186,19 +219,6 @@ impl Exchange {
             Some(Ok(())) => Fate::HandedOver,
             _ => Fate::Dropped,
         }
-    }
-
-    fn tell_all(&self, received: Received, datagram: &BytesMut) -> Fate {
-        let mut fate = Fate::Nobodys;
-        for (n, queue) in self.queues.iter().enumerate() {
-            if n != self.me {
-                fate = match queue.try_send((received, datagram.clone())) {
-                    Ok(()) => Fate::HandedOver,
-                    Err(_) => Fate::Dropped,
-                };
-            }
-        }
-        fate
     }
 
     fn change(&self, change: impl FnOnce(&mut Routes<Owner>)) {
@@ -212,18 +232,25 @@ impl Exchange {
 
     /// A path of a peer of this loop works.
     pub(super) fn learn_address(&self, local: SocketAddr, remote: SocketAddr, peer: PeerId) {
+        let mut old = None;
         // A full directory costs the address its hand-over: datagrams that hash to this loop still arrive.
         self.change(|owners| {
+            old = owners.owner(local, remote);
             let _ = owners.insert_address(local, remote, (self.me, peer));
         });
-        self.outdate();
+        // Nobody remembers an owner of a path that had none.
+        if let Some((owner, _)) = old.filter(|(owner, _)| *owner != self.me) {
+            if let Some(moved) = self.directory.moved.get(owner) {
+                let mut moved = moved.lock().unwrap_or_else(PoisonError::into_inner);
+                moved.push((local, remote));
+            }
+            self.outdate();
+        }
     }
 
-    /// Whether a path is some loop's peer's.
-    pub(super) fn is_owned(&self, local: SocketAddr, remote: SocketAddr) -> bool {
-        let owners = self.directory.owners.read();
-        let owners = owners.unwrap_or_else(PoisonError::into_inner);
-        owners.owner(local, remote).is_some()
+    /// A check of this loop's peer, whose answer may arrive at another loop.
+    pub(super) fn learn_request(&self, request: &[u8], peer: PeerId) {
+        self.change(|owners| owners.insert_request(request, (self.me, peer)));
     }
 
     /// The fragments of a peer of this loop.
@@ -323,15 +350,83 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_nobody_is_known_to_wait_for_goes_to_all_others() {
+    fn an_answer_goes_to_the_loop_that_asked() {
         let mut ends = Exchange::new(3);
-        let mut answer = vec![1, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
-        answer.extend([5; 12]);
-        let answer = BytesMut::from(&answer[..]);
-        assert_eq!(ends[0].forward(received(7), answer), Fate::HandedOver);
+        let message = |class: u8| {
+            let mut message = vec![class, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+            message.extend([5; 12]);
+            BytesMut::from(&message[..])
+        };
+        // Of strangers' answers nobody hears.
+        assert_eq!(ends[0].forward(received(7), message(1)), Fate::Nobodys);
+        // A peer here has the path: it is not asked.
+        let at = received(7);
+        let mut here = Routes::new();
+        here.insert_address(at.local, at.remote, peer(1)).unwrap();
+        ends[0].learn_address(at.local, at.remote, peer(1));
+        ends[2].learn_request(&message(0), peer(4));
+        assert!(ends[0].names(&here, &message(1)));
+        assert!(!ends[0].names(&here, &message(0)));
+        assert_eq!(ends[0].forward(at, message(1)), Fate::HandedOver);
         for (n, end) in ends.iter_mut().enumerate() {
             end.begin_turn();
-            assert_eq!(end.taken.len(), usize::from(n != 0));
+            assert_eq!(end.taken.len(), usize::from(n == 2));
         }
+    }
+
+    #[test]
+    fn a_check_goes_to_whom_it_names_wherever_it_comes_from() {
+        let ends = Exchange::new(2);
+        let at = received(7);
+        let mut here = Routes::new();
+        here.insert_address(at.local, at.remote, peer(1)).unwrap();
+        here.insert_ufrag("here", peer(1)).unwrap();
+        ends[1].learn_ufrags(peer(4), ["there"].into_iter());
+        let check = |ufrag: &[u8]| {
+            let mut check = vec![0, 1, 0, 12, 0x21, 0x12, 0xa4, 0x42];
+            check.extend([5; 12]);
+            check.extend([0, 6, 0, ufrag.len() as u8 + 2]);
+            check.extend([ufrag, b":x"].concat());
+            check.resize(check.len().next_multiple_of(4), 0);
+            check
+        };
+        assert!(ends[0].names(&here, &check(b"there")));
+        assert!(!ends[0].names(&here, &check(b"here")));
+        assert!(!ends[0].names(&here, &check(b"nowhere")));
+        assert!(!ends[0].names(&here, &dtls()));
+    }
+
+    #[test]
+    fn a_path_that_changes_hands_is_forgotten_by_the_loop_that_had_it() {
+        let mut ends = Exchange::new(3);
+        let at = received(7);
+        ends[0].learn_address(at.local, at.remote, peer(1));
+        ends[1].learn_address(at.local, at.remote, peer(4));
+        for (n, end) in ends.iter_mut().enumerate() {
+            end.begin_turn();
+            let expected = if n == 0 {
+                vec![(at.local, at.remote)]
+            } else {
+                vec![]
+            };
+            assert_eq!(end.moved(), expected);
+        }
+        // There and back before the loop looks.
+        ends[0].learn_address(at.local, at.remote, peer(1));
+        ends[1].learn_address(at.local, at.remote, peer(4));
+        ends[0].learn_address(at.local, at.remote, peer(2));
+        ends[0].begin_turn();
+        assert!(ends[0].moved().is_empty());
+        ends[1].begin_turn();
+        assert!(ends[1].moved().contains(&(at.local, at.remote)));
+    }
+
+    #[test]
+    fn a_path_of_a_new_peer_costs_others_nothing() {
+        let ends = Exchange::new(2);
+        for port in 1..100 {
+            ends[0].learn_address(received(port).local, received(port).remote, peer(1));
+        }
+        assert_eq!(ends[1].directory.version.load(Ordering::Relaxed), 0);
     }
 }

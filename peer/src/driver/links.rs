@@ -29,8 +29,6 @@ pub(super) enum News {
         outbox: Outbox,
         packet: BytesMut,
     },
-    /// A connection of ours stands.
-    Connected(StreamId),
     /// A message came.
     Packet(StreamId, BytesMut),
     /// A connection ended, or never came about.
@@ -242,7 +240,6 @@ impl Driver {
                     outbox,
                     packet,
                 } => self.arrived(now, id, path, outbox, packet),
-                News::Connected(id) => self.streams.connected(id),
                 News::Packet(id, packet) => {
                     if let Some((peer, path)) = self.streams.owner(id) {
                         self.stream_packet(now, peer, path, packet);
@@ -570,7 +567,10 @@ impl Driver {
     ) {
         let shared = |address: &&LocalAddress| address.transport == HostProtocol::SharedUdp;
         let ips = |list: &[LocalAddress]| -> Vec<IpAddr> {
-            list.iter().filter(shared).map(|a| a.addr.ip()).collect()
+            let mut ips: Vec<_> = list.iter().filter(shared).map(|a| a.addr.ip()).collect();
+            ips.sort_unstable();
+            ips.dedup();
+            ips
         };
         let (lost, found) = (ips(gone), ips(new));
         for place in own {

@@ -87,7 +87,15 @@ impl Loops {
                 let mut config = config.clone();
                 let all = config.udp.iter_mut().chain(&mut config.tcp);
                 for addr in all.filter(|addr| addr.port() != 0) {
-                    addr.set_port(addr.port().wrapping_add(n as u16));
+                    let port = u16::try_from(n)
+                        .ok()
+                        .and_then(|n| addr.port().checked_add(n));
+                    let port = port.ok_or_else(|| {
+                        let beyond = "no ports are left for that many loops";
+                        let source = io::Error::new(io::ErrorKind::InvalidInput, beyond);
+                        DriverError::bind("port", *addr, source)
+                    })?;
+                    addr.set_port(port);
                 }
                 ends.push((config, None));
             }

@@ -367,18 +367,16 @@ impl Driver {
         if let Some(exchange) = &mut self.exchange {
             ready |= exchange.poll(cx).is_ready();
         }
-        match self.commands.poll_recv_many(cx, inbox, MAX_COMMANDS_A_TURN) {
-            Poll::Ready(0) => self.ended = true,
-            Poll::Ready(_) => ready = true,
-            Poll::Pending => {}
-        }
+        // It never ends by itself: the driver keeps a sender.
+        let commands = self.commands.poll_recv_many(cx, inbox, MAX_COMMANDS_A_TURN);
+        ready |= commands.is_ready();
         ready |= self.news.poll_recv_many(cx, news, MAX_NEWS).is_ready();
         #[cfg(feature = "mdns")]
         if let Some(multicast) = &self.multicast {
             ready |= multicast.poll_readable(cx).is_ready();
         }
         ready |= armed && sleep.as_mut().poll(cx).is_ready();
-        if ready || self.ended {
+        if ready {
             Poll::Ready(())
         } else {
             Poll::Pending

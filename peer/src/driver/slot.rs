@@ -1,6 +1,7 @@
 //! What the loop keeps of each peer.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -190,6 +191,8 @@ pub(super) struct Slot {
     pub(super) own_sockets: Vec<usize>,
     /// The socket that the last transmit went out by.
     pub(super) sent_by: Option<usize>,
+    /// The path that data go by, when it was last looked at.
+    pub(super) path: Option<(SocketAddr, SocketAddr)>,
     /// It is full, and calls this peer when there is room.
     pub(super) waits: bool,
     /// Events that were polled but found their queue full.

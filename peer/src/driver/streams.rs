@@ -18,8 +18,7 @@ use bytes::{Buf, BytesMut};
 use tincan_stun::framing::Framing;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::JoinHandle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::exchange::Homes;
@@ -120,16 +119,8 @@ struct Stream {
     peer: PeerId,
     path: Path,
     outbox: Outbox,
-    /// Ends by itself once `outbox` is gone; one that still connects is ended here.
-    connecting: Option<JoinHandle<()>>,
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        if let Some(task) = &self.connecting {
-            task.abort();
-        }
-    }
+    /// One that still connects ends with this; one that stands ends once `outbox` is gone and all is written.
+    _wanted: Option<oneshot::Sender<()>>,
 }
 
 /// What all tasks of a driver share.
@@ -239,9 +230,10 @@ impl Streams {
         let place = self.workshop.places.clone().try_acquire_owned().ok()?;
         let id = self.workshop.id();
         let (outbox, inbox) = Outbox::new();
-        let task = connect(self.workshop.clone(), id, path, opening, inbox, place);
-        let connecting = Some(tokio::spawn(task));
-        self.insert(id, peer, path, outbox, connecting);
+        let (wanted, given_up) = oneshot::channel();
+        let workshop = self.workshop.clone();
+        tokio::spawn(connect(workshop, id, path, opening, inbox, given_up, place));
+        self.insert(id, peer, path, outbox, Some(wanted));
         self.table.get(&id).map(|stream| &stream.outbox)
     }
 
@@ -260,13 +252,13 @@ impl Streams {
         peer: PeerId,
         path: Path,
         outbox: Outbox,
-        connecting: Option<JoinHandle<()>>,
+        wanted: Option<oneshot::Sender<()>>,
     ) {
         let stream = Stream {
             peer,
             path,
             outbox,
-            connecting,
+            _wanted: wanted,
         };
         self.of_peer.entry(peer).or_default().push(id);
         self.table.insert(id, stream);
@@ -276,14 +268,7 @@ impl Streams {
         }
     }
 
-    /// The connection stands.
-    pub(super) fn connected(&mut self, id: StreamId) {
-        if let Some(stream) = self.table.get_mut(&id) {
-            stream.connecting = None;
-        }
-    }
-
-    /// Gives a connection up; what was queued is still written. Whose it was.
+    /// Gives a connection up; where it stands, what was queued is still written. Whose it was.
     pub(super) fn remove(&mut self, id: StreamId) -> Option<(PeerId, Path)> {
         let stream = self.table.remove(&id)?;
         let (peer, path) = (stream.peer, stream.path);
@@ -314,6 +299,7 @@ async fn connect(
     path: Path,
     opening: Opening,
     inbox: Inbox,
+    mut given_up: oneshot::Receiver<()>,
     _place: OwnedSemaphorePermit,
 ) {
     let news = workshop.news;
@@ -321,26 +307,37 @@ async fn connect(
     let idle = opening.idles.then_some(STREAM_IDLE_TIME);
     let (read, framing) = (BytesMut::new(), opening.framing);
     let carried = async {
-        let stream = timeout(STREAM_CONNECT_TIME, dial(path))
+        let stream = in_time(&mut given_up, dial(path))
             .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
             .map_err(|error| format!("TCP connection to {remote} failed: {error}"))?;
         #[cfg(feature = "tls")]
         if let Some((trust, name)) = opening.tls {
-            let stream = timeout(STREAM_CONNECT_TIME, trust.connect(&name, stream))
+            let stream = in_time(&mut given_up, trust.connect(&name, stream))
                 .await
-                .unwrap_or_else(|_| Err("no answer".to_owned()))
+                .unwrap_or_else(|| Err("no answer".to_owned()))
                 .map_err(|error| format!("TLS to {name} ({remote}) failed: {error}"))?;
-            let _ = news.send(News::Connected(id)).await;
             return Err(carry(read, stream, framing, id, inbox, &news, idle).await);
         }
-        let _ = news.send(News::Connected(id)).await;
         Err::<(), String>(carry(read, stream, framing, id, inbox, &news, idle).await)
     };
     if let Err(why) = carried.await {
         // The loop has ended: nobody wants to know.
         let _ = news.send(News::Ended(id, why)).await;
     }
+}
+
+/// What is made in time; `None` when it was not, or the loop has given it up.
+async fn in_time<T>(
+    given_up: &mut oneshot::Receiver<()>,
+    making: impl Future<Output = T>,
+) -> Option<T> {
+    let mut making = pin!(timeout(STREAM_CONNECT_TIME, making));
+    poll_fn(|cx| match making.as_mut().poll(cx) {
+        Poll::Ready(made) => Poll::Ready(made.ok()),
+        Poll::Pending => pin!(&mut *given_up).poll(cx).map(|_| None),
+    })
+    .await
 }
 
 async fn dial(path: Path) -> io::Result<TcpStream> {
@@ -504,4 +501,46 @@ async fn write(mut writer: impl AsyncWrite + Unpin, mut inbox: Inbox) -> String 
     }
     let _ = timeout(STREAM_STALL_TIME, writer.shutdown()).await;
     "given up".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn what_was_queued_is_written_by_a_connection_that_stands() {
+        super::super::run::runtime().unwrap().block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let (news, _heard) = mpsc::channel(8);
+            let mut streams = Streams::new(news);
+            let path = Path {
+                transport: Protocol::Tcp,
+                local: "127.0.0.1:0".parse().unwrap(),
+                remote: listener.local_addr().unwrap(),
+            };
+            let opening = Opening {
+                framing: Framing::Rfc4571,
+                idles: false,
+                #[cfg(feature = "tls")]
+                tls: None,
+            };
+            let peer = PeerId {
+                index: 0,
+                generation: 0,
+            };
+            let outbox = streams.open(peer, path, opening).unwrap();
+            assert!(outbox.push(b"first"));
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut first = [0; 5];
+            stream.read_exact(&mut first).await.unwrap();
+            // The loop has heard nothing of it yet.
+            assert!(streams.find(peer, &path).unwrap().push(b"last"));
+            streams.remove_peer(peer);
+            let mut last = Vec::new();
+            stream.read_to_end(&mut last).await.unwrap();
+            assert_eq!((&first, &*last), (b"first", &b"last"[..]));
+        });
+    }
 }

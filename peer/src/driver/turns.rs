@@ -8,6 +8,7 @@
 //! behind loses the newest media first. The same holds for packets that handles send faster than the loop works. Data channels lose nothing by it, as SCTP's window is smaller than an inbox.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -17,9 +18,9 @@ use super::exchange::Fate;
 use super::handle::DriverStats;
 use super::run::Driver;
 use super::slot::{Delivered, PeerId, Slot, find};
-use super::socket::{Reading, Sent};
+use super::socket::{Reading, Sent, Socket};
 use super::streams::Path;
-use crate::demux::{Packet, Routes, classify, local_ufrag};
+use crate::demux::{Packet, Routes, classify};
 use crate::limits::{
     DATAGRAMS_A_TURN, INPUTS_A_TURN, MAX_BACKLOG, TRANSMITS_A_TURN, TURNS_BEFORE_READING,
 };
@@ -42,11 +43,20 @@ enum Said {
     Waits,
 }
 
+/// What a peer found of the datagrams that all peers together are given in a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Share {
+    /// It was given its own, or all there was for it.
+    Left,
+    /// Too few for its own.
+    UsedUp,
+}
+
 /// What datagrams that came in touch.
 struct Arrivals<'a> {
     now: Instant,
     slots: &'a mut Vec<Option<Box<Slot>>>,
-    routes: &'a Routes<PeerId>,
+    routes: &'a mut Routes<PeerId>,
     dirty: &'a mut VecDeque<PeerId>,
     backlog: &'a mut usize,
     handled: &'a mut usize,
@@ -137,6 +147,9 @@ impl Driver {
         };
         if let Some(exchange) = exchange {
             exchange.begin_turn();
+            for (local, remote) in exchange.moved() {
+                arrivals.routes.remove_address(local, remote);
+            }
             for (received, datagram) in exchange.taken.drain(..) {
                 let stray = arrivals.take(None, received, datagram);
                 arrivals.stats.unrouted += u64::from(stray.is_some());
@@ -158,8 +171,18 @@ impl Driver {
                         arrivals.stats.fault_losses += 1;
                         return;
                     }
-                    let Some(stray) = arrivals.take(socket.owner, received, datagram) else {
-                        return;
+                    // Who is named goes before who is there.
+                    let others = socket.owner.is_none()
+                        && exchange
+                            .as_ref()
+                            .is_some_and(|exchange| exchange.names(arrivals.routes, &datagram));
+                    let stray = if others {
+                        datagram
+                    } else {
+                        match arrivals.take(socket.owner, received, datagram) {
+                            Some(stray) => stray,
+                            None => return,
+                        }
                     };
                     let fate = exchange
                         .as_mut()
@@ -214,7 +237,10 @@ impl Driver {
         self.use_room(now);
         self.send_delayed(now);
         // Each peer that is on the list now gets one turn.
-        for n in 0..self.dirty.len() {
+        let all = self.dirty.len();
+        // Peers in front of the first that found the round's share used up.
+        let mut served = None;
+        for n in 0..all {
             if n % TURNS_BEFORE_READING == TURNS_BEFORE_READING - 1 {
                 self.receive_between(now);
             }
@@ -224,8 +250,14 @@ impl Driver {
             if let Some(slot) = self.slot(id) {
                 slot.dirty = false;
             }
-            self.turn(now, id);
+            let behind = self.dirty.len().saturating_sub(all - n - 1);
+            if self.turn(now, id) == Share::UsedUp {
+                served.get_or_insert(behind);
+            }
         }
+        // In the next round those come first that got nothing in this one.
+        self.dirty
+            .rotate_left(served.unwrap_or(0).min(self.dirty.len()));
         let Self { timers, slots, .. } = self;
         timers.tidy(|at, id| find(slots, id).is_some_and(|slot| slot.armed == Some(at)));
     }
@@ -242,7 +274,7 @@ impl Driver {
     }
 
     /// One peer's turn: what waits for it, what it wants to send, to tell, and to be woken for.
-    fn turn(&mut self, now: Instant, id: PeerId) {
+    fn turn(&mut self, now: Instant, id: PeerId) -> Share {
         let Self {
             slots,
             backlog,
@@ -250,7 +282,7 @@ impl Driver {
             ..
         } = self;
         let Some(slot) = find(slots, id) else {
-            return;
+            return Share::Left;
         };
         while slot.inputs < INPUTS_A_TURN && *handled < DATAGRAMS_A_TURN {
             let Some((received, datagram)) = slot.inbox.pop_front() else {
@@ -261,8 +293,13 @@ impl Driver {
             *backlog -= 1;
             slot.connection.handle_input(now, received, datagram);
         }
-        slot.inputs = 0;
         let more = !slot.inbox.is_empty();
+        let share = if more && slot.inputs < INPUTS_A_TURN {
+            Share::UsedUp
+        } else {
+            Share::Left
+        };
+        slot.inputs = 0;
         if !more {
             // A flood that is over leaves no memory behind.
             slot.inbox.shrink_to(INPUTS_A_TURN);
@@ -271,12 +308,15 @@ impl Driver {
         self.ask_names(now, id);
         let (credit, queue) = (self.config.channel_credit, self.config.event_queue);
         let tracks = self.config.track_queue;
-        let Some(slot) = self.slot(id) else { return };
+        let Some(slot) = self.slot(id) else {
+            return share;
+        };
         slot.settle(now);
         let delivered = slot.deliver(|slot, event| wrap(slot, event, now, credit, queue, tracks));
         self.update_ufrags(id);
+        self.learn_selected(id);
         let Some(slot) = find(&mut self.slots, id) else {
-            return;
+            return share;
         };
         self.timers
             .arm(id, slot.connection.poll_timeout(), &mut slot.armed);
@@ -285,6 +325,7 @@ impl Driver {
         } else if said == Said::Enough || more || std::mem::take(&mut slot.again) {
             self.touch(id);
         }
+        share
     }
 
     /// Sends what a peer has to say, within its budget.
@@ -395,35 +436,50 @@ impl Driver {
         None
     }
 
-    /// What goes out to an address as a check or its answer comes back from there.
+    /// What goes out to an address as an answer shows whose the path is: by its request the far side has proved to know the
+    /// password. A request proves nothing: only its answer is this peer's, by its transaction.
     fn learn_route(&mut self, id: PeerId, transmit: &Transmit) {
-        // Requests (0x0001) and success responses (0x0101); an error is no proof of anything.
-        let stun = classify(&self.out) == Packet::Stun;
-        let request = matches!(self.out.get(..2), Some([0x00, 0x01]));
-        if stun && request && local_ufrag(&self.out).is_none() {
-            // To a STUN server, which other peers may ask from here as well.
-            self.routes.insert_request(&self.out, id);
-        } else if stun && matches!(self.out.get(..2), Some([0x00 | 0x01, 0x01])) {
-            let Self {
-                routes, exchange, ..
-            } = self;
-            let (local, remote) = (transmit.local, transmit.remote);
-            let owner = routes.owner(local, remote);
-            if owner == Some(id) {
-                return;
-            }
-            let others = || exchange.as_ref().is_some_and(|e| e.is_owned(local, remote));
-            if request && (owner.is_some() || others()) {
-                // A candidate proves nothing: the path stays its owner's, only the answer is this peer's.
-                routes.insert_request(&self.out, id);
-                return;
-            }
-            if let Some(exchange) = exchange {
-                exchange.learn_address(local, remote, id);
-            }
-            // A full table costs the address its fast path, and the peer a path: nothing to do about it here.
-            let _ = routes.insert_address(local, remote, id);
+        if classify(&self.out) != Packet::Stun {
+            return;
         }
+        let (local, remote) = (transmit.local, transmit.remote);
+        match self.out.get(..2) {
+            Some([0x00, 0x01]) if self.routes.owner(local, remote) != Some(id) => {
+                self.routes.insert_request(&self.out, id);
+                if let Some(exchange) = &self.exchange {
+                    exchange.learn_request(&self.out, id);
+                }
+            }
+            Some([0x01, 0x01]) => self.own_path(id, local, remote),
+            // An error is no proof of anything, an indication has no answer.
+            _ => {}
+        }
+    }
+
+    /// The path by which a peer's data go is its own: an answer to a check has proved it, also where the far side makes
+    /// none itself (ICE lite).
+    fn learn_selected(&mut self, id: PeerId) {
+        let Some(slot) = find(&mut self.slots, id) else {
+            return;
+        };
+        let path = slot.connection.selected_path();
+        if slot.path == path {
+            return;
+        }
+        slot.path = path;
+        let Some((local, remote)) = path else { return };
+        let serves = |socket: &Option<Socket>| socket.as_ref().is_some_and(|s| s.serves(local));
+        if self.sockets.iter().take(self.shared_sockets).any(serves) {
+            self.own_path(id, local, remote);
+        }
+    }
+
+    fn own_path(&mut self, id: PeerId, local: SocketAddr, remote: SocketAddr) {
+        if let Some(exchange) = &self.exchange {
+            exchange.learn_address(local, remote, id);
+        }
+        // A full table costs the address its fast path, and the peer a path: nothing to do about it here.
+        let _ = self.routes.insert_address(local, remote, id);
     }
 
     fn update_ufrags(&mut self, id: PeerId) {
@@ -479,7 +535,7 @@ impl Driver {
 #[cfg(test)]
 mod tests {
     use std::future::Future;
-    use std::net::{SocketAddr, UdpSocket};
+    use std::net::UdpSocket;
 
     use super::super::handle::Command;
     use super::super::run::{Waiting, runtime};
@@ -601,7 +657,7 @@ mod tests {
                 driver.slots.last().unwrap().as_ref().unwrap().id
             });
             let remote = SocketAddr::from(([127, 0, 0, 1], 9));
-            let own = check(&mut driver, 0, remote);
+            let own = check(&mut driver, 1, remote);
             driver.learn_route(victim, &own);
             let local = own.local;
             assert_eq!(driver.routes.owner(local, remote), Some(victim));
@@ -615,6 +671,77 @@ mod tests {
             let answered = check(&mut driver, 1, remote);
             driver.learn_route(other, &answered);
             assert_eq!(driver.routes.owner(local, remote), Some(other));
+
+            // An address that nobody has is nobody's by a check either.
+            let remote = SocketAddr::from(([127, 0, 0, 1], 10));
+            let squatter = check(&mut driver, 0, remote);
+            driver.learn_route(other, &squatter);
+            assert_eq!(driver.routes.owner(local, remote), None);
+        });
+    }
+
+    #[test]
+    fn busy_peers_leave_something_for_those_behind_them() {
+        runtime().unwrap().block_on(async {
+            let mut driver = Driver::bind(DriverConfig::loopback()).unwrap();
+            let now = Instant::now();
+            let mut handles = Vec::new();
+            let busy = DATAGRAMS_A_TURN / INPUTS_A_TURN;
+            let all: Vec<_> = (0..busy + 2)
+                .map(|_| {
+                    handles.push(driver.new_peer(now, Configuration::default()).unwrap());
+                    driver.slots.last().unwrap().as_ref().unwrap().id
+                })
+                .collect();
+            let received = Received {
+                local: driver
+                    .local_addresses()
+                    .first()
+                    .copied()
+                    .unwrap_or(([127, 0, 0, 1], 1).into()),
+                remote: ([127, 0, 0, 1], 9).into(),
+                transport: Protocol::Udp,
+                ecn: Ecn::NotEct,
+            };
+            let fill = |driver: &mut Driver, id: PeerId, up_to: usize| {
+                let Driver {
+                    slots,
+                    backlog,
+                    stats,
+                    ..
+                } = driver;
+                let slot = find(slots, id).unwrap();
+                while slot.inbox.len() < up_to {
+                    slot.defer(received, BytesMut::from(DTLS), backlog, stats);
+                }
+                driver.touch(id);
+            };
+            for id in &all[busy..] {
+                fill(&mut driver, *id, 3);
+            }
+            driver.dirty.clear();
+            for id in &all {
+                slot(&mut driver, *id).dirty = false;
+            }
+            for _ in 0..2 {
+                for id in &all[..busy] {
+                    fill(&mut driver, *id, 2 * INPUTS_A_TURN);
+                }
+                for id in &all[busy..] {
+                    driver.touch(*id);
+                }
+                driver.handled = 0;
+                driver.flush(now);
+            }
+            for id in &all[busy..] {
+                assert!(slot(&mut driver, *id).inbox.is_empty());
+            }
+            // And the busy ones go on.
+            let left = |driver: &mut Driver| -> usize {
+                let all = all.iter();
+                all.map(|id| slot(driver, *id).inbox.len()).sum()
+            };
+            assert!(left(&mut driver) < 2 * busy * INPUTS_A_TURN);
         });
     }
 

@@ -47,6 +47,54 @@ fn peers_of_two_loops_share_a_port_and_hand_over_what_is_not_theirs() {
     });
 }
 
+#[test]
+fn a_far_side_of_one_port_may_come_back_to_another_loop() {
+    common::run(async {
+        let loops = Loops::spawn(common::one_port(), 2, Sharding::SharedPort).unwrap();
+        let clients = common::driver(common::one_port());
+        // All have one pair of addresses, and the system sends them to one loop; every other one lives in the other.
+        let mut links = Vec::new();
+        for _ in 0..4 {
+            let from = clients.peer(Configuration::default()).await.unwrap();
+            let to = loops.handle().peer(Configuration::default()).await.unwrap();
+            let mut link = common::pair(from, to, DataChannelInit::default()).await;
+            link.channels[0].send(Message::text("?")).await.unwrap();
+            assert_eq!(link.channels[1].recv().await, Some(Message::text("?")));
+            link.channels[1].send(Message::text("!")).await.unwrap();
+            assert_eq!(link.channels[0].recv().await, Some(Message::text("!")));
+            links.push(link);
+        }
+        let stats = loops.handle().stats().await.unwrap();
+        assert_eq!(stats.iter().map(|s| s.peers).collect::<Vec<_>>(), [2, 2]);
+        drop(links);
+        tokio::task::spawn_blocking(move || loops.join())
+            .await
+            .unwrap();
+    });
+}
+
+#[test]
+fn a_second_connection_to_an_ice_lite_port_gets_its_data() {
+    common::run(async {
+        let server = common::driver(common::one_port());
+        let clients = common::driver(common::one_port());
+        let mut links = Vec::new();
+        // The far side makes no checks that could tell one from the other.
+        for _ in 0..3 {
+            let lite = Configuration {
+                ice_lite: true,
+                ..Default::default()
+            };
+            let from = clients.peer(Configuration::default()).await.unwrap();
+            let to = server.peer(lite).await.unwrap();
+            let mut link = common::pair(from, to, DataChannelInit::default()).await;
+            link.channels[1].send(Message::text("!")).await.unwrap();
+            assert_eq!(link.channels[0].recv().await, Some(Message::text("!")));
+            links.push(link);
+        }
+    });
+}
+
 /// The ports that the far ends of `links` offer.
 async fn far_ports(links: &[common::Link]) -> HashSet<String> {
     let mut ports = HashSet::new();
@@ -57,6 +105,15 @@ async fn far_ports(links: &[common::Link]) -> HashSet<String> {
         ports.extend(candidates.filter_map(|c| Some(c.split(' ').nth(5)?.to_owned())));
     }
     ports
+}
+
+#[test]
+fn loops_beyond_the_last_port_are_refused() {
+    let config = DriverConfig {
+        udp: vec!["127.0.0.1:65535".parse().unwrap()],
+        ..common::one_port()
+    };
+    assert!(Loops::spawn(config, 2, Sharding::Ports).is_err());
 }
 
 #[test]
@@ -132,7 +189,9 @@ fn without_offload_everything_works_the_same() {
             assert_eq!(message, Message::binary(vec![n; 60_000]));
         }
         let stats = handles[0].stats().await.unwrap();
-        assert_eq!(stats.send_calls, stats.datagrams_sent);
+        // Calls that found no room are made again.
+        assert!(stats.send_calls >= stats.datagrams_sent, "{stats:?}");
+        assert!(stats.send_calls <= stats.datagrams_sent + 16, "{stats:?}");
     });
 }
 
