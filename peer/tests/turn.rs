@@ -226,9 +226,13 @@ async fn relays_by(url: impl Fn(&Turn) -> String) {
     assert!(stats.allocations >= 2, "{stats:?}");
     // What is closed is given back at once.
     drop(pair);
-    while turn.server.stats().allocations > 0 || handle.stats().await.unwrap().streams > 0 {
-        tokio::task::yield_now().await;
-    }
+    let given_back = async {
+        while turn.server.stats().allocations > 0 || handle.stats().await.unwrap().streams > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let given_back = tokio::time::timeout(PATIENCE, given_back).await;
+    given_back.expect("allocations or connections stay");
 }
 
 #[tokio::test]
@@ -282,8 +286,15 @@ async fn a_certificate_of_another_name_is_refused() {
 #[tokio::test]
 async fn a_name_of_nobody_is_a_candidate_error() {
     let handle = start(shared());
-    // RFC 6761 §6.4: never exists.
     let mut other = another(&handle).await;
+    // RFC 6761 §6.4: never exists; but some resolvers know every name.
+    let found = tokio::task::spawn_blocking(|| {
+        std::net::ToSocketAddrs::to_socket_addrs("nobody.invalid:3478").is_ok()
+    });
+    if found.await.unwrap() {
+        println!("skipped: the resolver knows nobody.invalid");
+        return;
+    }
     let url = "turn:nobody.invalid:3478".to_owned();
     let errors = errors(&handle, relayed(url.clone())).await;
     assert_eq!(errors.len(), 1, "{errors:?}");

@@ -22,7 +22,9 @@ pub(crate) async fn ws(State(app): State<App>, upgrade: WebSocketUpgrade) -> Res
 }
 
 async fn say(socket: &mut WebSocket, value: Value) -> bool {
-    socket.send(Message::text(value.to_string())).await.is_ok()
+    // A page that never reads gives its place to others.
+    let sent = tokio::time::timeout(PATIENCE, socket.send(Message::text(value.to_string())));
+    sent.await.is_ok_and(|sent| sent.is_ok())
 }
 
 async fn session(app: App, mut socket: WebSocket) {

@@ -342,11 +342,19 @@ fn channels_go_on_when_cables_are_pulled_and_addresses_change() {
     story.until("connected", enough);
 
     // What the kernel does not send in one piece is believed, and smaller datagrams are sent.
-    story.tell(0, "figures", "");
-    story.until("told", |story| story.ends[0].too_long.is_some());
-    let End { mtu, too_long, .. } = &story.ends[0];
-    assert!((1_250..MTU).contains(mtu), "{mtu}");
-    assert!(too_long.is_some_and(|n| n > 0), "{too_long:?}");
+    let begun = std::time::Instant::now();
+    loop {
+        story.ends[0].too_long = None;
+        story.tell(0, "figures", "");
+        story.until("told", |story| story.ends[0].too_long.is_some());
+        let End { mtu, too_long, .. } = &story.ends[0];
+        if (1_250..MTU).contains(mtu) && too_long.is_some_and(|n| n > 0) {
+            break;
+        }
+        // The search for the longest datagram goes on.
+        assert!(begun.elapsed() < PATIENCE, "{mtu}, {too_long:?}");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
 
     namespaces.ip(0, "link set eth0 down").unwrap();
     story.until("disconnected", |story| story.are("Disconnected"));
