@@ -1,6 +1,7 @@
 //! Which stream a packet belongs to (RFC 9143 §9.2): by SSRC once known, else by the mid and rid extensions, else by a
-//! payload type that only one section has.
+//! payload type that only one section has. And where streams of new SSRCs have their place.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -8,7 +9,8 @@ use tincan_rtp::Packet;
 use tincan_rtp::extension::ExtensionKind;
 
 use super::receiver::Repairs;
-use super::{ReceiveStream, Track};
+use super::{Media, ReceiveStream, Track};
+use crate::limits::{MAX_REMOTE_SSRCS, RTCP_INTERVAL};
 use crate::types::TransceiverId;
 use crate::work;
 
@@ -191,5 +193,66 @@ impl Router {
     /// The stream of an SSRC.
     pub(crate) fn by_ssrc(&self, ssrc: u32) -> Option<usize> {
         self.ssrcs.get(&ssrc).copied()
+    }
+}
+
+impl Media {
+    /// Makes a stream for the SSRC of a packet, if it can be told what it is of: in a place of its own, or, where there
+    /// are as many as may be, in that of one that is over.
+    #[cold]
+    pub(super) fn admit(&mut self, now: Instant, packet: &Packet<'_>) -> Option<usize> {
+        let mut stream = self.router.place(now, packet, &self.tracks)?;
+        let ssrc = stream.ssrc;
+        stream.number = self.streams;
+        let mut before = None;
+        let mut at = self.receivers.len();
+        if at < MAX_REMOTE_SSRCS {
+            self.receivers.push(stream);
+        } else {
+            at = self.vacate(now, &stream)?;
+            let place = self.receivers.get_mut(at)?;
+            let gone = core::mem::replace(place, stream);
+            self.incoming = self.incoming.saturating_sub(gone.charged);
+            self.agenda.set(at, None);
+            before = Some(gone.ssrc);
+        }
+        self.streams = self.streams.wrapping_add(1);
+        self.router.learn(ssrc, at, before);
+        Some(at)
+    }
+
+    /// The place of a stream that is over, but not that of the one that `stream` repairs. Looks at all streams once an
+    /// interval at most, however many strangers come.
+    fn vacate(&mut self, now: Instant, stream: &ReceiveStream) -> Option<usize> {
+        if let Some(at) = self.take_vacant(now, stream) {
+            return Some(at);
+        }
+        let waited = |looked| now.saturating_duration_since(looked) >= RTCP_INTERVAL;
+        if !self.looked.is_none_or(waited) {
+            return None;
+        }
+        work::steps(self.receivers.len());
+        self.looked = Some(now);
+        let places = self.receivers.iter().enumerate();
+        let mut over: Vec<_> = places.filter(|(_, r)| r.is_over(now)).collect();
+        // The last is taken first: one that said goodbye, then the one that was silent for longest.
+        over.sort_by_key(|(_, r)| (r.ended, Reverse(r.heard)));
+        self.vacant = over.into_iter().map(|(at, _)| at).collect();
+        self.take_vacant(now, stream)
+    }
+
+    fn take_vacant(&mut self, now: Instant, stream: &ReceiveStream) -> Option<usize> {
+        if self.vacant.is_empty() {
+            return None;
+        }
+        let kept = self.router.repaired(stream, &self.receivers);
+        while let Some(at) = self.vacant.pop() {
+            // It may have come back, or be another's by now.
+            let over = self.receivers.get(at).is_some_and(|r| r.is_over(now));
+            if over && kept != Some(at) {
+                return Some(at);
+            }
+        }
+        None
     }
 }
