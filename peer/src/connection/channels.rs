@@ -465,6 +465,7 @@ impl Channels {
     }
 
     /// A mark behind all that was sent up to now, for [`is_acknowledged`](Self::is_acknowledged).
+    #[cfg(feature = "driver")]
     pub(super) fn sent_mark(&self) -> u64 {
         let endpoint = self.endpoint.as_ref();
         endpoint.map_or(0, |e| e.association().sent_mark())
@@ -472,6 +473,7 @@ impl Channels {
 
     /// Of what one channel sent. The association knows marks of all channels; but where it stands and the channel is
     /// closed, the far side has performed our stream's reset, which it does when it has everything (RFC 6525 §5.2.2).
+    #[cfg(feature = "driver")]
     pub(super) fn is_acknowledged(&self, key: ChannelKey, mark: u64) -> bool {
         let Some(association) = self.endpoint.as_ref().map(|e| e.association()) else {
             return true;
@@ -481,6 +483,7 @@ impl Channels {
     }
 
     /// The longest message that the far side and the budget take; `None` until the former has said so.
+    #[cfg(feature = "driver")]
     pub(super) fn max_message_size(&self) -> Option<usize> {
         self.endpoint.as_ref()?;
         let theirs = match self.remote_max_message_size {
