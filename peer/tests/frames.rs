@@ -559,3 +559,41 @@ fn lost_sound_is_taken_from_the_redundancy_of_later_packets() {
         assert_eq!(frame.lost_before, u64::from([31, 50].contains(&n)), "{n}");
     }
 }
+
+/// The keys stay the same, so that no number may go out twice.
+#[test]
+fn what_was_refused_for_a_while_goes_on_with_its_numbers() {
+    let mut pair = Pair::new();
+    pair.transceiver(Kind::Audio);
+    let (from, _, payload_type) = sending(&mut pair, Kind::Video, "VP8");
+    let send = |pair: &mut Pair, numbers: std::ops::Range<usize>| {
+        for n in numbers {
+            let (now, data) = (pair.now, frame("VP8", n));
+            let frame = Frame::new(payload_type, n as u32 * 3000, data);
+            pair.a().pc.send_frame(now, from, &frame).unwrap();
+            pair.run(Duration::from_millis(33));
+        }
+        pair.run(SECOND);
+        frames(pair, 1).len()
+    };
+    assert_eq!(send(&mut pair, 0..10), 10);
+    let now = pair.now;
+    pair.a().pc.set_local_description(now, None).unwrap();
+    let offer = pair.a().pc.local_description().unwrap();
+    pair.b().pc.set_remote_description(now, offer).unwrap();
+    pair.b().pc.set_local_description(now, None).unwrap();
+    let answer = pair.b().pc.local_description().unwrap();
+    let (before, video) = answer.sdp.split_once("m=video ").unwrap();
+    let (_, video) = video.split_once(' ').unwrap();
+    let before = before.replace("a=group:BUNDLE 0 1", "a=group:BUNDLE 0");
+    let refusal = SessionDescription {
+        type_: SdpType::PrAnswer,
+        sdp: format!("{before}m=video 0 {video}"),
+    };
+    pair.a().pc.set_remote_description(now, refusal).unwrap();
+    let data = frame("VP8", 10);
+    let refused = Frame::new(payload_type, 30_000, data);
+    assert!(pair.a().pc.send_frame(now, from, &refused).is_err());
+    pair.a().pc.set_remote_description(now, answer).unwrap();
+    assert_eq!(send(&mut pair, 10..20), 10);
+}

@@ -58,6 +58,8 @@ pub(crate) struct Media {
     tracks: Vec<Track>,
     receivers: Vec<ReceiveStream>,
     agenda: Agenda,
+    /// What sent and may not any more, because it was refused: if it may again, its numbers go on under the same keys.
+    retired: Vec<SendStream>,
     /// Places of streams that said goodbye, or were over when somebody looked for such; the first to be taken last.
     vacant: Vec<usize>,
     looked: Option<Instant>,
@@ -142,6 +144,7 @@ impl Media {
             tracks: Vec::new(),
             receivers: Vec::new(),
             agenda: Agenda::default(),
+            retired: Vec::new(),
             vacant: Vec::new(),
             looked: None,
             streams: 0,
@@ -213,7 +216,8 @@ impl Media {
                     }
                 }
             };
-            self.farewell.extend(track.set_senders(t));
+            let gone = track.set_senders(t, &mut self.retired);
+            self.retire(gone);
             track.silent = t.is_silent();
             let reception = receptions.iter().find(|(id, _)| *id == t.id());
             track.reception = reception.map(|(_, r)| *r).unwrap_or_default();
@@ -224,15 +228,16 @@ impl Media {
         }
         // Whoever is left has gone: its streams say goodbye.
         for gone in tracks {
-            self.farewell.extend(
-                gone.senders
-                    .iter()
-                    .filter(|s| s.packets > 0)
-                    .map(|s| s.ssrc),
-            );
+            self.retire(gone.senders);
             let id = gone.id;
             self.receivers.retain(|r| r.transceiver != id);
         }
+        // No more of them than transceivers have SSRCs.
+        let known = |s: &SendStream| {
+            let mut ssrcs = transceivers.iter().flat_map(|t| t.ssrcs());
+            ssrcs.any(|known| known.media == s.ssrc)
+        };
+        self.retired.retain(known);
         self.tracks.sort_by_key(|t| t.id);
         self.router.rebuild(&self.tracks, &mut self.receivers);
         self.recount();
@@ -309,9 +314,19 @@ impl Media {
             + self.tracks.len() * size_of::<Track>()
             + self.outgoing()
             + self.queue.len() * size_of::<Queued>()
+            + self.retired.capacity() * size_of::<SendStream>()
             + self.agenda.memory_usage()
             + self.vacant.capacity() * size_of::<usize>()
             + self.incoming
+    }
+
+    /// Says goodbye for those that sent, and keeps their numbers.
+    fn retire(&mut self, senders: Vec<SendStream>) {
+        for mut sender in senders.into_iter().filter(|s| s.packets > 0) {
+            self.farewell.push(sender.ssrc);
+            sender.retire();
+            self.retired.push(sender);
+        }
     }
 
     /// Octets that are to be sent or may have to be sent again.
@@ -714,6 +729,7 @@ impl Media {
             .map(|s| s.ssrc);
         self.farewell.extend(ssrcs);
         self.tracks.clear();
+        self.retired.clear();
         self.receivers.clear();
         self.agenda.clear();
         self.vacant.clear();

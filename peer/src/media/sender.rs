@@ -144,6 +144,12 @@ impl SendStream {
         }
     }
 
+    /// Nothing of it is sent for now, nor again.
+    pub(crate) fn retire(&mut self) {
+        self.history = None;
+        self.remote = None;
+    }
+
     /// Octets that are kept to be sent again.
     pub(crate) fn history_bytes(&self) -> usize {
         self.history.as_ref().map_or(0, |h| h.bytes())

@@ -77,9 +77,13 @@ impl Track {
         self.parameters.direction.sends() && !self.silent
     }
 
-    /// One sender for each encoding that may be sent; while nothing may, each keeps its own. SSRCs of those that sent and
-    /// are no more.
-    pub(super) fn set_senders(&mut self, t: &Transceiver) -> Vec<u32> {
+    /// One sender for each encoding that may be sent, `retired` ones again where there are any; while nothing may, each keeps
+    /// its own. Those that are no more are returned.
+    pub(super) fn set_senders(
+        &mut self,
+        t: &Transceiver,
+        retired: &mut Vec<SendStream>,
+    ) -> Vec<SendStream> {
         let rids = &self.parameters.send_rids;
         let wanted: Vec<_> = t
             .ssrcs()
@@ -93,11 +97,13 @@ impl Track {
             .collect();
         let mut before = core::mem::take(&mut self.senders);
         for (ssrcs, encoding) in wanted {
-            let kept = before
-                .iter()
-                .position(|s| s.ssrc == ssrcs.media)
-                .map(|at| before.swap_remove(at));
-            let mut sender = kept.unwrap_or_else(|| SendStream::new(ssrcs.media, ssrcs.rtx));
+            let take = |from: &mut Vec<SendStream>| {
+                let at = from.iter().position(|s| s.ssrc == ssrcs.media)?;
+                Some(from.swap_remove(at))
+            };
+            let mut sender = take(&mut before)
+                .or_else(|| take(retired))
+                .unwrap_or_else(|| SendStream::new(ssrcs.media, ssrcs.rtx));
             sender.configure(
                 &self.parameters,
                 encoding.rid.as_deref().filter(|_| !rids.is_empty()),
@@ -107,7 +113,6 @@ impl Track {
             sender.scalability_mode = encoding.scalability_mode;
             self.senders.push(sender);
         }
-        let gone = before.iter().filter(|s| s.packets > 0);
-        gone.map(|s| s.ssrc).collect()
+        before
     }
 }
