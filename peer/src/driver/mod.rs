@@ -91,6 +91,7 @@ mod loops;
 mod mdns;
 #[cfg(feature = "mdns")]
 mod names;
+mod paths;
 mod peer;
 mod ready;
 mod resolver;
