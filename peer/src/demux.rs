@@ -170,8 +170,10 @@ impl<K: Copy + Eq + Hash> Routes<K> {
         }
     }
 
-    /// Routes everything between these two addresses to `peer`: to be called when it answers a check from there, and
-    /// when it selects the pair (so that the far side has proved to know the password). Who had it before loses it. Beyond
+    /// Routes everything between these two addresses to `peer`: to be called when it answers a check from there (so that
+    /// the far side has proved to know the password) and [`owner`](Self::owner) has nobody else, and when it selects the
+    /// pair, whoever has it: if answers took it, two peers that live between the same addresses would take it from each
+    /// other for ever, and so would a request with another's source address. Who had it before loses it. Beyond
     /// [`MAX_ROUTES_A_PEER`] the peer's address is forgotten for which this was not called for longest.
     ///
     /// # Errors

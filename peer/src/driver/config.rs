@@ -20,7 +20,8 @@ pub struct DriverConfig {
     /// taken from it too. Default: any.
     pub ports: Option<RangeInclusive<u16>>,
     /// Whether each peer gets UDP sockets of its own instead of sharing those of the driver. Two peers of one machine that
-    /// talk to each other need it: on one port, one pair of addresses can belong to one peer only. Default: no.
+    /// talk to each other need it: on one port, one pair of addresses can belong to one peer only. So do two ends that hold
+    /// several connections with each other: the one that came up last gets all data. Default: no.
     pub port_per_peer: bool,
     /// Whether loopback addresses are host candidates when bound to a wildcard address. Default: no.
     pub loopback: bool,

@@ -19,6 +19,7 @@ use bytes::BytesMut;
 use tokio::sync::mpsc;
 
 use super::links::News;
+use super::paths::Claim;
 use super::slot::PeerId;
 use crate::demux::{Packet, Routes, classify};
 use crate::limits::MAX_HANDED_OVER;
@@ -230,22 +231,34 @@ impl Exchange {
         self.directory.version.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// A path of a peer of this loop works.
-    pub(super) fn learn_address(&self, local: SocketAddr, remote: SocketAddr, peer: PeerId) {
+    /// A path of a peer of this loop works. Returns whether it is the peer's now.
+    pub(super) fn learn_address(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        peer: PeerId,
+        claim: Claim,
+    ) -> bool {
+        let new = (self.me, peer);
         let mut old = None;
+        let mut taken = true;
         // A full directory costs the address its hand-over: datagrams that hash to this loop still arrive.
         self.change(|owners| {
             old = owners.owner(local, remote);
-            let _ = owners.insert_address(local, remote, (self.me, peer));
+            taken = claim == Claim::Selected || old.is_none_or(|old| old == new);
+            if taken {
+                let _ = owners.insert_address(local, remote, new);
+            }
         });
         // Nobody remembers an owner of a path that had none.
-        if let Some((owner, _)) = old.filter(|(owner, _)| *owner != self.me) {
+        if let Some((owner, _)) = old.filter(|(owner, _)| taken && *owner != self.me) {
             if let Some(moved) = self.directory.moved.get(owner) {
                 let mut moved = moved.lock().unwrap_or_else(PoisonError::into_inner);
                 moved.push((local, remote));
             }
             self.outdate();
         }
+        taken
     }
 
     /// A check of this loop's peer, whose answer may arrive at another loop.
@@ -303,7 +316,7 @@ mod tests {
     fn a_datagram_goes_to_the_loop_that_has_its_peer() {
         let mut ends = Exchange::new(3);
         let at = received(7);
-        ends[1].learn_address(at.local, at.remote, peer(4));
+        assert!(ends[1].learn_address(at.local, at.remote, peer(4), Claim::Answered));
         ends[0].begin_turn();
         assert_eq!(ends[0].forward(at, dtls()), Fate::HandedOver);
         assert_eq!(ends[0].forward(received(8), dtls()), Fate::Nobodys);
@@ -319,11 +332,11 @@ mod tests {
     fn what_a_loop_remembers_ends_when_a_peer_leaves() {
         let mut ends = Exchange::new(3);
         let at = received(7);
-        ends[1].learn_address(at.local, at.remote, peer(4));
+        assert!(ends[1].learn_address(at.local, at.remote, peer(4), Claim::Answered));
         ends[0].begin_turn();
         assert_eq!(ends[0].forward(at, dtls()), Fate::HandedOver);
         ends[1].forget(peer(4));
-        ends[2].learn_address(at.local, at.remote, peer(0));
+        assert!(ends[2].learn_address(at.local, at.remote, peer(0), Claim::Answered));
         ends[0].begin_turn();
         assert_eq!(ends[0].forward(at, dtls()), Fate::HandedOver);
         ends[2].begin_turn();
@@ -337,7 +350,7 @@ mod tests {
     fn a_full_queue_drops_and_blocks_nobody() {
         let mut ends = Exchange::new(2);
         let at = received(7);
-        ends[1].learn_address(at.local, at.remote, peer(4));
+        assert!(ends[1].learn_address(at.local, at.remote, peer(4), Claim::Answered));
         let fates: Vec<_> = (0..MAX_HANDED_OVER + 2)
             .map(|_| ends[0].forward(at, dtls()))
             .collect();
@@ -363,7 +376,7 @@ mod tests {
         let at = received(7);
         let mut here = Routes::new();
         here.insert_address(at.local, at.remote, peer(1)).unwrap();
-        ends[0].learn_address(at.local, at.remote, peer(1));
+        assert!(ends[0].learn_address(at.local, at.remote, peer(1), Claim::Answered));
         ends[2].learn_request(&message(0), peer(4));
         assert!(ends[0].names(&here, &message(1)));
         assert!(!ends[0].names(&here, &message(0)));
@@ -400,8 +413,8 @@ mod tests {
     fn a_path_that_changes_hands_is_forgotten_by_the_loop_that_had_it() {
         let mut ends = Exchange::new(3);
         let at = received(7);
-        ends[0].learn_address(at.local, at.remote, peer(1));
-        ends[1].learn_address(at.local, at.remote, peer(4));
+        assert!(ends[0].learn_address(at.local, at.remote, peer(1), Claim::Selected));
+        assert!(ends[1].learn_address(at.local, at.remote, peer(4), Claim::Selected));
         for (n, end) in ends.iter_mut().enumerate() {
             end.begin_turn();
             let expected = if n == 0 {
@@ -412,9 +425,11 @@ mod tests {
             assert_eq!(end.moved(), expected);
         }
         // There and back before the loop looks.
-        ends[0].learn_address(at.local, at.remote, peer(1));
-        ends[1].learn_address(at.local, at.remote, peer(4));
-        ends[0].learn_address(at.local, at.remote, peer(2));
+        assert!(ends[0].learn_address(at.local, at.remote, peer(1), Claim::Selected));
+        assert!(ends[1].learn_address(at.local, at.remote, peer(4), Claim::Selected));
+        assert!(ends[0].learn_address(at.local, at.remote, peer(2), Claim::Selected));
+        assert!(!ends[1].learn_address(at.local, at.remote, peer(4), Claim::Answered));
+        assert!(ends[0].learn_address(at.local, at.remote, peer(2), Claim::Answered));
         ends[0].begin_turn();
         assert!(ends[0].moved().is_empty());
         ends[1].begin_turn();
@@ -425,7 +440,12 @@ mod tests {
     fn a_path_of_a_new_peer_costs_others_nothing() {
         let ends = Exchange::new(2);
         for port in 1..100 {
-            ends[0].learn_address(received(port).local, received(port).remote, peer(1));
+            assert!(ends[0].learn_address(
+                received(port).local,
+                received(port).remote,
+                peer(1),
+                Claim::Answered
+            ));
         }
         assert_eq!(ends[1].directory.version.load(Ordering::Relaxed), 0);
     }

@@ -1,4 +1,10 @@
 //! Whose a path of a shared socket is, and whose a username fragment: what datagrams that come are routed by.
+//!
+//! A path that is nobody's goes to who answers a check on it, as the far side has proved by its request to know the
+//! password. One that is somebody's goes to who selects it: that takes an answer to a check of our own, so that a request
+//! with another's address on it takes nothing from him. Whoever came last has it then, and keeps it until he goes or
+//! another selects it: where two peers live between the same two addresses their data can't be told apart, and if answers
+//! decided, the path would change hands with every renewal of consent and serve neither.
 
 use std::net::SocketAddr;
 
@@ -8,9 +14,18 @@ use super::socket::Socket;
 use crate::demux::{Packet, classify};
 use crate::types::Transmit;
 
+/// What a peer's claim to a path rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// It answered a check there.
+    Answered,
+    /// Its data go there.
+    Selected,
+}
+
 impl Driver {
-    /// What goes out to an address as an answer shows whose the path is: by its request the far side has proved to know the
-    /// password. A request proves nothing: only its answer is this peer's, by its transaction.
+    /// What goes out to an address as an answer shows whose the path is, if nobody has it. A request proves nothing: only
+    /// its answer is this peer's, by its transaction.
     pub(super) fn learn_route(&mut self, id: PeerId, transmit: &Transmit) {
         if classify(&self.out) != Packet::Stun {
             return;
@@ -23,7 +38,7 @@ impl Driver {
                     exchange.learn_request(&self.out, id);
                 }
             }
-            Some([0x01, 0x01]) => self.own_path(id, local, remote),
+            Some([0x01, 0x01]) => self.own_path(id, local, remote, Claim::Answered),
             // An error is no proof of anything, an indication has no answer.
             _ => {}
         }
@@ -43,13 +58,19 @@ impl Driver {
         let Some((local, remote)) = path else { return };
         let serves = |socket: &Option<Socket>| socket.as_ref().is_some_and(|s| s.serves(local));
         if self.sockets.iter().take(self.shared_sockets).any(serves) {
-            self.own_path(id, local, remote);
+            self.own_path(id, local, remote, Claim::Selected);
         }
     }
 
-    fn own_path(&mut self, id: PeerId, local: SocketAddr, remote: SocketAddr) {
-        if let Some(exchange) = &self.exchange {
-            exchange.learn_address(local, remote, id);
+    fn own_path(&mut self, id: PeerId, local: SocketAddr, remote: SocketAddr, claim: Claim) {
+        let owner = self.routes.owner(local, remote);
+        if claim == Claim::Answered && owner.is_some_and(|owner| owner != id) {
+            return;
+        }
+        if let Some(exchange) = &self.exchange
+            && !exchange.learn_address(local, remote, id, claim)
+        {
+            return;
         }
         // A full table costs the address its fast path, and the peer a path: nothing to do about it here.
         let _ = self.routes.insert_address(local, remote, id);
@@ -74,6 +95,8 @@ impl Driver {
         }
         let now: Vec<String> = slot.connection.local_ufrags().map(str::to_owned).collect();
         for old in slot.ufrags.iter().filter(|old| !now.contains(old)) {
+            // A restart is over: what it selected is selected anew, though it be the path of before.
+            slot.path = None;
             routes.remove_ufrag(old);
             if let Some(exchange) = exchange {
                 exchange.forget_ufrag(old);
@@ -140,10 +163,19 @@ mod tests {
             assert_eq!(driver.routes.owner(local, remote), Some(victim));
             let answer = [&[1, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[0; 12]].concat();
             assert_eq!(driver.routes.route(local, remote, &answer), Some(other));
-            // A check from there with the right password was answered: it is his.
+            // Whose address the request bore that he answers is not known.
             let answered = check(&mut driver, 1, remote);
             driver.learn_route(other, &answered);
+            assert_eq!(driver.routes.owner(local, remote), Some(victim));
+            // Who selects it has had an answer from there. He keeps it whatever the other answers.
+            driver.own_path(other, local, remote, Claim::Selected);
             assert_eq!(driver.routes.owner(local, remote), Some(other));
+            let own = check(&mut driver, 1, remote);
+            driver.learn_route(victim, &own);
+            assert_eq!(driver.routes.owner(local, remote), Some(other));
+            driver.remove(other);
+            driver.learn_route(victim, &own);
+            assert_eq!(driver.routes.owner(local, remote), Some(victim));
 
             // An address that nobody has is nobody's by a check either.
             let remote = SocketAddr::from(([127, 0, 0, 1], 10));
