@@ -290,3 +290,33 @@ fn data_channels_find_the_size_of_the_path_and_lose_nothing_when_it_shrinks() {
     let now = simulation.now();
     assert_eq!(simulation.peers()[0].mtu(now), largest);
 }
+
+/// RFC 6069's way for SCTP: its timeouts double while the cable is out; as soon as ICE has its consent back, nobody waits
+/// for the last of them.
+#[test]
+fn channels_go_on_as_soon_as_ice_does() {
+    let link = LinkConfig::new().delay(Duration::from_millis(20));
+    let second = Duration::from_secs(1);
+    let (mut simulation, alice) = call(7, link);
+    simulation.run_for(second);
+    let cable = simulation.network().interfaces(alice)[0];
+    simulation.network_mut().act(Action::Unplug(cable));
+    let now = simulation.now();
+    simulation.peers_mut()[0].send(now, 5);
+    simulation.run_for(20 * second);
+    let state = |peer: &Caller| peer.pc.ice_connection_state();
+    assert_eq!(
+        state(&simulation.peers()[0]),
+        IceConnectionState::Disconnected
+    );
+    simulation.network_mut().act(Action::Plug(cable));
+    let works = |peers: &mut [Caller]| state(&peers[0]) != IceConnectionState::Disconnected;
+    simulation.run_until(30 * second, works).unwrap();
+    let back = simulation.now();
+    simulation
+        .run_until(30 * second, |peers| peers[1].read == 5)
+        .unwrap();
+    let waited = simulation.now() - back;
+    println!("{waited:?} after ICE");
+    assert!(waited < second, "{waited:?}");
+}

@@ -83,6 +83,11 @@ impl RttEstimator {
     pub(crate) fn back_off(&mut self) {
         self.backoff = (self.backoff + 1).min(RTO_MAX_BACKOFF);
     }
+
+    /// The timeouts of late were not the network's congestion. Returns whether there were any.
+    pub(crate) fn forget_backoff(&mut self) -> bool {
+        std::mem::take(&mut self.backoff) > 0
+    }
 }
 
 #[cfg(test)]

@@ -476,3 +476,47 @@ fn big_messages_on_many_streams_pass_a_small_window_with_losses() {
         assert!(most > 2 * 128_000, "{most}: not enough at once");
     }
 }
+
+/// RFC 6069 for SCTP: while the path is away timeouts double; when the layer below says that it is back, nobody waits for
+/// the last of them.
+#[test]
+fn what_waited_for_the_path_is_sent_when_it_is_back() {
+    let mut patient = config(Role::Client);
+    patient.association.max_retransmissions = Some(8);
+    let mut pair = Pair::with(3, 20 * MS, patient.clone(), patient);
+    pair.connect();
+    let id = pair.a.open(pair.now, ChannelConfig::default()).unwrap();
+    pair.run_for(SECOND);
+    let anything = |p: &mut Pair| {
+        p.events_b
+            .iter()
+            .any(|e| matches!(e, Event::Message { .. }))
+    };
+    let data = pattern(5_000, 1);
+    pair.to_b.loss = 1_000;
+    pair.a.send(pair.now, id, Message::Binary(data)).unwrap();
+    // After the fifth timeout: the next comes 16 s later or more.
+    while pair.a.stats().counters.timeouts < 5 {
+        pair.run_for(100 * MS);
+    }
+    // Told too early and too often: that is not the peer's silence.
+    for _ in 0..20 {
+        pair.a.path_restored(pair.now);
+        pair.run_for(MS);
+    }
+    assert!(pair.a.is_connected());
+    while pair.a.stats().counters.timeouts < 28 {
+        pair.run_for(100 * MS);
+    }
+    pair.to_b.loss = 0;
+    pair.a.path_restored(pair.now);
+    let back = pair.now;
+    pair.run(SECOND, anything);
+    assert!(pair.now - back < 200 * MS, "{:?}", pair.now - back);
+    assert_eq!(pair.take_messages_b(), [pattern(5_000, 1)]);
+    // Nothing waits: nothing is sent.
+    pair.run_for(SECOND);
+    let timeouts = pair.a.stats().counters.timeouts;
+    pair.a.path_restored(pair.now);
+    assert_eq!(pair.a.stats().counters.timeouts, timeouts);
+}

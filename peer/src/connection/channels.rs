@@ -311,6 +311,13 @@ impl Channels {
         }
     }
 
+    /// ICE's path works again, or another does.
+    pub(super) fn path_restored(&mut self, now: Instant) {
+        if let Some(endpoint) = self.endpoint.as_mut().filter(|_| self.connecting) {
+            endpoint.path_restored(now);
+        }
+    }
+
     /// The system would not send a packet of so many bytes.
     pub(super) fn packet_refused(&mut self, now: Instant, size: usize) {
         if let Some(endpoint) = &mut self.endpoint {

@@ -600,6 +600,7 @@ impl PeerConnection {
 
     /// Takes over ICE's news.
     pub(super) fn drain_ice_events(&mut self) {
+        let mut restored = false;
         while let Some(event) = self.transport.agent.poll_event() {
             if self.jsep.state() == SignalingState::Closed {
                 continue;
@@ -607,8 +608,13 @@ impl PeerConnection {
             match event {
                 ice::Event::Candidate(candidate) => self.on_local_candidate(&candidate),
                 ice::Event::GatheringState(state) => self.on_gathering(state),
-                ice::Event::ConnectionState(state) => self.set_ice_state(state),
+                ice::Event::ConnectionState(state) => {
+                    let worked = self.ice_works();
+                    self.set_ice_state(state);
+                    restored |= !worked && self.ice_works();
+                }
                 ice::Event::SelectedPair(pair) => {
+                    restored = true;
                     self.search_path(self.taps.clock());
                     if let (Some(local), Some(remote)) =
                         (pair.local.socket_addr(), pair.remote.socket_addr())
@@ -630,6 +636,9 @@ impl PeerConnection {
                 ice::Event::Resolve(name) => self.names.ask_candidate(name),
                 _ => {}
             }
+        }
+        if restored {
+            self.channels.path_restored(self.taps.clock());
         }
     }
 

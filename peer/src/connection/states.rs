@@ -118,6 +118,12 @@ impl PeerConnection {
         );
     }
 
+    /// Whether ICE has a path with consent.
+    pub(super) fn ice_works(&self) -> bool {
+        use IceConnectionState::{Completed, Connected};
+        matches!(self.states.ice, Connected | Completed)
+    }
+
     pub(super) fn set_gathering_state(&mut self, state: IceGatheringState) {
         tell(
             &mut self.states.gathering,

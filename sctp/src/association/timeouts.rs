@@ -50,6 +50,29 @@ impl Association {
         }
     }
 
+    /// The layer below knows that the path works again after it did not: what waits for a timeout that was doubled
+    /// meanwhile is sent now. To be called when ICE has its consent back or selects a pair; without a doubled timeout it
+    /// does nothing. As RFC 6069 has it for TCP, the doubling is undone, as no congestion was its reason; the congestion
+    /// window stays as small as the timeouts have made it.
+    pub fn path_restored(&mut self, now: Instant) {
+        if !self.rtt.forget_backoff() {
+            return;
+        }
+        for timer in [
+            Timer::Handshake,
+            Timer::Shutdown,
+            Timer::Retransmission,
+            Timer::Reconfiguration,
+        ] {
+            if self.timers.is_set(timer) {
+                self.timers.set(timer, now);
+                // This timeout is not the peer's doing.
+                self.errors = self.errors.saturating_sub(1);
+            }
+        }
+        self.handle_timeout(now);
+    }
+
     /// One more timeout in a row; false when it was one too many (RFC 9260 §8.1).
     pub(super) fn count_error(&mut self) -> bool {
         self.errors += 1;

@@ -135,6 +135,12 @@ impl Endpoint {
         self.association.path_changed(now, max_mtu);
     }
 
+    /// The path works again, see [`Association::path_restored`].
+    pub fn path_restored(&mut self, now: Instant) {
+        self.association.path_restored(now);
+        self.translate(now);
+    }
+
     /// The layer below refused to send a packet of `size` octets, see [`Association::packet_refused`].
     pub fn packet_refused(&mut self, now: Instant, size: usize) {
         self.association.packet_refused(now, size);
