@@ -85,7 +85,7 @@ pub const MIN_MTU: usize = 256;
 /// The largest packet size that may be configured: chunk lengths have 16 bits.
 pub const MAX_MTU: usize = 65_000;
 
-/// Stale or repeated re-configuration requests are answered from memory; nothing else is kept.
+/// Re-configuration requests whose answers are remembered, for their repetitions. A sender has one on the way.
 pub const RECONFIG_MEMORY: usize = 2;
 
 /// Streams of the peer's whose reset may wait to be asked for: a few requests' worth.

@@ -11,13 +11,17 @@ use crate::work;
 struct Request {
     number: u32,
     kind: RequestKind,
+    /// The last response was "in progress" (§5.2.7).
+    in_progress: bool,
+    /// When it was last sent, the peer had acknowledged all that a reset waits for.
+    nothing_missing: bool,
 }
 
 #[derive(Debug)]
 enum RequestKind {
     Outgoing {
         streams: Vec<u16>,
-        last_tsn: u32,
+        last_tsn: u64,
         response: u32,
     },
     Incoming {
@@ -46,12 +50,13 @@ struct Answer {
     tsns: Option<FreshTsns>,
 }
 
-/// A peer's request to reset its outgoing streams that waits for data (§5.2.2 E2).
+/// A peer's request to reset its outgoing streams that waits for data (§5.2.2 E2), or did.
 #[derive(Debug)]
 struct Deferred {
     number: u32,
     last_tsn: u64,
     streams: Vec<u16>,
+    performed: bool,
 }
 
 /// What a RE-CONFIG parameter asks the conductor to do.
@@ -59,6 +64,8 @@ struct Deferred {
 pub(crate) enum Action {
     /// Forget these incoming streams' numbers; none listed: of all.
     ResetIncoming(Vec<u16>),
+    /// Our request is "in progress": it is to be repeated later.
+    AskLater,
     /// Our request about these streams is settled.
     OutgoingDone(Vec<u16>, ReconfigResult),
     /// The peer asks us to reset these outgoing streams.
@@ -181,7 +188,7 @@ impl Reset {
     }
 
     /// Makes a request of what can be asked now; `most` bounds the streams in one request.
-    pub(crate) fn make_request(&mut self, next_tsn: u32, most: usize) {
+    pub(crate) fn make_request(&mut self, next_tsn: u64, most: usize) {
         if self.request.is_some() {
             return;
         }
@@ -195,7 +202,7 @@ impl Reset {
                 .unwrap_or_else(|| self.expected.wrapping_sub(1));
             RequestKind::Outgoing {
                 streams,
-                last_tsn: next_tsn.wrapping_sub(1),
+                last_tsn: next_tsn - 1,
                 response,
             }
         } else if !self.incoming.is_empty() {
@@ -217,13 +224,28 @@ impl Reset {
         self.request = Some(Request {
             number: self.next_request,
             kind,
+            in_progress: false,
+            nothing_missing: false,
         });
         self.request_due = true;
     }
 
-    /// The response did not come in time.
-    pub(crate) fn repeat(&mut self) {
-        self.request_due = self.request.is_some();
+    /// Time to repeat the request; true when no response came. The peer has all our TSNs up to `acknowledged`.
+    pub(crate) fn repeat(&mut self, acknowledged: u64) -> bool {
+        let Some(request) = &mut self.request else {
+            return false;
+        };
+        self.request_due = true;
+        let in_progress = std::mem::take(&mut request.in_progress);
+        if in_progress && request.nothing_missing {
+            // dcSCTP before 2026 gives a number the same answer for ever. Under the next one it looks again, as others do.
+            request.number = request.number.wrapping_add(1);
+        }
+        request.nothing_missing = match request.kind {
+            RequestKind::Outgoing { last_tsn, .. } => last_tsn <= acknowledged,
+            _ => false,
+        };
+        !in_progress
     }
 
     pub(crate) fn is_due(&self) -> bool {
@@ -256,7 +278,7 @@ impl Reset {
                     response,
                 } => {
                     value.extend_from_slice(&response.to_be_bytes());
-                    value.extend_from_slice(&last_tsn.to_be_bytes());
+                    value.extend_from_slice(&(*last_tsn as u32).to_be_bytes());
                     for stream in streams {
                         value.extend_from_slice(&stream.to_be_bytes());
                     }
@@ -331,17 +353,18 @@ impl Reset {
         self.answer(answer);
     }
 
-    /// A request's number: whether it is the next one. Others are answered here (§5.2.1).
+    /// A request's number: whether it is the next one. Earlier ones are answered here (§5.2.1). One whose forerunner was
+    /// lost is not: pion has many on the way (against §5.1.1), and never repeats what was answered.
     fn is_next(&mut self, number: u32) -> bool {
         if let Some(answer) = self.last.iter().find(|a| a.number == number).copied() {
             self.answer(answer);
             return false;
         }
-        if number != self.expected {
+        let ahead = number.wrapping_sub(self.expected);
+        if ahead >= 1 << 31 {
             self.respond(number, ReconfigResult::BadSequenceNumber);
-            return false;
         }
-        true
+        ahead == 0
     }
 
     /// Takes in a parameter. `cumulative` is what has been received; `unwrap` widens a TSN;
@@ -360,33 +383,44 @@ impl Reset {
                 streams,
                 response,
             } => {
-                let mut action = None;
                 let answered = self.request.as_ref().is_some_and(|r| {
                     r.number == response && matches!(r.kind, RequestKind::Incoming { .. })
                 });
                 if answered {
                     self.finish_request();
                 }
-                if self.deferred.is_some() && request == self.expected {
-                    // One at a time (§5.2.1): the one that waits for data is not to be lost.
-                    self.respond(request, ReconfigResult::AlreadyInProgress);
-                } else if self.is_next(request) {
-                    self.expected = self.expected.wrapping_add(1);
-                    let streams: Vec<u16> = Reconfig::stream_ids(streams).collect();
-                    let last_tsn = unwrap(last_tsn);
-                    if last_tsn <= cumulative {
-                        self.settle(request, ReconfigResult::Performed);
-                        action = Some(Action::ResetIncoming(streams));
-                    } else {
-                        self.settle(request, ReconfigResult::InProgress);
-                        self.deferred = Some(Deferred {
-                            number: request,
-                            last_tsn,
-                            streams,
-                        });
-                    }
+                if !self.is_next(request) {
+                    return None;
                 }
-                action
+                let streams: Vec<u16> = Reconfig::stream_ids(streams).collect();
+                let last_tsn = unwrap(last_tsn);
+                // dcSCTP before 2026 repeats what was "in progress" under the next number.
+                let again = self.deferred.as_ref().filter(|d| {
+                    d.number.wrapping_add(1) == request
+                        && d.last_tsn == last_tsn
+                        && d.streams == streams
+                });
+                let again = again.map(|d| d.performed);
+                let waits = self.deferred.as_ref().is_some_and(|d| !d.performed);
+                if waits && again.is_none() {
+                    // The one that waits for data is not to be lost; this one has its turn when it is repeated.
+                    return None;
+                }
+                self.expected = self.expected.wrapping_add(1);
+                if last_tsn > cumulative {
+                    self.settle(request, ReconfigResult::InProgress);
+                    self.deferred = Some(Deferred {
+                        number: request,
+                        last_tsn,
+                        streams,
+                        performed: false,
+                    });
+                    return None;
+                }
+                self.settle(request, ReconfigResult::Performed);
+                self.deferred = None;
+                // Nothing was sent since: the streams may have new users.
+                (again != Some(true)).then_some(Action::ResetIncoming(streams))
             }
             Reconfig::IncomingReset { request, streams } => {
                 if !self.is_next(request) {
@@ -406,8 +440,10 @@ impl Reset {
                 if !self.is_next(request) {
                     return None;
                 }
-                if self.request.is_some() || self.deferred.is_some() {
-                    self.respond(request, ReconfigResult::AlreadyInProgress);
+                let waits = self.deferred.as_ref().is_some_and(|d| !d.performed);
+                if self.request.is_some() || waits {
+                    self.expected = self.expected.wrapping_add(1);
+                    self.settle(request, ReconfigResult::AlreadyInProgress);
                     return None;
                 }
                 let Some(tsns) = fresh else {
@@ -451,10 +487,10 @@ impl Reset {
     }
 
     fn on_response(&mut self, number: u32, result: ReconfigResult) -> Option<Action> {
-        if self.request.as_ref().is_none_or(|r| r.number != number)
-            || result == ReconfigResult::InProgress
-        {
-            return None;
+        let request = self.request.as_mut().filter(|r| r.number == number)?;
+        if result == ReconfigResult::InProgress {
+            request.in_progress = true;
+            return Some(Action::AskLater);
         }
         match self.finish_request()? {
             RequestKind::Outgoing { streams, .. } => Some(Action::OutgoingDone(streams, result)),
@@ -471,12 +507,14 @@ impl Reset {
     fn finish_request(&mut self) -> Option<RequestKind> {
         let request = self.request.take()?;
         self.request_due = false;
-        self.next_request = self.next_request.wrapping_add(1);
+        self.next_request = request.number.wrapping_add(1);
         Some(request.kind)
     }
 
     /// Gives back what is not used.
     pub(crate) fn slim(&mut self) {
+        // Its repetition would have come.
+        let _ = self.deferred.take_if(|deferred| deferred.performed);
         self.incoming.shrink_to_fit();
         self.last.shrink_to_fit();
         self.responses.shrink_to_fit();
@@ -489,16 +527,14 @@ impl Reset {
 
     /// The data that a deferred reset waited for may have come (§5.2.2 E3).
     pub(crate) fn on_cumulative(&mut self, cumulative: u64) -> Option<Action> {
-        if self
-            .deferred
-            .as_ref()
-            .is_none_or(|d| d.last_tsn > cumulative)
-        {
+        let deferred = self.deferred.as_mut()?;
+        if deferred.performed || deferred.last_tsn > cumulative {
             return None;
         }
-        let deferred = self.deferred.take()?;
-        self.settle(deferred.number, ReconfigResult::Performed);
-        Some(Action::ResetIncoming(deferred.streams))
+        deferred.performed = true;
+        let (number, streams) = (deferred.number, deferred.streams.clone());
+        self.settle(number, ReconfigResult::Performed);
+        Some(Action::ResetIncoming(streams))
     }
 }
 

@@ -609,3 +609,214 @@ fn streams_that_the_peer_does_not_have_are_not_reset() {
         performed: false
     }));
 }
+
+fn number_after(number: [u8; 4], more: u32) -> [u8; 4] {
+    u32::from_be_bytes(number).wrapping_add(more).to_be_bytes()
+}
+
+/// The number under which a request is repeated, and after how long.
+fn repetition(raw: &mut Raw) -> ([u8; 4], Duration) {
+    let mut waited = Duration::ZERO;
+    for _ in 0..100 {
+        waited += raw.wait();
+        if let Some((number, _)) = requests(raw).first() {
+            return (*number, waited);
+        }
+    }
+    panic!("it is not repeated");
+}
+
+/// dcSCTP before 2026 never looks again at a number that it has answered.
+#[test]
+fn what_stays_in_progress_for_no_reason_is_asked_for_under_the_next_number() {
+    let mut raw = Raw::new(Config::default());
+    let options = SendOptions::default();
+    raw.association
+        .send(raw.now, 7, pattern(10, 1), options)
+        .unwrap();
+    raw.association.reset_stream(raw.now, 7).unwrap();
+    let (number, _) = requests(&mut raw)[0];
+    for _ in 0..3 {
+        // Its data is missing: the peer is right.
+        answer(&mut raw, number, 6);
+        assert_eq!(repetition(&mut raw).0, number);
+    }
+    raw.sack(raw.first_tsn, 1 << 20, &[]);
+    answer(&mut raw, number, 6);
+    assert_eq!(repetition(&mut raw).0, number);
+    answer(&mut raw, number, 6);
+    let next = number_after(number, 1);
+    assert_eq!(repetition(&mut raw).0, next);
+    // One that is lost is repeated as it is.
+    assert_eq!(repetition(&mut raw).0, next);
+    let performed = Event::OutgoingReset {
+        stream: 7,
+        performed: true,
+    };
+    answer(&mut raw, next, 1);
+    assert!(raw.events().contains(&performed));
+    raw.association.reset_stream(raw.now, 8).unwrap();
+    assert_eq!(requests(&mut raw)[0].0, number_after(number, 2));
+}
+
+/// RFC 6525 §5.2.7: the error counters are not incremented.
+#[test]
+fn waiting_for_what_is_in_progress_is_no_failure() {
+    let mut raw = Raw::new(Config {
+        heartbeat_interval: None,
+        ..Config::default()
+    });
+    raw.association.reset_stream(raw.now, 7).unwrap();
+    let (mut number, _) = requests(&mut raw)[0];
+    let mut waits = Vec::new();
+    for _ in 0..40 {
+        // The timer begins anew with the answer.
+        raw.now += 100 * MS;
+        answer(&mut raw, number, 6);
+        let (again, waited) = repetition(&mut raw);
+        number = again;
+        waits.push(waited);
+    }
+    waits.dedup();
+    assert_eq!(waits.len(), 1, "{waits:?}");
+    assert_eq!(raw.association.state(), State::Established);
+    // What is not answered is.
+    assert_eq!(repetition(&mut raw).1, waits[0]);
+    assert_eq!(repetition(&mut raw).1, 2 * waits[0]);
+    raw.pass(600 * SECOND);
+    assert_eq!(
+        raw.association.close_reason(),
+        Some(CloseReason::PeerUnreachable)
+    );
+}
+
+/// The peer asks for a reset of its streams; streams reset, and numbers and results of responses.
+fn ask(raw: &mut Raw, number: u32, stream: u16, last_tsn: u32) -> (Vec<Event>, Vec<(u32, u32)>) {
+    let mut value = [number, 0, last_tsn].map(u32::to_be_bytes).concat();
+    value.extend_from_slice(&stream.to_be_bytes());
+    raw.send(|out| {
+        ChunkWriter::new(out, chunk_type::RE_CONFIG, 0)
+            .parameter(parameter_type::OUTGOING_RESET, &value)
+            .finish();
+    });
+    news(raw)
+}
+
+fn news(raw: &mut Raw) -> (Vec<Event>, Vec<(u32, u32)>) {
+    let mut events = raw.events();
+    events.retain(|event| matches!(event, Event::IncomingReset { .. }));
+    let mut responses = Vec::new();
+    for packet in raw.packets() {
+        each(&packet, |chunk| {
+            if let Chunk::Reconfig(parameters) = chunk {
+                for parameter in parameters {
+                    let word = |at: usize| {
+                        let octets = parameter.value[at..].first_chunk().unwrap();
+                        u32::from_be_bytes(*octets)
+                    };
+                    responses.push((word(0), word(4)));
+                }
+            }
+        });
+    }
+    (events, responses)
+}
+
+fn reset_of(stream: u16) -> Vec<Event> {
+    vec![Event::IncomingReset { stream }]
+}
+
+/// pion has a request on the way for each channel, and forgets those that are answered with an error.
+#[test]
+fn requests_that_cannot_be_taken_yet_are_as_if_lost() {
+    let mut raw = Raw::new(Config::default());
+    raw.data_at(1_001, 2, 1, B | E, b"second");
+    assert_eq!(ask(&mut raw, 1_000, 2, 1_001), (vec![], vec![(1_000, 6)]));
+    assert_eq!(ask(&mut raw, 1_001, 4, 1_001), (vec![], vec![]));
+    assert_eq!(ask(&mut raw, 1_002, 6, 1_001), (vec![], vec![]));
+    raw.data_at(1_000, 2, 0, B | E, b"first");
+    assert_eq!(news(&mut raw), (reset_of(2), vec![(1_000, 1)]));
+    assert_eq!(ask(&mut raw, 1_002, 6, 1_001), (vec![], vec![]));
+    assert_eq!(
+        ask(&mut raw, 1_001, 4, 1_001),
+        (reset_of(4), vec![(1_001, 1)])
+    );
+    assert_eq!(
+        ask(&mut raw, 1_002, 6, 1_001),
+        (reset_of(6), vec![(1_002, 1)])
+    );
+    // Repeated, and too old to be remembered.
+    assert_eq!(ask(&mut raw, 1_002, 6, 1_001), (vec![], vec![(1_002, 1)]));
+    assert_eq!(ask(&mut raw, 1_000, 2, 1_001), (vec![], vec![(1_000, 5)]));
+}
+
+/// dcSCTP before 2026 repeats what is in progress under the next number, and hears no answer to the last one.
+#[test]
+fn a_repetition_under_the_next_number_is_the_same_request() {
+    let mut raw = Raw::new(Config::default());
+    raw.data_at(1_001, 2, 1, B | E, b"second");
+    assert_eq!(ask(&mut raw, 1_000, 2, 1_001), (vec![], vec![(1_000, 6)]));
+    assert_eq!(ask(&mut raw, 1_001, 2, 1_001), (vec![], vec![(1_001, 6)]));
+    raw.data_at(1_000, 2, 0, B | E, b"first");
+    assert_eq!(news(&mut raw), (reset_of(2), vec![(1_001, 1)]));
+    assert_eq!(ask(&mut raw, 1_002, 2, 1_001), (vec![], vec![(1_002, 1)]));
+    // That was heard: this is another.
+    assert_eq!(
+        ask(&mut raw, 1_003, 2, 1_001),
+        (reset_of(2), vec![(1_003, 1)])
+    );
+}
+
+/// usrsctp goes on with the next number after any answer.
+#[test]
+fn a_request_that_is_refused_uses_up_its_number() {
+    let mut raw = Raw::new(Config::default());
+    raw.data_at(1_001, 2, 1, B | E, b"second");
+    assert_eq!(ask(&mut raw, 1_000, 2, 1_001), (vec![], vec![(1_000, 6)]));
+    raw.send(|out| {
+        ChunkWriter::new(out, chunk_type::RE_CONFIG, 0)
+            .parameter(parameter_type::TSN_RESET, &1_001u32.to_be_bytes())
+            .finish();
+    });
+    assert_eq!(news(&mut raw), (vec![], vec![(1_001, 4)]));
+    raw.data_at(1_000, 2, 0, B | E, b"first");
+    assert_eq!(news(&mut raw), (reset_of(2), vec![(1_000, 1)]));
+    assert_eq!(
+        ask(&mut raw, 1_002, 4, 1_001),
+        (reset_of(4), vec![(1_002, 1)])
+    );
+}
+
+/// Between a reset and its repetition under the next number an application may have opened a channel there.
+#[test]
+fn a_repeated_reset_does_not_close_the_next_channel() {
+    let mut peer = Lone::new();
+    let id = peer.us.open(peer.now, ChannelConfig::default()).unwrap();
+    let _ = peer.request();
+    let acknowledgement = |tsn, message| DataHeader {
+        interleaved: false,
+        flags: B | E,
+        tsn,
+        stream: 0,
+        message,
+        fragment: 0,
+        ppid: 50,
+    };
+    peer.send(|out| acknowledgement(1_001, 1).write(out, &[2]));
+    peer.tsn = 1_002;
+    peer.reset(&[0]);
+    assert_eq!(peer.us.channel_state(id), Some(ChannelState::Open));
+    peer.send(|out| acknowledgement(1_000, 0).write(out, &[2]));
+    let ours = peer.request().expect("a request");
+    peer.performed(ours);
+    assert_eq!(peer.us.channel_count(), 0);
+    let next = peer.us.open(peer.now, ChannelConfig::default()).unwrap();
+    assert_eq!(next, id);
+    peer.reset(&[0]);
+    assert_eq!(peer.us.channel_state(next), Some(ChannelState::Open));
+    // Closed in earnest.
+    peer.send(|out| acknowledgement(1_002, 0).write(out, &[2]));
+    peer.tsn = 1_003;
+    peer.reset(&[0]);
+    assert_eq!(peer.us.channel_state(next), Some(ChannelState::Closing));
+}

@@ -559,11 +559,20 @@ impl Association {
             });
             let acks = &self.acks;
             let unwrap = |tsn| acks.unwrap(tsn);
-            let action = self.reset.handle(&parameter, cumulative, unwrap, fresh);
-            if let Some(action) = action {
-                self.act(action);
+            let asked = self.reset.is_asking();
+            match self.reset.handle(&parameter, cumulative, unwrap, fresh) {
+                Some(Action::AskLater) => {
+                    self.errors = 0;
+                    self.timers
+                        .set(Timer::Reconfiguration, now + self.rtt.timeout());
+                }
+                Some(action) => self.act(action),
+                None => {}
             }
             if !self.reset.is_asking() {
+                if asked {
+                    self.errors = 0;
+                }
                 self.timers.stop(Timer::Reconfiguration);
                 self.request_reset(now);
             }
@@ -608,7 +617,7 @@ impl Association {
                     inbound: self.inbound_streams,
                 });
             }
-            Action::RequestSettled => {}
+            Action::AskLater | Action::RequestSettled => {}
             Action::RestartNumbers(peer_tsn) => {
                 self.reassembly.clear(&mut self.events);
                 self.acks = Acknowledger::new(peer_tsn);

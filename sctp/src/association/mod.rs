@@ -649,8 +649,7 @@ impl Association {
             return;
         }
         let most = ((self.path.base() - 40) / 2).min(MAX_STREAMS_A_RESET);
-        let next_tsn = self.outstanding.next_tsn() as u32;
-        self.reset.make_request(next_tsn, most);
+        self.reset.make_request(self.outstanding.next_tsn(), most);
     }
 
     /// Drops what a stream has queued; a message that was partly sent is given up if the peer

@@ -29,9 +29,11 @@ impl Association {
                 Timer::Acknowledgement => self.acks.timer_expired(),
                 Timer::Heartbeat => self.on_heartbeat_timer(now),
                 Timer::Reconfiguration => {
-                    self.reset.repeat();
-                    self.rtt.back_off();
-                    self.count_error();
+                    // RFC 6525 §5.2.7: what is "in progress" is repeated without being counted.
+                    if self.reset.repeat(self.outstanding.cumulative()) {
+                        self.rtt.back_off();
+                        self.count_error();
+                    }
                 }
                 Timer::Pacing => {}
                 Timer::PathMtu => {
