@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use rand::{Rng, RngExt};
 
+use crate::pair::Pair;
+
 /// Intervals, from the configuration.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timing {
@@ -29,23 +31,26 @@ pub(crate) struct Consent {
     timing: Timing,
     /// Next request.
     next: Instant,
-    /// Consent lasts from here for the expiry time.
-    granted: Instant,
+    /// When it ends without another response.
+    expires: Instant,
     last_request: Option<Instant>,
     unanswered: u32,
     suspect_since: Option<Instant>,
 }
 
 impl Consent {
-    /// Begins with a pair that a check has just proved: consent is given now.
-    pub(crate) fn new(now: Instant, timing: Timing, rng: &mut impl Rng) -> Self {
+    /// Begins with a pair: mostly one that a check has just proved, else what
+    /// it answered last counts, and it is asked at once.
+    pub(crate) fn new(now: Instant, pair: &Pair, timing: Timing, rng: &mut impl Rng) -> Self {
+        let fresh = pair.last_response.is_some_and(|at| now < at + QUIET) && pair.asked.is_none();
+        let pause = randomised(timing.interval, rng);
         Self {
             timing,
-            next: now + randomised(timing.interval, rng),
-            granted: now,
+            next: if fresh { now + pause } else { now },
+            expires: pair.consent_ends(now, timing.expiry),
             last_request: None,
             unanswered: 0,
-            suspect_since: None,
+            suspect_since: pair.suspect_since(),
         }
     }
 
@@ -75,7 +80,7 @@ impl Consent {
 
     /// A response to a request of ours on this pair.
     pub(crate) fn response(&mut self, now: Instant, rng: &mut impl Rng) {
-        self.granted = now;
+        self.expires = now + self.timing.expiry;
         self.unanswered = 0;
         self.suspect_since = None;
         self.next = now + randomised(self.timing.interval, rng);
@@ -113,15 +118,11 @@ impl Consent {
 
     /// RFC 7675 §5.1: no response for the expiry time, nothing may be sent.
     pub(crate) fn expired(&self, now: Instant) -> bool {
-        now >= self.expires_at()
-    }
-
-    pub(crate) fn expires_at(&self) -> Instant {
-        self.granted + self.timing.expiry
+        now >= self.expires
     }
 
     pub(crate) fn poll_timeout(&self) -> Instant {
-        self.next.min(self.expires_at())
+        self.next.min(self.expires)
     }
 }
 
@@ -133,8 +134,32 @@ pub(crate) fn randomised(interval: Duration, rng: &mut impl Rng) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::candidate::CandidateKind;
+    use crate::pair::{BaseId, LocalId, NewPair, RemoteId};
+    use crate::priority::Priority;
+    use crate::role::Role;
     use rand::SeedableRng;
     use rand::rngs::StdRng;
+
+    /// One that a check has just proved.
+    fn proved(now: Instant) -> Pair {
+        let new = NewPair {
+            base: BaseId(0),
+            local: LocalId(0),
+            local_kind: CandidateKind::Host,
+            local_priority: Priority(1),
+            remote: RemoteId(0),
+            remote_addr: ([192, 0, 2, 1], 1000).into(),
+            remote_kind: CandidateKind::Host,
+            remote_priority: Priority(1),
+            foundation: (0, 0),
+            reliable: false,
+        };
+        let mut pair = Pair::new(new, Role::Controlling);
+        pair.asks(now);
+        pair.answered(now);
+        pair
+    }
 
     const TIMING: Timing = Timing {
         interval: Duration::from_secs(5),
@@ -145,7 +170,7 @@ mod tests {
     fn answered_requests_are_four_to_six_seconds_apart_and_not_regular() {
         let mut rng = StdRng::seed_from_u64(3);
         let begin = Instant::now();
-        let mut consent = Consent::new(begin, TIMING, &mut rng);
+        let mut consent = Consent::new(begin, &proved(begin), TIMING, &mut rng);
         let mut last = begin;
         let mut gaps = std::collections::BTreeSet::new();
         for _ in 0..50 {
@@ -165,7 +190,7 @@ mod tests {
     fn silence_makes_it_ask_faster_and_expires_thirty_seconds_after_the_last_answer() {
         let mut rng = StdRng::seed_from_u64(4);
         let begin = Instant::now();
-        let mut consent = Consent::new(begin, TIMING, &mut rng);
+        let mut consent = Consent::new(begin, &proved(begin), TIMING, &mut rng);
         let mut now = begin;
         let mut requests = 0;
         while !consent.expired(now) {
@@ -184,7 +209,7 @@ mod tests {
     fn one_way_data_are_questioned_after_a_second() {
         let mut rng = StdRng::seed_from_u64(5);
         let begin = Instant::now();
-        let mut consent = Consent::new(begin, TIMING, &mut rng);
+        let mut consent = Consent::new(begin, &proved(begin), TIMING, &mut rng);
         let later = begin + Duration::from_secs(2);
         consent.data_sent(later, Duration::from_millis(500));
         assert!(!consent.due(later));
@@ -197,5 +222,33 @@ mod tests {
             !consent.due(later + Duration::from_millis(900)),
             "once a second at most"
         );
+    }
+
+    #[test]
+    fn a_pair_that_was_a_reserve_begins_with_what_it_answered_last() {
+        let mut rng = StdRng::seed_from_u64(6);
+        let secs = Duration::from_secs;
+        let begin = Instant::now();
+        // Asked in vain since a while: as suspicious as the one before it.
+        let mut silent = proved(begin);
+        for n in 0..4 {
+            silent.asks(begin + secs(12 + n));
+        }
+        let consent = Consent::new(begin + secs(25), &silent, TIMING, &mut rng);
+        assert!(consent.due(begin + secs(25)));
+        assert_eq!(consent.suspect_for(begin + secs(25)), Some(secs(13)));
+        assert!(!consent.expired(begin + secs(29)));
+        assert!(consent.expired(begin + secs(30)));
+        // Not asked for a minute, or once: it gets the time for an answer.
+        for requests in 0..2 {
+            let mut reserve = proved(begin);
+            for _ in 0..requests {
+                reserve.asks(begin + secs(20));
+            }
+            let consent = Consent::new(begin + secs(60), &reserve, TIMING, &mut rng);
+            assert!(consent.due(begin + secs(60)));
+            assert!(!consent.expired(begin + secs(64)));
+            assert!(consent.expired(begin + secs(65)));
+        }
     }
 }

@@ -69,8 +69,6 @@ pub(crate) struct Generation {
     pub(crate) transactions: Transactions,
     pub(crate) selected: Option<PairId>,
     pub(crate) consent: Option<Consent>,
-    /// Selected before, silent now: not chosen again until it speaks.
-    pub(crate) avoid: Option<PairId>,
     pub(crate) end_of_candidates: bool,
     /// First check sent or received.
     pub(crate) started: Option<Instant>,
@@ -103,7 +101,6 @@ impl Generation {
             transactions: Transactions::default(),
             selected: None,
             consent: None,
-            avoid: None,
             end_of_candidates: false,
             started: None,
             lost: None,
@@ -336,6 +333,10 @@ impl Generation {
         if cx.config.lite {
             pair.state = PairState::Succeeded;
         } else {
+            // It speaks again: does it answer, too?
+            if pair.avoided && !self.probes.contains(&id) {
+                self.probes.push_back(id);
+            }
             self.trigger(cx, id);
         }
         if check.use_candidate && cx.role == Role::Controlled {
@@ -485,11 +486,11 @@ impl Generation {
     /// A pair that was passed over because it was silent has answered: it may be
     /// chosen again, and if the peer nominated it, that holds.
     pub(crate) fn reinstate(&mut self, id: PairId, role: Role) {
-        if self.avoid == Some(id) {
-            self.avoid = None;
-        }
-        if let Some(pair) = self.list.get_mut(id)
-            && role == Role::Controlled
+        let Some(pair) = self.list.get_mut(id) else {
+            return;
+        };
+        pair.avoided = false;
+        if role == Role::Controlled
             && pair.nomination == Nomination::None
             && pair.nominated_at.is_some()
             && pair.is_valid()
@@ -564,18 +565,7 @@ impl Generation {
         if cx.role == Role::Controlling && !cx.config.lite {
             self.nominate(cx);
         }
-        let chosen = selection::select(
-            &self.list,
-            cx.role,
-            cx.renomination,
-            self.selected,
-            self.avoid,
-        )
-        // A silent pair is better than none.
-        .or_else(|| {
-            self.avoid
-                .filter(|id| self.list.get(*id).is_some_and(Pair::is_valid))
-        });
+        let chosen = selection::select(&self.list, cx.role, cx.renomination, self.selected);
         // A lite agent waits for the nomination.
         let chosen =
             chosen.filter(|id| !cx.config.lite || self.list.get(*id).is_some_and(Pair::nominated));
@@ -588,12 +578,13 @@ impl Generation {
                 self.lost = None;
             }
             self.selected = chosen;
-            self.consent = chosen.filter(|_| !cx.config.lite).map(|_| {
+            let pair = chosen.and_then(|id| self.list.get(id));
+            self.consent = pair.filter(|_| !cx.config.lite).map(|pair| {
                 let timing = Timing {
                     interval: cx.config.consent_interval,
                     expiry: cx.config.consent_expiry,
                 };
-                Consent::new(cx.now, timing, cx.rng)
+                Consent::new(cx.now, pair, timing, cx.rng)
             });
             self.next_backup = chosen.map(|_| cx.now + cx.config.backup_interval);
         }
@@ -610,7 +601,6 @@ impl Generation {
                 relay: cx.config.relay_patience,
             },
             renomination: cx.renomination,
-            avoid: self.avoid,
         };
         self.ponder = None;
         match selection::advise(&self.list, &situation) {

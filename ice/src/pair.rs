@@ -77,6 +77,12 @@ pub enum FailureReason {
     ConsentExpired,
 }
 
+/// A reserve whose last response is older than consent lasts has so long for
+/// one when it is needed; it is asked twice a second.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
+/// A pair that left so many requests unanswered was asked often enough.
+const ENOUGH_REQUESTS: u8 = 4;
+
 /// Where a nomination stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nomination {
@@ -157,6 +163,11 @@ pub(crate) struct Pair {
     pub(crate) last_received: Option<Instant>,
     pub(crate) last_response: Option<Instant>,
     pub(crate) last_checked: Option<Instant>,
+    /// Since when requests are unanswered, and how many.
+    pub(crate) asked: Option<Instant>,
+    pub(crate) unanswered: u8,
+    /// Works, but is silent while others are not: not chosen before it answers.
+    pub(crate) avoided: bool,
     pub(crate) rtt: RoundTrips,
     pub(crate) counters: PairCounters,
 }
@@ -202,6 +213,9 @@ impl Pair {
             last_received: None,
             last_response: None,
             last_checked: None,
+            asked: None,
+            unanswered: 0,
+            avoided: false,
             rtt: RoundTrips::default(),
             counters: PairCounters::default(),
         }
@@ -248,6 +262,37 @@ impl Pair {
 
     pub(crate) fn heard(&mut self, now: Instant) {
         self.last_received = Some(now);
+    }
+
+    /// A request on this pair is sent.
+    pub(crate) fn asks(&mut self, now: Instant) {
+        self.last_checked = Some(now);
+        self.asked.get_or_insert(now);
+        self.unanswered = self.unanswered.saturating_add(1);
+    }
+
+    /// A request of ours was answered.
+    pub(crate) fn answered(&mut self, now: Instant) {
+        self.heard(now);
+        self.last_response = Some(now);
+        self.asked = None;
+        self.unanswered = 0;
+    }
+
+    /// Until when data may go by this pair if no more responses come (RFC 7675
+    /// §5.1). Reserves beyond the best are not asked for minutes, and one
+    /// request may be lost: before they are given up they are asked again.
+    pub(crate) fn consent_ends(&self, now: Instant, expiry: Duration) -> Instant {
+        let asked = self.asked.filter(|_| self.unanswered >= ENOUGH_REQUESTS);
+        let patient = asked.unwrap_or(now) + ANSWER_TIME.min(expiry);
+        self.last_response
+            .map_or(patient, |at| patient.max(at + expiry))
+    }
+
+    /// Since when requests stay without any sign of life.
+    pub(crate) fn suspect_since(&self) -> Option<Instant> {
+        self.asked
+            .filter(|asked| self.last_received.is_none_or(|heard| heard < *asked))
     }
 
     /// Why a check that timed out did.

@@ -46,19 +46,21 @@ pub(crate) struct Situation {
     pub(crate) patience: Patience,
     /// The peer understands renomination: nominations may follow each other.
     pub(crate) renomination: bool,
-    /// This pair is dead or dying: not a choice.
-    pub(crate) avoid: Option<PairId>,
+}
+
+/// A pair to choose.
+fn usable(&(_, pair): &(PairId, &Pair)) -> bool {
+    pair.is_valid() && !pair.avoided
 }
 
 /// Advises the controlling agent.
 pub(crate) fn advise(list: &CheckList, s: &Situation) -> Advice {
-    let usable = |&(id, pair): &(PairId, &Pair)| pair.is_valid() && Some(id) != s.avoid;
     let Some((best, pair)) = list.iter().find(usable) else {
         return Advice::Nothing;
     };
     let settled = list
         .iter()
-        .find(|(id, p)| p.nomination != Nomination::None && Some(*id) != s.avoid);
+        .find(|(_, p)| p.nomination != Nomination::None && !p.avoided);
     if let Some((current, nominated)) = settled {
         let better = s.renomination && pair.priority > nominated.priority && current != best;
         return if better && pair.nomination == Nomination::None {
@@ -82,15 +84,14 @@ pub(crate) fn advise(list: &CheckList, s: &Situation) -> Advice {
 /// The pair that data should go by.
 ///
 /// A nominated pair before any other; among several the order that the
-/// nomination rules give; before any nomination the best that works.
+/// nomination rules give; before any nomination the best that works. A silent
+/// pair is better than none.
 pub(crate) fn select(
     list: &CheckList,
     role: Role,
     renomination: bool,
     current: Option<PairId>,
-    avoid: Option<PairId>,
 ) -> Option<PairId> {
-    let usable = |&(id, pair): &(PairId, &Pair)| pair.is_valid() && Some(id) != avoid;
     let nominated = list.iter().filter(usable).filter(|(_, p)| p.nominated());
     let chosen = if renomination || role == Role::Controlling {
         // The last nomination wins; a numbered one before any without number.
@@ -101,15 +102,15 @@ pub(crate) fn select(
     };
     let chosen = chosen.map(|(id, _)| id);
     chosen.or_else(|| {
+        let valid = |id: &PairId| list.get(*id).is_some_and(Pair::is_valid);
+        let Some((best, pair)) = list.iter().find(usable) else {
+            let any = || list.iter().map(|(id, _)| id).find(valid);
+            return current.filter(valid).or_else(any);
+        };
         // Provisional: stay where we are unless a better one works.
-        let best = list.iter().find(usable).map(|(id, _)| id);
-        let stay = current.filter(|id| {
-            Some(*id) != avoid
-                && list.get(*id).is_some_and(Pair::is_valid)
-                && list.get(*id).map(|p| p.priority)
-                    >= best.and_then(|b| list.get(b)).map(|p| p.priority)
-        });
-        stay.or(best)
+        let as_good = |p: &Pair| p.is_valid() && !p.avoided && p.priority >= pair.priority;
+        let stay = current.filter(|id| list.get(*id).is_some_and(as_good));
+        stay.or(Some(best))
     })
 }
 
@@ -177,7 +178,6 @@ mod tests {
                 relay: Duration::from_millis(500),
             },
             renomination: false,
-            avoid: None,
         }
     }
 
@@ -230,12 +230,23 @@ mod tests {
                 p.nominated_at = Some((None, at));
             }
         }
-        let select = |renomination| select(&list, Role::Controlled, renomination, None, None);
-        assert_eq!(select(true), Some(low));
-        assert_eq!(select(false), Some(high));
+        let chosen =
+            |list: &CheckList, renomination| select(list, Role::Controlled, renomination, None);
+        assert_eq!(chosen(&list, true), Some(low));
+        assert_eq!(chosen(&list, false), Some(high));
+        if let Some(p) = list.get_mut(high) {
+            p.avoided = true;
+        }
+        assert_eq!(chosen(&list, false), Some(low));
+        // Where all are silent, the best of them.
+        if let Some(p) = list.get_mut(low) {
+            p.avoided = true;
+        }
+        assert_eq!(chosen(&list, false), Some(high));
         assert_eq!(
-            super::select(&list, Role::Controlled, false, None, Some(high)),
-            Some(low)
+            select(&list, Role::Controlled, false, Some(low)),
+            Some(low),
+            "no reason to move"
         );
     }
 

@@ -10,6 +10,7 @@ use tincan_ice::{Config, ConnectionState, Role};
 use tincan_sim::{
     Action, Behaviour, GatewayId, InterfaceId, LinkConfig, NatConfig, Network, PortAssignment,
 };
+use world::topology::Setup;
 use world::{World, ip, role};
 
 const WIFI: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 0, 2));
@@ -23,6 +24,11 @@ struct Mobile {
 
 /// A has two interfaces behind a NAT each, B is on the internet.
 fn mobile(seed: u64, change: impl Fn(Config) -> Config) -> Mobile {
+    mobile_and(seed, &[ip("203.0.113.9")], change)
+}
+
+/// As [`mobile`], with other addresses of B.
+fn mobile_and(seed: u64, theirs: &[IpAddr], change: impl Fn(Config) -> Config) -> Mobile {
     let mut network = Network::new(seed);
     let core = network.internet();
     let wan = || LinkConfig::new().delay(Duration::from_millis(20));
@@ -39,13 +45,13 @@ fn mobile(seed: u64, change: impl Fn(Config) -> Config) -> Mobile {
     let wifi = network.attach(a, home, &[WIFI], LinkConfig::new(), LinkConfig::new());
     network.attach(a, carrier, &[CELL], LinkConfig::new(), LinkConfig::new());
     let b = network.add_host();
-    network.attach(b, core, &[ip("203.0.113.9")], wan(), wan());
+    network.attach(b, core, theirs, wan(), wan());
     let configs = [role(Role::Controlling), role(Role::Controlled)].map(change);
     let [config_a, config_b] = configs;
     let mut world = World::new(network, (a, config_a), (b, config_b));
     let now = world.now();
     world.end(0).start(now, &[WIFI, CELL], 5000);
-    world.end(1).start(now, &[ip("203.0.113.9")], 5000);
+    world.end(1).start(now, theirs, 5000);
     assert!(world.both_nominated(Duration::from_secs(5)), "seed {seed}");
     world.run_for(Duration::from_secs(3));
     assert!(
@@ -261,5 +267,67 @@ fn a_restart_in_mid_call_loses_nothing_and_moves_to_the_new_generation() {
             1,
             "the old generation is gone"
         );
+    }
+}
+
+#[test]
+fn of_several_pairs_over_a_dead_link_none_is_tried_while_another_link_lives() {
+    let theirs = [ip("203.0.113.9"), ip("203.0.113.10"), ip("203.0.113.11")];
+    for renomination in [true, false] {
+        for seed in 0..seeds() {
+            let Mobile {
+                mut world, wifi, ..
+            } = mobile_and(seed, &theirs, |c| c.with_renomination(renomination));
+            world.end(0).blind = true;
+            call(&mut world, Duration::from_secs(2));
+            world.sim.network_mut().act(Action::Unplug(wifi));
+            let before = [0, 1].map(|n| world.end(n).selections.len());
+            let pause = call(&mut world, Duration::from_secs(15));
+            assert!(
+                pause.iter().all(|p| *p < Duration::from_secs(4)),
+                "seed {seed} {renomination}: {pause:?}"
+            );
+            for n in [0, 1] {
+                let moves = world.end(n).selections[before[n]..].to_vec();
+                assert!(
+                    moves.len() <= 2,
+                    "seed {seed} {renomination} {n}: {moves:?}"
+                );
+            }
+        }
+    }
+}
+
+/// Two families between two hosts: the pair that is not selected dies with the one that is.
+#[test]
+fn reserves_that_are_as_silent_do_not_count_as_connected() {
+    for seed in 0..seeds() {
+        let mut world = Setup::dual_stack(seed, 0);
+        let world = &mut world.world;
+        assert!(world.both_nominated(Duration::from_secs(5)), "seed {seed}");
+        world.run_for(Duration::from_secs(60));
+        for n in [0, 1] {
+            world.end(n).blind = true;
+            world.end(n).states.clear();
+        }
+        let begin = world.now();
+        let host = world.hosts()[0];
+        for interface in world.sim.network().interfaces(host).to_vec() {
+            world.sim.network_mut().act(Action::Unplug(interface));
+        }
+        world.run_for(Duration::from_secs(45));
+        for n in [0, 1] {
+            let states: Vec<_> = world.end(n).states.iter().map(|(_, s)| *s).collect();
+            assert_eq!(
+                states,
+                [ConnectionState::Disconnected, ConnectionState::Failed],
+                "seed {seed} {n}"
+            );
+            let failed = world.end(n).states[1].0 - begin;
+            assert!(
+                failed <= Duration::from_secs(31),
+                "seed {seed} {n}: {failed:?}"
+            );
+        }
     }
 }

@@ -4,116 +4,16 @@
 
 mod world;
 
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 use tincan_ice::diagnosis::Cause;
-use tincan_ice::{
-    Agent, Candidate, CandidateKind, CandidateTransport, Config, Credentials, FailureReason,
-    LocalBase, Policy, Role, Source,
-};
-use tincan_stun::attributes::{
-    ErrorCode, IceControlling, Priority, UseCandidate, Username, XorMappedAddress,
-};
-use tincan_stun::integrity::Key;
-use tincan_stun::message::{Class, Message, Method, TieBreaker, TransactionId, Writer};
+use tincan_ice::{FailureReason, Policy, Role, Source};
+use tincan_stun::attributes::ErrorCode;
+use world::bench::{Bench, OURS, addr};
 use world::topology::{Place, Setup};
 
-const OURS: &str = "192.0.2.1:5000";
 const BETTER: &str = "192.0.2.2:5000";
 const WORSE: &str = "192.0.2.3:5000";
-
-fn addr(text: &str) -> SocketAddr {
-    text.parse().unwrap()
-}
-
-/// An agent whose peer is the test.
-struct Bench {
-    agent: Agent,
-    now: Instant,
-    theirs: Credentials,
-    count: u8,
-}
-
-impl Bench {
-    fn new(role: Role) -> Self {
-        let (now, mut rng) = (Instant::now(), StdRng::seed_from_u64(1));
-        let mut agent = Agent::new(Config::new().with_role(role), now, &mut rng);
-        agent.add_host(now, LocalBase::udp(addr(OURS))).unwrap();
-        let theirs = Credentials::random(&mut rng);
-        agent.set_remote_credentials(now, theirs.clone());
-        Self {
-            agent,
-            now,
-            theirs,
-            count: 0,
-        }
-    }
-
-    fn add(&mut self, at: &str, preference: u16) {
-        let (kind, udp) = (CandidateKind::Host, CandidateTransport::Udp);
-        let candidate = Candidate::new(kind, udp, addr(at), preference);
-        self.agent
-            .add_remote_candidate(self.now, candidate)
-            .unwrap();
-    }
-
-    /// Lets time pass and answers every check: with this error, or with success.
-    fn run(&mut self, time: Duration, error: Option<ErrorCode<'static>>) {
-        let (end, mut out) = (self.now + time, Vec::new());
-        let key = Key::from_bytes(self.theirs.pwd.as_str().as_bytes());
-        while self.now < end {
-            while let Some(sent) = self.agent.poll_transmit(self.now, &mut out) {
-                let request = Message::parse(&out).unwrap();
-                if request.class() == Class::Request {
-                    let class = error.map_or(Class::Success, |_| Class::Error);
-                    let (id, mut back) = (request.transaction_id(), Vec::new());
-                    let mapped = XorMappedAddress(addr(OURS));
-                    Writer::new(&mut back, class, Method::BINDING, id)
-                        .push_opt(error.as_ref())
-                        .push_opt(error.is_none().then_some(&mapped))
-                        .integrity(&key)
-                        .fingerprint()
-                        .finish()
-                        .unwrap();
-                    let source = Source::udp(addr(OURS), sent.remote);
-                    self.agent.handle_input(self.now, source, &back);
-                }
-                out.clear();
-            }
-            self.now += Duration::from_millis(5);
-            self.agent.handle_timeout(self.now);
-        }
-    }
-
-    /// A check of the peer's that nominates.
-    fn nominate(&mut self, from: &str) {
-        self.count += 1;
-        let ours = self.agent.local_credentials().clone();
-        let username = format!("{}:{}", ours.ufrag, self.theirs.ufrag);
-        let id = TransactionId::new([self.count; 12]);
-        let mut check = Vec::new();
-        Writer::new(&mut check, Class::Request, Method::BINDING, id)
-            .push(&Username(&username))
-            .push(&Priority(1_862_270_975))
-            .push(&IceControlling(TieBreaker(7)))
-            .push(&UseCandidate)
-            .integrity(&Key::from_bytes(ours.pwd.as_str().as_bytes()))
-            .fingerprint()
-            .finish()
-            .unwrap();
-        let source = Source::udp(addr(OURS), addr(from));
-        self.agent.handle_input(self.now, source, &check);
-        self.run(Duration::from_millis(50), None);
-    }
-
-    fn selected(&self) -> Option<SocketAddr> {
-        let pair = self.agent.selected_pair().filter(|p| p.nominated)?;
-        pair.remote.socket_addr()
-    }
-}
 
 #[test]
 fn an_error_response_and_an_endless_role_conflict_are_told_as_such() {

@@ -339,8 +339,7 @@ impl Agent {
             return Input::Consumed;
         }
         generation.transactions.take(slot);
-        pair.heard(now);
-        pair.last_response = Some(now);
+        pair.answered(now);
         pair.counters.responses_received += 1;
         if let Some(rtt) = rtt.filter(|_| !again) {
             pair.rtt.sample(rtt);

@@ -590,7 +590,9 @@ impl Agent {
             return;
         }
         let fresh = Generation::new(credentials);
-        let old = std::mem::replace(&mut self.current, fresh);
+        let mut old = std::mem::replace(&mut self.current, fresh);
+        // It nominates no more.
+        old.ponder = None;
         // A generation that works is kept until the new one does; one that does
         // not is kept for `cancel_restart`, but never in place of one that does.
         let works = self.previous.as_ref().is_some_and(|p| p.selected.is_some());

@@ -235,7 +235,7 @@ impl Agent {
     }
 
     /// The generation and pair that data go by.
-    fn data_pair(&self) -> Option<(bool, PairId)> {
+    pub(super) fn data_pair(&self) -> Option<(bool, PairId)> {
         [false, true]
             .into_iter()
             .find_map(|previous| Some((previous, self.generation(previous)?.selected?)))
@@ -340,7 +340,7 @@ impl Generation {
                 PairState::Succeeded => PairState::Succeeded,
                 _ => PairState::InProgress,
             };
-            pair.last_checked = Some(cx.now);
+            pair.asks(cx.now);
             pair.counters.requests_sent += 1;
             let mut request = request(pair, id, Purpose::Check, cx);
             let value = pair.nominated_at.and_then(|(value, _)| value);
@@ -393,7 +393,7 @@ impl Generation {
     /// A request that is not sent again (RFC 7675 §5.1).
     fn ask_once(&mut self, cx: &mut Context<'_>, id: PairId) -> Option<Slot> {
         let pair = self.list.get_mut(id)?;
-        pair.last_checked = Some(cx.now);
+        pair.asks(cx.now);
         pair.counters.consent_requests_sent += 1;
         let request = request(pair, id, Purpose::Consent, cx);
         let schedule = Schedule::DEFAULT.with_rc(1).with_rm(CONSENT_WAIT);

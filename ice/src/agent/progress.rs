@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::Agent;
-use crate::config::Server;
+use crate::config::{Config, Server};
 use crate::event::{ConnectionState, Event, GatheringState, SelectedPair, ServerError};
 use crate::generation::Generation;
 use crate::locals::BaseKind;
-use crate::pair::{BaseId, FailureReason, Nomination, Pair};
+use crate::pair::{BaseId, FailureReason, Nomination, Pair, PairId};
 use crate::role::Role;
 use crate::transactions::Purpose;
 
@@ -36,8 +36,15 @@ impl Agent {
         for generation in std::iter::once(&self.current).chain(self.previous.as_deref()) {
             consider(generation.poll_timeout());
             if self.config.lite {
-                consider(self.lite_deadline(generation));
+                consider(
+                    generation
+                        .last_heard()
+                        .map(|at| at + self.config.consent_expiry),
+                );
             }
+        }
+        if self.config.lite && self.state != ConnectionState::Disconnected {
+            consider(self.lite_silence());
         }
         let checks = self.current.remote.is_some() && self.current.list.has_work();
         if checks || self.gatherer.has_work() || self.relays.has_work(&self.servers) {
@@ -52,14 +59,12 @@ impl Agent {
         next
     }
 
-    /// A lite agent asks nothing: it only notices that nobody asks any more.
-    fn lite_deadline(&self, generation: &Generation) -> Option<Instant> {
-        let pair = generation.list.get(generation.selected?)?;
-        let heard = pair.last_received?;
-        Some(match self.state {
-            ConnectionState::Disconnected => heard + self.config.consent_expiry,
-            _ => heard + self.config.disconnected_timeout + self.config.consent_interval * 2,
-        })
+    /// When a lite agent is disconnected. It asks nothing: it only notices that
+    /// nobody asks any more.
+    fn lite_silence(&self) -> Option<Instant> {
+        let (previous, _) = self.data_pair()?;
+        let heard = self.generation(previous)?.last_heard()?;
+        Some(heard + self.config.disconnected_timeout + self.config.consent_interval * 2)
     }
 
     /// Moves time on.
@@ -103,12 +108,12 @@ impl Agent {
             return;
         }
         let expiry = self.config.consent_expiry;
-        let Some(id) = self.current.selected else {
-            return;
-        };
-        let heard = self.current.list.get(id).and_then(|p| p.last_received);
-        if heard.is_some_and(|at| now >= at + expiry) {
-            self.current.fail(id, FailureReason::ConsentExpired);
+        let silent = |heard: Option<Instant>| heard.is_some_and(|at| now >= at + expiry);
+        let previous = self.previous.as_deref_mut();
+        for generation in std::iter::once(&mut self.current).chain(previous) {
+            if silent(generation.last_heard()) {
+                generation.expire(|pair| silent(pair.last_received));
+            }
         }
     }
 
@@ -119,7 +124,7 @@ impl Agent {
         }
         for previous in [false, true] {
             self.with_generation(now, previous, |generation, cx| {
-                generation.watch(now, cx.config.failover_timeout, cx.role);
+                generation.watch(now, cx.config, cx.role);
             });
         }
         if self.with_current(now, |generation, cx| generation.settle(cx)) {
@@ -237,7 +242,7 @@ impl Agent {
         &self,
         now: Instant,
         generation: &Generation,
-        selected: crate::pair::PairId,
+        selected: PairId,
     ) -> ConnectionState {
         use ConnectionState as S;
         let Some(pair) = generation.list.get(selected) else {
@@ -331,7 +336,7 @@ impl Generation {
 
     /// Looks after the selected pair: gives it up when consent expired, passes
     /// it over when it is silent and a reserve is not.
-    fn watch(&mut self, now: Instant, failover: std::time::Duration, role: Role) {
+    fn watch(&mut self, now: Instant, config: &Config, role: Role) {
         self.watch_at = None;
         let Some(selected) = self.selected else {
             return;
@@ -339,12 +344,14 @@ impl Generation {
         let Some(consent) = &self.consent else { return };
         if consent.expired(now) {
             self.fail(selected, FailureReason::ConsentExpired);
+            // Reserves were asked in the silence, and may have been as silent.
+            self.expire(|pair| now >= pair.consent_ends(now, config.consent_expiry));
             return;
         }
         let Some(since) = consent.suspect_since() else {
             return;
         };
-        if now.saturating_duration_since(since) < failover {
+        if now.saturating_duration_since(since) < config.failover_timeout {
             return;
         }
         self.unpark();
@@ -356,14 +363,28 @@ impl Generation {
         if !alive {
             return;
         }
-        self.avoid = Some(selected);
         for pair in self.list.iter_mut().filter(|p| !spoke_since(p)) {
+            pair.avoided = pair.is_valid();
             pair.nomination = Nomination::None;
             // The controlling side may not have noticed: its word counts again
             // when the pair does.
             if role == Role::Controlling {
                 pair.nominated_at = None;
             }
+        }
+    }
+
+    /// When anything came by the selected pair.
+    fn last_heard(&self) -> Option<Instant> {
+        self.list.get(self.selected?)?.last_received
+    }
+
+    /// Consent of these pairs that work has ended.
+    fn expire(&mut self, ended: impl Fn(&Pair) -> bool) {
+        let ended = |(id, pair): (PairId, &Pair)| (pair.is_valid() && ended(pair)).then_some(id);
+        let all: Vec<PairId> = self.list.iter().filter_map(ended).collect();
+        for id in all {
+            self.fail(id, FailureReason::ConsentExpired);
         }
     }
 
@@ -380,7 +401,7 @@ impl Generation {
     }
 
     /// Checks a pair again with the new role.
-    pub(super) fn recheck(&mut self, id: crate::pair::PairId) {
+    pub(super) fn recheck(&mut self, id: PairId) {
         self.list.trigger(id);
     }
 }

@@ -8,6 +8,7 @@
     reason = "a harness: shared by several tests, and a fault in it is a failed test"
 )]
 
+pub mod bench;
 pub mod topology;
 pub mod turn;
 
