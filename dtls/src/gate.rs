@@ -18,7 +18,9 @@ use crate::crypto::suite::Suite13;
 use crate::crypto::transcript::{Form, Pending, Transcript};
 use crate::error::{Error, Failure};
 use crate::handshake::server::{Choice, Retry, choose_version, retry_request};
-use crate::limits::{COOKIE_LIFETIME, GATE_PARTIAL_LIFETIME, MAX_GATE_HELLO, MAX_GATE_PARTIALS};
+use crate::limits::{
+    COOKIE_LIFETIME, GATE_PARTIAL_LIFETIME, MAX_GATE_HELLO, MAX_GATE_PARTIALS, MAX_VERIFY_REQUESTS,
+};
 use crate::reassembly::{Outcome, Reassembly};
 use crate::record::{Opened, RecordLayer};
 use crate::wire::handshake::{Fragment, HandshakeType, Message};
@@ -192,9 +194,9 @@ impl Gate {
             };
             let mut reader = Reader::new(record.get(payload.range()).unwrap_or_default());
             while let Ok(fragment) = Fragment::read(&mut reader) {
-                // The first hello, or the one with the cookie.
+                // The first hello, or one with a cookie.
                 if fragment.kind != HandshakeType::ClientHello
-                    || fragment.sequence > 1
+                    || fragment.sequence > MAX_VERIFY_REQUESTS
                     || fragment.length > MAX_GATE_HELLO
                 {
                     continue;
@@ -287,7 +289,7 @@ impl Gate {
                 // 1.0 whatever is negotiated (RFC 6347 §4.2.1).
                 body.u16(DTLS10);
                 body.vec8(|out| out.bytes(mac.as_ref()));
-                let body = whole(HandshakeType::HelloVerifyRequest, &body);
+                let body = whole(HandshakeType::HelloVerifyRequest, message.sequence, &body);
                 reply(ContentType::HANDSHAKE, DTLS10, &body, number, out)?;
                 Ok(Answer::Ask)
             }
@@ -313,7 +315,7 @@ impl Gate {
                     transcript.current().as_ref(),
                 );
                 let body = retry_request(choice.suite, group, Some(&cookie));
-                let body = whole(HandshakeType::ServerHello, &body);
+                let body = whole(HandshakeType::ServerHello, message.sequence, &body);
                 reply(ContentType::HANDSHAKE, DTLS12, &body, number, out)?;
                 Ok(Answer::Ask)
             }
@@ -417,12 +419,13 @@ fn bound13(address: &[u8], hello: &ClientHello<'_>, contents: &[u8]) -> Vec<u8> 
     bound
 }
 
-/// A stateless message, in one piece.
-fn whole(kind: HandshakeType, body: &[u8]) -> Vec<u8> {
+/// A stateless message, in one piece, under the number of the hello that it answers: one with an earlier number would be
+/// taken for a repetition (RFC 6347 §4.2.1 with erratum 5186).
+fn whole(kind: HandshakeType, sequence: u16, body: &[u8]) -> Vec<u8> {
     let fragment = Fragment {
         kind,
         length: body.len(),
-        sequence: 0,
+        sequence,
         offset: 0,
         bytes: body,
     };

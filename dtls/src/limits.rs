@@ -50,6 +50,10 @@ pub const MAX_CID: usize = 32;
 /// together have 64 KiB.
 pub const MAX_COOKIE: usize = 4 * 1024;
 
+/// HelloVerifyRequests in one handshake. A cookie may have grown old, or a NAT given the client another port, between two
+/// hellos; more often than that is no such accident.
+pub const MAX_VERIFY_REQUESTS: u16 = 3;
+
 /// Groups, suites, signature schemes or SRTP profiles that a configuration may
 /// have, of each: what is offered must fit into a hello. Usual are a dozen.
 pub const MAX_OFFERED: usize = 256;

@@ -539,6 +539,50 @@ fn a_cookie_is_worth_nothing_elsewhere_or_much_later() {
     }
 }
 
+/// The cookie has grown old, or a NAT has given the client another port; not for ever, though.
+#[test]
+fn a_cookie_that_is_no_longer_good_is_asked_for_again() {
+    for moves in 1..5 {
+        let now = Instant::now();
+        let mut rng = StdRng::seed_from_u64(9);
+        let (server, server_print) = common::builder(Version::Dtls12, Version::Dtls12);
+        let server = server.verification(Verification::Any).build().unwrap();
+        let mut gate = Gate::new(server, now).unwrap();
+        let (client, _) = common::builder(Version::Dtls12, Version::Dtls13);
+        let client = client.mtu(4000).build().unwrap();
+        let mut client = Connection::new(client, Role::Client, now, &mut rng).unwrap();
+        client.set_remote_fingerprints(vec![server_print]);
+        let mut accepted = None;
+        for hello in 0.. {
+            let (mut sent, mut reply) = (Vec::new(), Vec::new());
+            if client.poll_transmit(now, &mut sent).is_none() || client.is_closed() {
+                break;
+            }
+            let address = [u8::min(hello, moves)];
+            match gate
+                .handle_input(now, &address, sent[..].into(), &mut reply, &mut rng)
+                .unwrap()
+            {
+                Verdict::Reply(_) => client.handle_input(now, reply[..].into()).unwrap(),
+                Verdict::Accepted(server) => {
+                    assert_eq!(hello, moves + 1);
+                    accepted = Some(server);
+                    break;
+                }
+                other => panic!("{moves}: {other:?}"),
+            }
+        }
+        if moves + 1 > limits::MAX_VERIFY_REQUESTS as u8 {
+            assert!(accepted.is_none() && client.is_closed(), "{moves}");
+            continue;
+        }
+        let mut server = accepted.unwrap_or_else(|| panic!("{moves}: {:?}", events(&mut client)));
+        let mut net = Net::new(0, Conditions::PERFECT);
+        settle(&mut net, &mut client, &mut server);
+        assert!(client.is_connected() && server.is_connected(), "{moves}");
+    }
+}
+
 #[test]
 fn cookies_do_not_outlive_a_gate_that_nobody_came_to() {
     for version in VERSIONS {

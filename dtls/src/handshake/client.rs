@@ -8,7 +8,7 @@ use crate::config::Version;
 use crate::crypto::suite::Suite13;
 use crate::crypto::transcript::{Form, Pending, Transcript};
 use crate::error::Failure;
-use crate::limits::MAX_COOKIE;
+use crate::limits::{MAX_COOKIE, MAX_VERIFY_REQUESTS};
 use crate::wire::Write;
 use crate::wire::handshake::{HandshakeType, Message};
 use crate::wire::hello::{
@@ -31,7 +31,8 @@ pub(crate) struct AwaitServerHello {
     exchanges: Vec<Box<dyn ActiveKeyExchange>>,
     offered: Vec<u16>,
     pending: Pending,
-    verified: bool,
+    /// HelloVerifyRequests that came.
+    verify_requests: u16,
     retry: Option<Retry>,
 }
 
@@ -60,7 +61,7 @@ impl AwaitServerHello {
             exchanges,
             offered: Vec::new(),
             pending: Pending::default(),
-            verified: false,
+            verify_requests: 0,
             retry: None,
         };
         state.send_hello(parts)?;
@@ -187,15 +188,16 @@ impl AwaitServerHello {
         }
     }
 
-    /// The cookie of 1.2 goes back in the same hello (RFC 6347 §4.2.1).
+    /// The cookie of 1.2 goes back in the same hello (RFC 6347 §4.2.1). It may not be good any more when it arrives: then
+    /// another is asked for.
     fn on_verify_request(mut self, parts: &mut Parts, message: &Message) -> Result<State, Failure> {
-        if self.verified || self.retry.is_some() {
+        if self.verify_requests == MAX_VERIFY_REQUESTS || self.retry.is_some() {
             return unexpected(message);
         }
         if !parts.config.offers(Version::Dtls12) {
             return Err(Failure::NoCommonVersion);
         }
-        self.verified = true;
+        self.verify_requests += 1;
         self.cookie12 = parse_hello_verify_request(&message.body)?.to_vec();
         self.pending.clear();
         self.send_hello(parts)?;
@@ -223,7 +225,7 @@ impl AwaitServerHello {
         }
         // Each version has its own way to ask for a cookie.
         let asked_for_13 = self.retry.is_some() && version == Version::Dtls12;
-        let asked_for_12 = self.verified && version == Version::Dtls13;
+        let asked_for_12 = self.verify_requests > 0 && version == Version::Dtls13;
         if asked_for_13 || asked_for_12 {
             return Err(Failure::WrongVersion);
         }
@@ -307,7 +309,7 @@ impl AwaitServerHello {
         message: &Message,
         hello: &ServerHello<'_>,
     ) -> Result<State, Failure> {
-        if self.retry.is_some() || self.verified {
+        if self.retry.is_some() || self.verify_requests > 0 {
             return unexpected(message);
         }
         if hello.extensions.selected_version()? != Some(DTLS13) || hello.legacy_version != DTLS12 {
