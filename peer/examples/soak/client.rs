@@ -120,10 +120,14 @@ async fn live(clients: Arc<Clients>, n: usize, mut death: mpsc::Receiver<Death>)
     let mut stop = clients.stop.clone();
     while !*stop.borrow() {
         let begun = Instant::now();
-        let connection = match timeout(CONNECT_TIME, connect(&clients, n)).await {
+        let connecting = tokio::select! {
+            biased;
+            // The end does not wait for those who are just coming back, and closes the servers under them.
+            _ = stop.changed() => return,
+            connecting = timeout(CONNECT_TIME, connect(&clients, n)) => connecting,
+        };
+        let connection = match connecting {
             Ok(Ok(connection)) => connection,
-            // The end does not wait for those who were just coming back.
-            _ if *stop.borrow() => return,
             Ok(Err(error)) => return tally.fail(&format!("client {n} can't connect: {error}")),
             Err(_) => return tally.fail(&format!("client {n} can't connect in {CONNECT_TIME:?}")),
         };
