@@ -15,10 +15,14 @@ use std::time::{Duration, SystemTime};
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use relay::{Accounts, Listeners, RelayAddresses, Relaying};
 use rustls::pki_types::PrivatePkcs8KeyDer;
-use sockets::{Carrier, tcp_relay_scenario, trusting};
+use sockets::{Carrier, PATIENCE, tcp_relay_scenario, trusting};
+use tincan_stun::attributes::{Data, Nonce, Realm, RequestedTransport, Username, XorPeerAddress};
 use tincan_stun::credentials::RestSecret;
+use tincan_stun::integrity::Key;
+use tincan_stun::message::{Class, Message, Method, TransactionId, Writer};
 use tincan_stun::turn::client;
 use tincan_stun::turn::server::{Config, PeerPolicy, RestUsers, Users};
+use tokio::net::UdpSocket;
 use tokio::process::Command;
 
 fn certificate() -> CertifiedKey<KeyPair> {
@@ -163,6 +167,54 @@ async fn tcp_between_peers_with_our_client() {
             .await
             .unwrap();
     }
+}
+
+/// Whoever sends as soon as there is a relay: the runtime had no look at the relay's socket yet.
+#[tokio::test]
+async fn what_comes_with_the_allocation_is_relayed() {
+    let relaying = server(alice(), &certificate()).await;
+    let server = port(&relaying, "udp");
+    let ours = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let peers = XorPeerAddress(peer.local_addr().unwrap());
+    fn allocate(out: &mut Vec<u8>) -> Writer<'_> {
+        let id = TransactionId::new([1; 12]);
+        Writer::new(out, Class::Request, Method::ALLOCATE, id).push(&RequestedTransport::UDP)
+    }
+
+    let mut out = Vec::new();
+    allocate(&mut out).finish().unwrap();
+    ours.send_to(&out, server).await.unwrap();
+    let mut challenge = [0; 2000];
+    let answered = tokio::time::timeout(PATIENCE, ours.recv(&mut challenge));
+    let len = answered.await.expect("no challenge").unwrap();
+    let challenge = Message::parse(&challenge[..len]).unwrap();
+    let nonce: Nonce<'_> = challenge.get().unwrap();
+
+    let key = Key::long_term_md5("alice", "tincan.test", "wonderland");
+    let signed = |w: Writer<'_>| {
+        let w = w.push(&Username("alice")).push(&Realm("tincan.test"));
+        w.push(&nonce).integrity(&key).finish().unwrap();
+    };
+    let mut asked = [Vec::new(), Vec::new(), Vec::new()];
+    signed(allocate(&mut asked[0]));
+    let id = TransactionId::new([2; 12]);
+    let permit = Writer::new(&mut asked[1], Class::Request, Method::CREATE_PERMISSION, id);
+    signed(permit.push(&peers));
+    let id = TransactionId::new([3; 12]);
+    Writer::new(&mut asked[2], Class::Indication, Method::SEND, id)
+        .push(&peers)
+        .push(&Data(b"at once"))
+        .finish()
+        .unwrap();
+    // All three in the socket's buffer before the server has its turn.
+    for message in &asked {
+        ours.try_send_to(message, server).unwrap();
+    }
+    let mut buffer = [0; 2000];
+    let arrived = tokio::time::timeout(PATIENCE, peer.recv(&mut buffer));
+    let len = arrived.await.expect("nothing is relayed").unwrap();
+    assert_eq!(&buffer[..len], b"at once");
 }
 
 #[tokio::test]

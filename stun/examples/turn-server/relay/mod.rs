@@ -8,7 +8,7 @@ mod stream;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket as Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -134,7 +134,7 @@ impl RelayAddresses {
 
 /// An open relay.
 enum RelaySocket {
-    Udp(Arc<UdpSocket>, JoinHandle<()>),
+    Udp(Sender, JoinHandle<()>),
     Tcp(SocketAddr, JoinHandle<()>),
 }
 
@@ -149,7 +149,7 @@ struct State {
     server: Server,
     accounts: Accounts,
     addresses: RelayAddresses,
-    udp: HashMap<SocketAddr, Arc<UdpSocket>>,
+    udp: HashMap<SocketAddr, Sender>,
     relays: HashMap<RelayId, RelaySocket>,
     streams: HashMap<FiveTuple, mpsc::Sender<Vec<u8>>>,
     /// Peer connections (RFC 6062) that wait for their client.
@@ -210,9 +210,9 @@ impl Relaying {
         });
         let (mut tasks, mut listening) = (Vec::new(), Vec::new());
         for addr in listeners.udp {
-            let socket = Arc::new(UdpSocket::bind(addr).await?);
+            let (socket, sender) = bind_udp(addr)?;
             let local = socket.local_addr()?;
-            shared.lock().udp.insert(local, socket.clone());
+            shared.lock().udp.insert(local, sender);
             listening.push(("udp", local));
             tasks.push(tokio::spawn(serve_udp(shared.clone(), socket, local)));
         }
@@ -248,7 +248,7 @@ impl Relaying {
     }
 }
 
-async fn serve_udp(shared: Arc<Shared>, socket: Arc<UdpSocket>, local: SocketAddr) {
+async fn serve_udp(shared: Arc<Shared>, socket: UdpSocket, local: SocketAddr) {
     let mut buffer = vec![0; BUFFER];
     loop {
         // Errors of a datagram socket are about datagrams sent before.
@@ -276,9 +276,9 @@ fn take_input(shared: &Arc<Shared>, client: FiveTuple, message: &[u8]) {
         Input::Relay {
             relay, peer, range, ..
         } => {
-            if let Some(RelaySocket::Udp(socket, _)) = state.relays.get(&relay) {
+            if let Some(RelaySocket::Udp(sender, _)) = state.relays.get(&relay) {
                 // A full socket buffer loses the datagram, as a router would.
-                let _ = socket.try_send_to(&message[range], peer);
+                let _ = sender.send_to(&message[range], peer);
             }
         }
         Input::Consumed => state.pump(shared, now),
@@ -297,7 +297,7 @@ async fn run_timers(shared: Arc<Shared>) {
     }
 }
 
-async fn serve_relay(shared: Arc<Shared>, socket: Arc<UdpSocket>, relay: RelayId) {
+async fn serve_relay(shared: Arc<Shared>, socket: UdpSocket, relay: RelayId) {
     let mut buffer = vec![0; BUFFER];
     loop {
         let room = &mut buffer[MAX_DATA_HEADROOM..BUFFER - 3];
@@ -321,8 +321,8 @@ impl State {
     fn write(&self, client: &FiveTuple, message: &[u8]) {
         match client.transport {
             Transport::Udp => {
-                if let Some(socket) = self.udp.get(&client.local) {
-                    let _ = socket.try_send_to(message, client.remote);
+                if let Some(sender) = self.udp.get(&client.local) {
+                    let _ = sender.send_to(message, client.remote);
                 }
             }
             Transport::Tcp => {
@@ -401,16 +401,16 @@ impl State {
             }
             let at = SocketAddr::new(ip, candidate);
             let opened = match transport {
-                Transport::Udp => bind_udp(at).map(|socket| {
-                    let task = tokio::spawn(serve_relay(shared.clone(), socket.clone(), relay));
-                    RelaySocket::Udp(socket, task)
+                Transport::Udp => bind_udp(at).map(|(socket, sender)| {
+                    let task = tokio::spawn(serve_relay(shared.clone(), socket, relay));
+                    RelaySocket::Udp(sender, task)
                 }),
                 Transport::Tcp => stream::listen(shared, relay, at),
             };
             let next = match (&opened, port) {
                 (Ok(_), PortDemand::EvenAndNext(next)) => {
                     match bind_udp(SocketAddr::new(ip, candidate + 1)) {
-                        Ok(socket) => Some((next, socket)),
+                        Ok(sockets) => Some((next, sockets)),
                         Err(error) => {
                             last = error;
                             continue;
@@ -422,9 +422,9 @@ impl State {
             match opened {
                 Ok(socket) => {
                     self.relays.insert(relay, socket);
-                    let next = next.map(|(next, socket)| {
-                        let task = tokio::spawn(serve_relay(shared.clone(), socket.clone(), next));
-                        self.relays.insert(next, RelaySocket::Udp(socket, task));
+                    let next = next.map(|(next, (socket, sender))| {
+                        let task = tokio::spawn(serve_relay(shared.clone(), socket, next));
+                        self.relays.insert(next, RelaySocket::Udp(sender, task));
                         told(SocketAddr::new(ip, candidate + 1))
                     });
                     return Ok((told(at), next));
@@ -436,8 +436,10 @@ impl State {
     }
 }
 
-fn bind_udp(at: SocketAddr) -> io::Result<Arc<UdpSocket>> {
-    let socket = std::net::UdpSocket::bind(at)?;
-    socket.set_nonblocking(true)?;
-    Ok(Arc::new(UdpSocket::from_std(socket)?))
+/// A socket twice: what it is given to send goes to the system at once. Tokio's `try_send_to` sends nothing before the
+/// runtime has looked at a new socket.
+fn bind_udp(at: SocketAddr) -> io::Result<(UdpSocket, Sender)> {
+    let sender = Sender::bind(at)?;
+    sender.set_nonblocking(true)?;
+    Ok((UdpSocket::from_std(sender.try_clone()?)?, sender))
 }

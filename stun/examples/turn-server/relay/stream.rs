@@ -148,12 +148,18 @@ fn reusable(at: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
+fn listener(at: SocketAddr) -> io::Result<TcpListener> {
+    // Sockets that share a port would join somebody else's without a word: one that does not share finds a free one.
+    drop(std::net::TcpListener::bind(at)?);
+    reusable(at)?.listen(64)
+}
+
 pub(super) fn listen(
     shared: &Arc<Shared>,
     relay: RelayId,
     at: SocketAddr,
 ) -> io::Result<RelaySocket> {
-    let listener = reusable(at)?.listen(64)?;
+    let listener = listener(at)?;
     let shared = shared.clone();
     let task = tokio::spawn(async move {
         while let Ok((stream, peer)) = listener.accept().await {
@@ -191,4 +197,20 @@ pub(super) async fn connect(
     };
     guard.server.peer_connected(now, connection, good);
     guard.pump(&shared, now);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_relay_does_not_join_a_port_of_another_server() -> io::Result<()> {
+        let theirs = reusable(SocketAddr::from(([127, 0, 0, 1], 0)))?.listen(64)?;
+        let ours = listener(theirs.local_addr()?);
+        assert_eq!(
+            ours.map_err(|e| e.kind()).err(),
+            Some(io::ErrorKind::AddrInUse)
+        );
+        Ok(())
+    }
 }
