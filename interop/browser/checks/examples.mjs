@@ -110,6 +110,7 @@ export const checks = {
     },
   },
   "chat: two terminals and copied descriptions": {
+    seconds: 120,
     async run({ expect }) {
       const { spawn } = await import("node:child_process");
       const start = words => {
@@ -117,7 +118,7 @@ export const checks = {
         let output = "";
         child.stdout.on("data", data => { output += data; });
         const until = async pattern => {
-          const end = Date.now() + 10000;
+          const end = Date.now() + 30000;
           for (;;) {
             const match = pattern.exec(output);
             if (match) return match[0];

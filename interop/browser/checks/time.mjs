@@ -2,9 +2,11 @@
 const ROUNDS = 9;
 /** Sets of rounds: what else the machine does only adds to a time, so that the best of many is asked for. */
 const SETS = 4;
+/** What `.ci/run` raises: its programs are not optimised, and only a timer that waits is to be found there. */
+const RATIO = Number(process.env.TINCAN_CONNECT_RATIO ?? 1.5);
 
 export const checks = {
-  "connect time is within 1.5 times of Chromium to Chromium": {
+  [`connect time is within ${RATIO} times of Chromium to Chromium`]: {
     seconds: 120,
     async run({ page, expect, figures }) {
       const ours = [], theirs = [];
@@ -30,13 +32,13 @@ export const checks = {
           return { ours, theirs };
         }, ROUNDS);
         ours.push(...more.ours); theirs.push(...more.theirs);
-        if (Math.min(...ours) <= 1.5 * Math.min(...theirs)) break;
+        if (Math.min(...ours) <= RATIO * Math.min(...theirs)) break;
       }
       const median = v => v.slice().sort((x, y) => x - y)[v.length >> 1];
       const [a, b] = [median(ours), median(theirs)], [best, bestOfTheirs] = [Math.min(...ours), Math.min(...theirs)];
       figures.connectMs = { ours: +a.toFixed(1), chromium: +b.toFixed(1), ratio: +(a / b).toFixed(2) };
       const said = `median ${a.toFixed(1)} ms (${best.toFixed(1)}..${Math.max(...ours).toFixed(1)}), Chromium to Chromium ${b.toFixed(1)} ms (${bestOfTheirs.toFixed(1)}..${Math.max(...theirs).toFixed(1)})`;
-      expect(best <= 1.5 * bestOfTheirs, "time", `${ours.length} rounds: ${said}`);
+      expect(best <= RATIO * bestOfTheirs, "time", `${ours.length} rounds: ${said}`);
       return said;
     },
   },
