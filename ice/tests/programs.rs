@@ -19,7 +19,8 @@ use tincan_ice::{
 };
 use tincan_interop::coturn::{Coturn, PASSWORD, USER};
 
-const PATIENCE: Duration = Duration::from_secs(40);
+/// Python starts, coturn relays, two hundred messages go through six processes: seconds, unless the machine is busy.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// After this a message that did not come back is sent again.
 const AGAIN: Duration = Duration::from_millis(500);

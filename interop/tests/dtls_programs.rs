@@ -19,9 +19,10 @@ use tincan_dtls::{
     Certificate, ClientAuth, Config, Connection, Fingerprint, HashAlgorithm, Role, SrtpProfile,
     Verification, Version,
 };
+use tincan_interop::free_address;
 
 /// Longer than any of it takes on a machine that is busy.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Whether a program is there; says so if it is not.
 fn has(program: &str) -> bool {
@@ -247,16 +248,6 @@ impl Ours {
     }
 }
 
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap().port()
-}
-
-fn at(port: u16) -> Option<SocketAddr> {
-    Some(SocketAddr::from(([127, 0, 0, 1], port)))
-}
-
 const OPENSSL: [&str; 7] = [
     "-dtls1_2",
     "-use_srtp",
@@ -314,10 +305,10 @@ fn our_client_and_openssl_s_server() {
         return;
     }
     let files = Files::new("openssl-server");
-    let port = free_port();
-    let mut ours = Ours::new(&files, Role::Client, at(port));
+    let address = free_address().unwrap();
+    let mut ours = Ours::new(&files, Role::Client, Some(address));
     let (cert, key) = (files.path("cert.pem"), files.path("key.pem"));
-    let accept = format!("127.0.0.1:{port}");
+    let accept = address.to_string();
     // With a timeout of its own, and listening for a cookie.
     let mut arguments = vec![
         "s_server", "-accept", &accept, "-cert", &cert, "-key", &key, "-verify", "1", "-listen",
@@ -372,14 +363,14 @@ fn our_client_and_gnutls_serv() {
         return;
     }
     let files = Files::new("gnutls-server");
-    let port = free_port();
-    let mut ours = Ours::new(&files, Role::Client, at(port));
+    let address = free_address().unwrap();
+    let mut ours = Ours::new(&files, Role::Client, Some(address));
     let (cert, key) = (files.path("cert.pem"), files.path("key.pem"));
     let (cert, key) = (
         format!("--x509certfile={cert}"),
         format!("--x509keyfile={key}"),
     );
-    let listen = format!("--port={port}");
+    let listen = format!("--port={}", address.port());
     let priority = format!("--priority={PRIORITY}");
     // It answers the first hello with a cookie, and echoes what it gets.
     let mut program = Program::start(

@@ -11,7 +11,7 @@
 #[allow(dead_code, reason = "shared with another test")]
 mod common;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tincan_peer::driver::{DriverConfig, DriverHandle, Events, Peer};
 use tincan_peer::{Certificate, Configuration, DataChannelInit, Kind, Message};
@@ -29,6 +29,9 @@ const WAVES: usize = 20;
 /// Heap that may differ between the beginning and the end: tables that breathe. One peer is more than that.
 const SLACK: i64 = 24 * 1024;
 
+/// For a wave, which takes seconds on a machine that has other work.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 struct Config(Certificate);
 
 impl Config {
@@ -44,7 +47,14 @@ impl Config {
     }
 }
 
+/// A wave, and a bound: who waits for a word that was lost fails here.
 async fn wave(handle: &DriverHandle, config: &Config) {
+    tokio::time::timeout(PATIENCE, come_and_go(handle, config))
+        .await
+        .expect("a wave does not end");
+}
+
+async fn come_and_go(handle: &DriverHandle, config: &Config) {
     let mut crowd = Vec::new();
     for n in 0..(WAVE - 2 * CONNECTED) {
         let (peer, mut events) = config.peer(handle).await;
@@ -76,7 +86,7 @@ async fn wave(handle: &DriverHandle, config: &Config) {
             // A call that is cancelled.
             4 => {
                 let call = peer.create_offer(Default::default());
-                drop(tokio::time::timeout(std::time::Duration::ZERO, call).await);
+                drop(tokio::time::timeout(Duration::ZERO, call).await);
             }
             // Both ends described, dropped before they meet.
             5 => {

@@ -11,7 +11,8 @@ use tincan_peer::driver::{
 use tincan_peer::{Configuration, DataChannelInit, Error, ErrorKind, Message, SessionDescription};
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// For what takes milliseconds on a machine that has nothing else to do.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn start(config: DriverConfig) -> DriverHandle {
     let driver = Driver::bind(config).unwrap();

@@ -21,8 +21,8 @@ use tincan_stun::turn::server::{Config, PeerPolicy, Users};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-/// For what takes milliseconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// For what takes milliseconds on a machine that has nothing else to do.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 struct Turn {
     server: Relaying,

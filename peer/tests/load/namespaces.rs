@@ -1,7 +1,7 @@
 //! Two programs in two network namespaces with a cable between them: the kernel's own interfaces, addresses and errors.
 //!
 //! This test makes the namespaces and starts itself twice, one end in each; the ends speak to it by lines, and it carries
-//! their signalling. Needs root and `ip` of iproute2; where there is none it says so and does nothing.
+//! their signalling. Needs root and `ip` of iproute2; where something is missing it says so and does without it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -186,6 +186,8 @@ impl Namespaces {
         let made = Self(names);
         for name in &made.0 {
             ip(&format!("netns add {name}"))?;
+            // That mounts what making one does not: some containers forbid it.
+            ip(&format!("netns exec {name} true"))?;
         }
         let [a, b] = &made.0;
         ip(&format!(
@@ -373,17 +375,23 @@ fn channels_go_on_when_cables_are_pulled_and_addresses_change() {
     story.until("going on", enough);
 
     // The other version of IP, and the first is gone.
-    for n in 0..2 {
+    let add = |n| {
         let address = format!("addr add fd00:77::{}/64 dev eth0 nodad", n + 1);
-        namespaces.ip(n, &address).unwrap();
-        namespaces.ip(n, "-4 addr flush dev eth0").unwrap();
+        namespaces.ip(n, &address)
+    };
+    if let Err(why) = add(0).and_then(|()| add(1)) {
+        println!("skipped: no IPv6 here: {why}");
+    } else {
+        for n in 0..2 {
+            namespaces.ip(n, "-4 addr flush dev eth0").unwrap();
+        }
+        story.tell(0, "call", "restart");
+        story.until("connected by IPv6", |story| {
+            story.ends[0].address == "fd00:77::1"
+        });
+        let enough = more(&story);
+        story.until("going on", enough);
     }
-    story.tell(0, "call", "restart");
-    story.until("connected by IPv6", |story| {
-        story.ends[0].address == "fd00:77::1"
-    });
-    let enough = more(&story);
-    story.until("going on", enough);
 
     story.tell(0, "stop", "");
     story.until("all there", |story| story.sent == Some(story.count));

@@ -42,10 +42,10 @@ fn a_busy_peer_does_not_starve_a_quiet_one() {
             trips.push(moved() - before);
         }
         trips.sort_unstable();
-        let worst = &trips[45..];
-        println!("{worst:?} bytes of bulk in the longest of 50 round trips");
-        // Of the longest some have lost a packet: the socket's buffer is the bulk's as well, and may be small.
-        assert!(worst[0] < BYTES_A_ROUND_TRIP, "{worst:?}");
+        println!("{trips:?} bytes of bulk in 50 round trips");
+        // Some have lost a packet and waited for it to be sent again: the socket's buffer is the bulk's as well, and may be
+        // small. One who starves starves each time.
+        assert!(trips[25] < BYTES_A_ROUND_TRIP, "{trips:?}");
         bulk.abort();
     });
 }

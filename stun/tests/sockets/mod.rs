@@ -16,7 +16,7 @@ use tincan_stun::framing::{Framing, StreamDecoder};
 use tincan_stun::turn::Transport;
 use tincan_stun::turn::client::*;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a read waits; nothing is decided by it.
 const MOMENT: Duration = Duration::from_millis(50);
@@ -58,10 +58,13 @@ impl Carrier {
             }
         };
         stream.set_nodelay(true).unwrap();
+        // A write that takes longer than that takes for ever.
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
         match self {
             Carrier::Tls(config) => {
                 let name = ServerName::try_from("localhost").unwrap();
                 let mut connection = ClientConnection::new(config.clone(), name).unwrap();
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
                 while connection.is_handshaking() {
                     connection.complete_io(&mut stream).unwrap();
                 }
@@ -296,6 +299,7 @@ pub(crate) fn tcp_relay_scenario(config: Config, carrier: Carrier) {
     let back: Vec<u8> = there.iter().map(|b| b ^ 0x5A).collect();
     let both_ways = |link: &mut DataLink, mut peer: TcpStream| {
         peer.set_read_timeout(Some(PATIENCE)).unwrap();
+        peer.set_write_timeout(Some(PATIENCE)).unwrap();
         link.write(&there);
         let mut got = vec![0; there.len()];
         peer.read_exact(&mut got).unwrap();
