@@ -1,5 +1,7 @@
 //! RTP packets as views: look at one, or change one in place (RFC 3550 §5.1).
 
+use std::ops::Range;
+
 use crate::bytes_ext::{put, slice, u8_at, u16_at, u32_at};
 use crate::error::{ParseError, WriteError, require};
 use crate::extension::{Elements, Extension, ExtensionForm, ExtensionMap, IdRewrite};
@@ -297,16 +299,21 @@ impl<'a> PacketMut<'a> {
     /// The value of the extension element `id`, to be overwritten in place (a transport-wide
     /// sequence number, a send time).
     pub fn extension_mut(&mut self, id: u8) -> Option<&mut [u8]> {
+        let range = self.value_of(id)?;
+        self.bytes.get_mut(range)
+    }
+
+    /// Where the value of the extension element `id` lies.
+    fn value_of(&self, id: u8) -> Option<Range<usize>> {
         let start = usize::from(self.layout.elements);
         let mut elements = self.view().extensions();
-        let range = loop {
+        loop {
             let element = elements.next()?;
             if element.id == id {
                 let end = elements.offset();
-                break start + end - element.value.len()..start + end;
+                return Some(start + end - element.value.len()..start + end);
             }
-        };
-        self.bytes.get_mut(range)
+        }
     }
 
     /// Overwrites the value of the extension element `id` if it is there with the same length.
@@ -318,6 +325,29 @@ impl<'a> PacketMut<'a> {
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Gives the extension element `old` the identifier `new`, in place; 0, or one above 14 in the one-byte form, has it
+    /// become padding. The first one if there are several; nothing if there is none.
+    pub fn rename_extension(&mut self, old: u8, new: u8) {
+        let Some((form, value)) = self.view().extension_form().zip(self.value_of(old)) else {
+            return;
+        };
+        let (head, widest) = match form {
+            ExtensionForm::OneByte => (1, 14),
+            ExtensionForm::TwoByte => (2, u8::MAX),
+        };
+        let Some(element) = self.bytes.get_mut(value.start - head..value.end) else {
+            return;
+        };
+        if new == 0 || new > widest {
+            element.fill(0);
+        } else if let Some(first) = element.first_mut() {
+            *first = match form {
+                ExtensionForm::OneByte => (new << 4) | (*first & 0x0f),
+                ExtensionForm::TwoByte => new,
+            };
         }
     }
 

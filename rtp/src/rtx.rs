@@ -13,6 +13,9 @@ pub const OSN: usize = 2;
 /// stream's SSRC, payload type and next sequence number, then the original sequence number and the
 /// original payload. Padding is left away. Returns the octets appended.
 ///
+/// Header extensions are the original's: where it tells its stream by rid, the retransmission has to tell that as the repaired
+/// one's (RFC 8852), which [`PacketMut::rename_extension`] makes of it.
+///
 /// # Errors
 /// [`ParseError`] when `original` is no RTP packet; nothing is written.
 pub fn wrap(

@@ -176,6 +176,34 @@ fn a_forwarder_renames_extensions_in_place() {
 }
 
 #[test]
+fn one_extension_is_renamed_in_place() {
+    for long in [&b"m"[..], &[b'm'; 20]] {
+        let mut bytes = Vec::new();
+        let mut writer = PacketWriter::new(&mut bytes, &header());
+        for (id, value) in [(4, &b"0"[..]), (10, long), (3, &[1, 2])] {
+            writer.extension(id, value).unwrap();
+        }
+        writer.payload(&[7; 9]);
+        writer.finish();
+        let wide = long.len() > 16;
+        for (new, left) in [(11, 3), (0, 2), (15, if wide { 3 } else { 2 })] {
+            let mut copy = bytes.clone();
+            let mut packet = PacketMut::parse(&mut copy).unwrap();
+            packet.rename_extension(9, 1);
+            packet.rename_extension(10, new);
+            let packet = Packet::parse(&copy).unwrap();
+            packet.check_extensions().unwrap();
+            assert_eq!(packet.extensions().count(), left, "{new}");
+            assert_eq!(packet.extension(10), None);
+            assert_eq!(packet.extension(new), (left == 3).then_some(long));
+            assert_eq!(packet.extension(4), Some(&b"0"[..]));
+            assert_eq!(packet.extension(3), Some(&[1, 2][..]));
+            assert_eq!(packet.payload(), [7; 9]);
+        }
+    }
+}
+
+#[test]
 fn a_new_identifier_too_large_for_the_form_changes_nothing() {
     let mut rewrite = IdRewrite::drop_all();
     rewrite.set(1, 2);

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tincan_rtp::format::telephone_event::{Event, EventNews};
-use tincan_rtp::format::{Packetize, red, vp8};
+use tincan_rtp::format::{Packetize, red, vp8, vp9};
 use tincan_rtp::receive::{StreamReceiver, StreamReceiverConfig};
-use tincan_rtp::{Header, PacketWriter, PayloadType, SequenceNumber, Ssrc};
+use tincan_rtp::{Header, PacketWriter, PayloadType, SequenceNumber, Ssrc, rtcp};
 
 const SSRC: Ssrc = Ssrc(7);
 const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
 
 fn pt(n: u8) -> PayloadType {
     PayloadType::new(n).unwrap()
@@ -322,4 +323,85 @@ fn video_comes_out_of_red_and_what_wraps_nothing_is_lost() {
         "a key frame came since"
     );
     assert_eq!(f.receiver.stats().unknown_packets, 1);
+}
+
+/// Whether a key frame is asked for now.
+fn asks(f: &mut Fixture) -> bool {
+    let mut out = Vec::new();
+    f.receiver.poll_transmit(f.now, Ssrc(1), &mut out);
+    let compound = rtcp::Compound::parse(&out);
+    compound.is_ok_and(|c| c.raw_packets().any(|p| p.packet_type() == 206))
+}
+
+/// Nothing is missing among what came, so that nothing but the frames themselves tells.
+#[test]
+fn a_stream_that_begins_without_a_key_frame_asks_for_one() {
+    let key = |first: bool| [&[u8::from(first) << 4][..], &[0x10; 500]].concat();
+    let delta = [&[0x10][..], &[0x11; 500]].concat();
+    let fixture = || Fixture::new(StreamReceiverConfig::video(SSRC), &[(96, "VP8")]);
+    // A whole frame that refers to others.
+    let mut f = fixture();
+    f.give(packet(96, 5, 3000, true, &delta));
+    assert_eq!(f.frames, [(3000, 0)]);
+    assert!(asks(&mut f));
+    f.give(packet(96, 6, 6000, true, &key(true)));
+    f.now += 500 * MS;
+    assert!(!asks(&mut f));
+    f.give(packet(96, 7, 9000, true, &delta));
+    assert!(!asks(&mut f));
+    // A key frame whose first packet did not come.
+    let mut f = fixture();
+    f.give(packet(96, 2, 3000, false, &key(false)));
+    assert!(asks(&mut f));
+    f.give(packet(96, 3, 3000, true, &key(false)));
+    f.give(packet(96, 4, 6000, true, &delta));
+    assert_eq!(f.frames, [(6000, 1)]);
+    f.now += 500 * MS;
+    assert!(asks(&mut f));
+    // A whole one is all that is needed.
+    let mut f = fixture();
+    f.give(packet(96, 2, 3000, false, &key(true)));
+    f.give(packet(96, 3, 3000, true, &key(false)));
+    f.give(packet(96, 4, 6000, true, &delta));
+    assert!(!asks(&mut f));
+}
+
+/// RFC 9628 §4.2, D: with the base layer of a key picture all that refers to it is lost.
+#[test]
+fn an_upper_layer_is_no_key_frame() {
+    let layer = |spatial_id, inter_picture, inter_layer| {
+        let descriptor = vp9::Descriptor {
+            inter_picture,
+            layers: Some(vp9::Layers {
+                spatial_id,
+                inter_layer,
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let mut payload = Vec::new();
+        let mut packetizer =
+            vp9::Packetizer::new(&[1; 50], &descriptor, None, spatial_id == 1, 1000).unwrap();
+        packetizer.write_next(&mut payload);
+        payload
+    };
+    let (base, upper) = (layer(0, false, false), layer(1, false, true));
+    for (lost, simulcast) in [(false, false), (true, false), (true, true)] {
+        let mut f = Fixture::new(StreamReceiverConfig::video(SSRC), &[(98, "VP9")]);
+        f.give(packet(98, 1, 0, false, &base));
+        f.give(packet(98, 2, 0, true, &upper));
+        if !lost {
+            f.give(packet(98, 3, 3000, false, &base));
+        }
+        let last = if simulcast {
+            layer(1, false, false)
+        } else {
+            upper.clone()
+        };
+        f.give(packet(98, 4, 3000, true, &last));
+        f.now += SECOND;
+        f.drain();
+        assert_eq!(f.frames.len(), if lost { 3 } else { 4 });
+        assert_eq!(asks(&mut f), lost && !simulcast, "lost {lost}");
+    }
 }

@@ -22,12 +22,12 @@ pub enum FrameInfo {
 }
 
 impl FrameInfo {
-    /// Whether decoding can begin with the frame.
+    /// Whether decoding can begin with the frame: not with an upper spatial layer that refers to the one below.
     pub const fn is_key_frame(&self) -> bool {
         match self {
             Self::Audio => true,
             Self::Vp8(info) => info.key_frame,
-            Self::Vp9(info) => info.key_frame,
+            Self::Vp9(info) => info.key_frame && !info.refers_below(),
             Self::H264(info) => info.key_frame,
             Self::H265(info) => info.key_frame,
             Self::Av1(info) => info.key_frame,

@@ -320,6 +320,16 @@ pub struct Info {
     pub structure: Option<ScalabilityStructure>,
 }
 
+impl Info {
+    /// Whether it refers to the lower spatial layer of its picture (RFC 9628 §4.2, D).
+    pub const fn refers_below(&self) -> bool {
+        match self.descriptor.layers {
+            Some(layers) => layers.spatial_id > 0 && layers.inter_layer,
+            None => false,
+        }
+    }
+}
+
 /// Makes VP9 frames of packets: one a spatial layer. The frames of a picture, one after the other,
 /// are what a decoder wants.
 #[derive(Debug)]

@@ -57,21 +57,20 @@ impl KeyFrameRequester {
             .then(|| self.last.map_or(now, |last| after(last, self.retry)))
     }
 
-    fn due(&mut self, now: Instant) -> bool {
-        if !self.wanted
-            || self
-                .last
-                .is_some_and(|last| now.saturating_duration_since(last) < self.retry)
-        {
-            return false;
+    /// Whether it is time to ask, for a caller that writes the request itself: `Some(false)` for a repetition of the one
+    /// before, which no key frame has answered.
+    pub fn poll(&mut self, now: Instant) -> Option<bool> {
+        let waits = |last| now.saturating_duration_since(last) < self.retry;
+        if !self.wanted || self.last.is_some_and(waits) {
+            return None;
         }
         self.last = Some(now);
-        true
+        Some(std::mem::take(&mut self.new_request))
     }
 
     /// Appends a PLI when it is time. Returns whether it did.
     pub fn poll_pli(&mut self, now: Instant, sender: Ssrc, media: Ssrc, out: &mut Vec<u8>) -> bool {
-        let due = self.due(now);
+        let due = self.poll(now).is_some();
         if due {
             Writer::new(out).picture_loss(sender, media);
         }
@@ -81,18 +80,16 @@ impl KeyFrameRequester {
     /// Appends a FIR when it is time; a repetition has the same number (RFC 5104 §4.3.1.2). Returns
     /// whether it did.
     pub fn poll_fir(&mut self, now: Instant, sender: Ssrc, media: Ssrc, out: &mut Vec<u8>) -> bool {
-        let due = self.due(now);
-        if due {
-            if std::mem::take(&mut self.new_request) {
-                self.fir_sequence = self.fir_sequence.wrapping_add(1);
-            }
-            let entry = FullIntraRequestEntry {
-                ssrc: media,
-                sequence: self.fir_sequence,
-            };
-            Writer::new(out).full_intra_request(sender, [entry]);
-        }
-        due
+        let Some(new) = self.poll(now) else {
+            return false;
+        };
+        self.fir_sequence = self.fir_sequence.wrapping_add(u8::from(new));
+        let entry = FullIntraRequestEntry {
+            ssrc: media,
+            sequence: self.fir_sequence,
+        };
+        Writer::new(out).full_intra_request(sender, [entry]);
+        true
     }
 }
 

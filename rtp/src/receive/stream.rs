@@ -30,7 +30,7 @@ pub struct StreamReceiverConfig {
     pub ssrc: Ssrc,
     /// Clock rate of its timestamps in Hz.
     pub clock_rate: u32,
-    /// Whether a lost packet makes a key frame needed: video.
+    /// Whether frames refer to others: a key frame is needed at first, and after a loss. Video.
     pub key_frames: bool,
     /// Bounds of the reorder buffer.
     pub reorder: ReorderConfig,
@@ -94,6 +94,8 @@ struct Format {
     depacketizer: AnyDepacketizer,
     /// The stream's losses that it knows of.
     lost: u64,
+    /// Frames dropped for which a key frame was asked for.
+    dropped: u64,
 }
 
 /// A block of a RED packet on its way to its format.
@@ -115,6 +117,8 @@ pub struct StreamReceiver {
     reorder: ReorderBuffer<Bytes>,
     nack: Option<NackGenerator>,
     key_frame: KeyFrameRequester,
+    /// A key frame came: what does not begin with one can't be decoded, whether or not something of it was lost.
+    begun: bool,
     playout: PlayoutEstimator,
     /// One a payload type: a handful.
     formats: Vec<Format>,
@@ -149,6 +153,7 @@ impl StreamReceiver {
             reorder: ReorderBuffer::new(config.reorder),
             nack: config.nack.map(NackGenerator::new),
             key_frame: KeyFrameRequester::new(KEY_FRAME_RETRY),
+            begun: false,
             playout: PlayoutEstimator::new(config.playout, config.clock_rate, now),
             formats: Vec::new(),
             wrappers: Vec::new(),
@@ -177,6 +182,7 @@ impl StreamReceiver {
             payload_type,
             depacketizer,
             lost: self.losses,
+            dropped: 0,
         });
     }
 
@@ -391,7 +397,10 @@ impl StreamReceiver {
         };
         let frame = self.formats.get_mut(at)?.depacketizer.poll_frame()?;
         if frame.info.is_key_frame() {
+            self.begun = true;
             self.key_frame.on_key_frame();
+        } else if self.config.key_frames && !self.begun {
+            self.key_frame.request();
         }
         Some(frame)
     }
@@ -455,8 +464,11 @@ impl StreamReceiver {
             let missing = self.losses - std::mem::replace(&mut format.lost, self.losses);
             let others = input.sequence.saturating_sub(missing + 1);
             format.depacketizer.skip(others);
-            // A payload that is wrong costs its frame, and is counted there.
-            if format.depacketizer.push(input).is_err() && self.config.key_frames {
+            // A payload that is wrong costs its frame, and is counted there. So is a frame whose beginning did not come.
+            let wrong = format.depacketizer.push(input).is_err();
+            let dropped = format.depacketizer.stats().dropped_frames;
+            let drops = std::mem::replace(&mut format.dropped, dropped) < dropped;
+            if (wrong || drops) && self.config.key_frames {
                 self.key_frame.request();
             }
         } else if !self.event_types.contains(&payload_type) {
