@@ -467,7 +467,7 @@ impl Collector<'_> {
                 header_bytes_received: Some(r.header_octets + again.header_octets),
                 last_packet_received_timestamp: r.last_packet.map(|at| self.pc.milliseconds(at)),
                 nack_count: Some(r.nacks),
-                fir_count: video.then_some(0),
+                fir_count: video.then_some(r.firs),
                 pli_count: video.then_some(r.plis),
                 rtx_ssrc: again.ssrc,
                 retransmitted_packets_received: rtx.then_some(again.packets),

@@ -234,7 +234,8 @@ impl PeerConnection {
         self.reconcile_media();
     }
 
-    /// Asks the far side for a key frame of a received track (PLI), at most five a second.
+    /// Asks the far side for a key frame of a received track, at most five times a second: by PLI, or by FIR where only that
+    /// was agreed on (`a=rtcp-fb`), or not at all where neither was.
     ///
     /// # Errors
     /// No such transceiver.

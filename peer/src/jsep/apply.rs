@@ -482,12 +482,13 @@ impl super::Transceiver {
 /// What two sections agree on.
 fn media_parameters(local: &Section, remote: &Section, direction: Direction) -> MediaParameters {
     let common = |from: &Section, other: &Section| {
-        let primary = |c: &crate::codec::Codec| {
+        let counterpart = |c: &crate::codec::Codec| {
             other
                 .codecs
                 .iter()
-                .any(|o| o.matches(c) || (o.payload_type == c.payload_type && o.same_encoding(c)))
+                .find(|o| o.matches(c) || (o.payload_type == c.payload_type && o.same_encoding(c)))
         };
+        let primary = |c: &crate::codec::Codec| counterpart(c).is_some();
         let mut list: Vec<crate::codec::Codec> = Vec::with_capacity(from.codecs.len());
         for codec in &from.codecs {
             let taken = match codec.apt() {
@@ -498,7 +499,12 @@ fn media_parameters(local: &Section, remote: &Section, direction: Direction) -> 
                 None => primary(codec),
             };
             if taken {
-                list.push(codec.clone());
+                let mut codec = codec.clone();
+                if let Some(theirs) = counterpart(&codec) {
+                    // RFC 4585 §4.2: what one of both does not know is not to be sent.
+                    codec.feedback.retain(|f| theirs.has_feedback(f));
+                }
+                list.push(codec);
             }
         }
         list

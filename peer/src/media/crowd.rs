@@ -1,6 +1,5 @@
 //! A far side that sends as many streams as it may.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,7 @@ use crate::{BundlePolicy, Capabilities, Kind, SdpType, SessionDescription, Trans
 
 const MS: Duration = Duration::from_millis(1);
 
-fn jsep(name: &str) -> (Jsep, LocalTransport) {
+pub(super) fn jsep(name: &str) -> (Jsep, LocalTransport) {
     let mut rng = StdRng::seed_from_u64(1);
     let config = JsepConfig {
         capabilities: Arc::new(Capabilities::default()),
@@ -245,14 +244,14 @@ fn a_packet_costs_no_more_beside_a_thousand_streams() {
 }
 
 #[test]
-fn each_stream_is_reported_in_its_turn() {
+fn all_streams_are_reported_in_each_round() {
     let mut crowd = Crowd::new(Delivery::Packets);
-    let mut reported = BTreeSet::new();
     for sequence in 1..=400 {
         for ssrc in 1..=100 {
             crowd.packet(ssrc, sequence);
         }
         crowd.now += MS * 20;
+        let mut reported = Vec::new();
         for datagram in crowd.turn() {
             assert!(datagram.len() < 1_000);
             for packet in Compound::parse(&datagram).unwrap().packets() {
@@ -261,8 +260,42 @@ fn each_stream_is_reported_in_its_turn() {
                 }
             }
         }
+        let count = if sequence % 50 == 25 { 100 } else { 0 };
+        assert!(reported.into_iter().eq(1..=count), "after {sequence}");
     }
-    assert_eq!(reported, (1..=100).collect());
+}
+
+/// What is wrong at the end says nothing against what comes before it.
+#[test]
+fn reports_before_a_wrong_length_are_taken() {
+    let mut crowd = Crowd::new(Delivery::Packets);
+    crowd.packet(7, 1);
+    let info = SenderInfo {
+        ntp: NtpTime(1),
+        rtp_timestamp: 0,
+        packets: 1,
+        octets: 1,
+    };
+    let mut datagram = Vec::new();
+    Writer::new(&mut datagram).sender_report(Ssrc(7), &info, []);
+    datagram.extend_from_slice(&[0x81, 206, 0, 9, 0, 0]);
+    let now = crowd.now;
+    crowd.media.handle_rtcp(now, &datagram, &mut crowd.events);
+    assert!(crowd.stream(7).unwrap().sender_report.is_some());
+    assert_eq!(crowd.media.counters().malformed, 1);
+}
+
+#[test]
+fn a_sender_that_begins_anew_loses_nothing_of_its_first_frame() {
+    let mut crowd = Crowd::new(Delivery::Frames);
+    assert_eq!(crowd.frame(1, 1, 0, 3), [0]);
+    assert_eq!(crowd.frame(1, 20_000, 3_000, 3), [0]);
+    // What only looked like that.
+    crowd.datagram(crowd.payload_type, 1, 5_000, 90, &[0x10; 40]);
+    assert_eq!(crowd.frame(1, 20_003, 6_000, 3), [0]);
+    assert_eq!(crowd.frame(1, 40_000, 9_000, 3), [0]);
+    assert_eq!(crowd.stream(1).unwrap().frame_counts().unwrap().frames, 4);
+    crowd.check();
 }
 
 #[test]

@@ -190,6 +190,8 @@ struct Format {
     /// Number of its next packet: it is told of packets of media only, and of those that never came.
     next: u64,
     missing: u64,
+    /// Frames dropped for which a key frame was asked for.
+    dropped: u64,
 }
 
 /// What was made of a received stream so far.
@@ -226,6 +228,8 @@ pub(crate) struct Assembly {
     /// Packets of media that never came.
     missing: u64,
     pub(crate) key_frame: KeyFrameRequester,
+    /// A key frame came: what does not begin with one can't be decoded, whether or not something of it was lost.
+    begun: bool,
     video: bool,
     lost: u64,
     counts: FrameCounts,
@@ -254,6 +258,7 @@ impl Assembly {
             wait: REORDER_WAIT,
             missing: 0,
             key_frame: KeyFrameRequester::new(KEY_FRAME_RETRY),
+            begun: false,
             video,
             lost: counts.lost,
             counts,
@@ -299,6 +304,7 @@ impl Assembly {
                     depacketizer,
                     next: 0,
                     missing: self.missing,
+                    dropped: 0,
                 });
             }
         }
@@ -478,7 +484,14 @@ impl Assembly {
         self.open += part.payload.len() + tincan_rtp::FIXED_HEADER;
         self.open = self.open.min(tincan_rtp::limits::MAX_FRAME);
         self.largest = self.largest.max(self.open);
-        if format.depacketizer.push(&input).is_err() && self.video {
+        let wrong = format.depacketizer.push(&input).is_err();
+        let dropped = format.depacketizer.stats().dropped_frames;
+        let drops = core::mem::replace(&mut format.dropped, dropped) < dropped;
+        if drops {
+            // Where the beginning of the stream did not come, no gap tells of it.
+            self.lost = self.lost.max(1);
+        }
+        if (wrong || drops) && self.video {
             self.key_frame.request();
         }
         while let Some(frame) = format.depacketizer.poll_frame() {
@@ -491,7 +504,10 @@ impl Assembly {
             };
             let key_frame = frame.info.is_key_frame();
             if key_frame {
+                self.begun = true;
                 self.key_frame.on_key_frame();
+            } else if self.video && !self.begun {
+                self.key_frame.request();
             }
             self.counts.frames += 1;
             if let Some(Span { first, last, .. }) = span
@@ -604,6 +620,10 @@ mod tests {
             packet.extend_from_slice(&7u32.to_be_bytes());
             packet.push(if first { 0x10 } else { 0 });
             packet.extend_from_slice(&[0; 999]);
+            self.give(at, sequence, packet)
+        }
+
+        fn give(&mut self, at: u32, sequence: u16, packet: Vec<u8>) -> Vec<u64> {
             let now = self.start + at * MS;
             let (packet, number) = (Bytes::from(packet), u64::from(sequence));
             self.assembly
@@ -631,6 +651,34 @@ mod tests {
         let counts = feed.assembly.counts();
         assert_eq!((counts.frames, counts.of_several), (2, 1));
         assert_eq!(counts.assembly_time, 10 * MS);
+    }
+
+    /// Frames that refer to others, of which nothing that came tells that it is missing.
+    #[test]
+    fn a_stream_that_begins_without_a_key_frame_asks_for_one() {
+        let delta = |feed: &mut Feed, sequence| {
+            let mut packet = vec![0x80, 0xe0];
+            packet.extend_from_slice(&u16::to_be_bytes(sequence));
+            packet.extend_from_slice(&(u32::from(sequence) * 3_000).to_be_bytes());
+            packet.extend_from_slice(&7u32.to_be_bytes());
+            packet.extend_from_slice(&[0x10, 1, 0, 0]);
+            feed.give(0, sequence, packet)
+        };
+        // The first packet of the key frame did not come, or came later.
+        let mut feed = Feed::new();
+        feed.packet(0, 96, 2, 1_000, (false, true));
+        assert!(feed.assembly.key_frame.is_waiting());
+        feed.packet(0, 96, 1, 1_000, (true, false));
+        assert_eq!(delta(&mut feed, 3), [1]);
+        assert!(feed.assembly.key_frame.is_waiting());
+        assert_eq!(feed.packet(0, 96, 4, 12_000, (true, true)), [0]);
+        assert!(!feed.assembly.key_frame.is_waiting());
+        assert_eq!(delta(&mut feed, 5), [0]);
+        assert!(!feed.assembly.key_frame.is_waiting());
+        // Somebody forwards from the middle on.
+        let mut feed = Feed::new();
+        assert_eq!(delta(&mut feed, 3), [0]);
+        assert!(feed.assembly.key_frame.is_waiting());
     }
 
     #[test]

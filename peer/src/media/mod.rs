@@ -22,6 +22,8 @@ mod reports;
 mod router;
 mod sender;
 mod track;
+#[cfg(test)]
+mod wire;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -85,9 +87,8 @@ pub(crate) struct Media {
     connected: bool,
     /// Some track may have tones to play.
     playing: bool,
-    /// The streams that the next report begins with, where one has no room for all (RFC 3550 §6.1).
-    first_reported: usize,
-    first_reporting: usize,
+    /// How far the reports that are due have come.
+    round: Option<reports::Round>,
     /// As the last report of the far side tells.
     round_trip: Option<Duration>,
     /// Goodbye to be said for these.
@@ -166,8 +167,7 @@ impl Media {
             reports_due: None,
             connected: false,
             playing: false,
-            first_reported: 0,
-            first_reporting: 0,
+            round: None,
             round_trip: None,
             farewell: Vec::new(),
             counters: Counters::default(),
@@ -555,6 +555,9 @@ impl Media {
             return;
         };
         let known = self.router.by_ssrc(view.ssrc().0);
+        if let Some(at) = known {
+            self.follow(now, at, &view);
+        }
         let Some(mut at) = known.or_else(|| self.admit(now, &view)) else {
             self.counters.unrouted += 1;
             return;
@@ -668,16 +671,14 @@ impl Media {
         let payload_type = view.payload_type().get();
         let datagram = datagram.freeze();
         if track.reception.delivery == Delivery::Frames {
-            if let (Some(receiver), Some(number)) = (self.receivers.get_mut(at), number) {
-                let target = track.reception.jitter_buffer_target;
-                receiver.assemble(
-                    now,
-                    number,
-                    datagram.clone(),
-                    &track.parameters,
-                    target,
-                    events,
-                );
+            let target = track.reception.jitter_buffer_target;
+            match (self.receivers.get_mut(at), number) {
+                (Some(receiver), Some(number)) => {
+                    let packet = datagram.clone();
+                    receiver.assemble(now, number, packet, &track.parameters, target, events);
+                }
+                (Some(receiver), None) => receiver.suspect(datagram.clone()),
+                (None, _) => {}
             }
             charge(
                 &mut self.receivers,
@@ -711,7 +712,7 @@ impl Media {
             let receiver = self.receivers.get_mut(place);
             if let Some(receiver) = receiver.filter(|r| r.transceiver == id && r.repairs.is_none())
             {
-                receiver.key_frame_wanted = true;
+                receiver.request_key_frame();
                 self.rearm(place);
             }
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tincan_rtp::extension::{ExtensionKind, ExtensionMap};
 use tincan_rtp::receive::{NackConfig, NackGenerator, SequenceOutcome, StreamStatistics};
-use tincan_rtp::rtcp::Writer;
+use tincan_rtp::rtcp::{FullIntraRequestEntry, Writer};
 use tincan_rtp::{NtpTime, Packet, SequenceNumber, SequenceUnwrapper, Ssrc};
 
 use super::frames::{Assembly, FrameCounts, MIN_ROUND_TRIP};
@@ -42,13 +42,19 @@ pub(crate) struct ReceiveStream {
     pub(crate) ce: u64,
     pub(crate) key_frame_wanted: bool,
     pub(crate) key_frame_asked: Option<Instant>,
+    /// How key frames are asked for, where the far side answers that.
+    key_frames: Option<KeyFrameFeedback>,
+    fir_sequence: u8,
     pub(crate) plis: u64,
+    pub(crate) firs: u64,
     pub(crate) nacks: u64,
     unwrapper: SequenceUnwrapper,
     /// Asks for what is missing, where the far side answers that.
     pub(crate) nack: Option<Box<NackGenerator>>,
     /// What retransmissions brought, the latest last: an original that was only late is a duplicate.
     recovered: VecDeque<u64>,
+    /// The packet beyond a large jump: the first of a sender that began anew, if the next one follows it.
+    suspicious: Option<Bytes>,
     /// Where the application wants frames.
     pub(crate) assembly: Option<Box<Assembly>>,
     /// What was made of it while the application wanted frames.
@@ -80,6 +86,30 @@ pub(crate) enum Repairs {
     Ssrc(u32),
     /// The stream of the same transceiver and encoding.
     Encoding,
+}
+
+/// What asks for a key frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeyFrameFeedback {
+    /// PLI (RFC 4585 §6.3.1).
+    PictureLoss,
+    /// FIR (RFC 5104 §4.3.1).
+    FullIntraRequest,
+}
+
+impl KeyFrameFeedback {
+    /// As was agreed for the media of the section: what wraps it, as RED does, has no feedback of its own.
+    fn agreed(parameters: &MediaParameters) -> Option<Self> {
+        let has = |feedback| {
+            let mut media = parameters.receive_codecs.iter().filter(|c| c.is_media());
+            media.any(|c| c.has_feedback(feedback))
+        };
+        if has("nack pli") {
+            Some(KeyFrameFeedback::PictureLoss)
+        } else {
+            has("ccm fir").then_some(KeyFrameFeedback::FullIntraRequest)
+        }
+    }
 }
 
 /// The far side's last sender report.
@@ -119,11 +149,15 @@ impl ReceiveStream {
             ce: 0,
             key_frame_wanted: false,
             key_frame_asked: None,
+            key_frames: None,
+            fir_sequence: 0,
             plis: 0,
+            firs: 0,
             nacks: 0,
             unwrapper: SequenceUnwrapper::new(),
             nack: None,
             recovered: VecDeque::new(),
+            suspicious: None,
             assembly: None,
             left: FrameCounts::default(),
             last_packet: None,
@@ -152,6 +186,7 @@ impl ReceiveStream {
                 .receive_codecs
                 .iter()
                 .find(|c| c.payload_type == payload_type);
+            self.key_frames = KeyFrameFeedback::agreed(parameters);
             if let Some(codec) = codec {
                 self.statistics.set_clock_rate(codec.clock_rate);
                 // Browsers wrap video in RED, for which they name no feedback: it is that of what is inside.
@@ -192,10 +227,16 @@ impl ReceiveStream {
                 }
                 self.recovered.clear();
                 self.want_key_frame();
+                let first = self.suspicious.take();
                 if let Some(assembly) = &mut self.assembly {
                     assembly.restart();
+                    if let Some(first) = first {
+                        let number = self.unwrapper.unwrap(sequence.add(u16::MAX));
+                        assembly.assemble(now, number, first, parameters);
+                    }
                 }
             }
+            SequenceOutcome::Ahead { .. } => self.suspicious = None,
             _ => {}
         }
         let number = self.unwrapper.unwrap(sequence);
@@ -206,6 +247,22 @@ impl ReceiveStream {
             }
         }
         Some(number)
+    }
+
+    /// Keeps a packet whose number makes no sense yet, until the next one says what it was.
+    pub(crate) fn suspect(&mut self, packet: Bytes) {
+        self.suspicious = Some(packet);
+    }
+
+    /// Whether a packet of that number is ahead of all that came.
+    pub(crate) fn is_ahead(&self, sequence: SequenceNumber) -> bool {
+        let highest = self.unwrapper.highest();
+        highest.is_none_or(|h| self.unwrapper.peek(sequence) > h)
+    }
+
+    /// The application wants a key frame.
+    pub(crate) fn request_key_frame(&mut self) {
+        self.key_frame_wanted = true;
     }
 
     /// So much is lost that only a key frame helps. The assembly of frames asks until one comes; without it nobody knows
@@ -305,6 +362,7 @@ impl ReceiveStream {
         size_of::<Self>()
             + missing * MISSING_OCTETS
             + self.recovered.capacity() * size_of::<u64>()
+            + self.suspicious.as_ref().map_or(0, Bytes::len)
             + self.assembly.as_ref().map_or(0, |a| a.memory_usage())
     }
 
@@ -387,6 +445,10 @@ impl ReceiveStream {
     /// Appends the requests that are due.
     pub(crate) fn write_requests(&mut self, now: Instant, reporter: Ssrc, out: &mut Vec<u8>) {
         let media = Ssrc(self.ssrc);
+        let due = self.key_frame_due().is_some_and(|due| due <= now);
+        let assembly = self.assembly.as_mut().filter(|_| due);
+        // Whether it is a new request.
+        let mut ask = assembly.and_then(|a| a.key_frame.poll(now));
         if self.key_frame_wanted
             && self
                 .key_frame_asked
@@ -394,13 +456,24 @@ impl ReceiveStream {
         {
             self.key_frame_wanted = false;
             self.key_frame_asked = Some(now);
-            self.plis += 1;
-            Writer::new(out).picture_loss(reporter, media);
+            ask = Some(true);
         }
-        let due = self.key_frame_due().is_some_and(|due| due <= now);
-        if let Some(assembly) = self.assembly.as_mut().filter(|_| due) {
-            let asked = assembly.key_frame.poll_pli(now, reporter, media, out);
-            self.plis += u64::from(asked);
+        match (ask, self.key_frames) {
+            (Some(_), Some(KeyFrameFeedback::PictureLoss)) => {
+                self.plis += 1;
+                Writer::new(out).picture_loss(reporter, media);
+            }
+            (Some(new), Some(KeyFrameFeedback::FullIntraRequest)) => {
+                self.firs += 1;
+                // RFC 5104 §4.3.1.2: a repetition has the same number.
+                self.fir_sequence = self.fir_sequence.wrapping_add(u8::from(new));
+                let entry = FullIntraRequestEntry {
+                    ssrc: media,
+                    sequence: self.fir_sequence,
+                };
+                Writer::new(out).full_intra_request(reporter, [entry]);
+            }
+            _ => {}
         }
         if let Some(nack) = &mut self.nack {
             let asked = nack.poll_transmit(now, reporter, media, out).is_some();
@@ -410,6 +483,7 @@ impl ReceiveStream {
 
     /// When the assembly asks for a key frame next: of a stream that fell silent no more before its next packet.
     fn key_frame_due(&self) -> Option<Instant> {
+        self.key_frames?;
         // What was never asked for is due since the packet that said so.
         let since = self.last_packet?;
         let due = self.assembly.as_ref()?.key_frame.poll_timeout(since)?;
@@ -423,7 +497,7 @@ impl ReceiveStream {
         }
         let nack = self.nack.as_ref().and_then(|n| n.poll_timeout());
         let asked = match self.key_frame_asked {
-            _ if !self.key_frame_wanted => None,
+            _ if !self.key_frame_wanted || self.key_frames.is_none() => None,
             Some(asked) => Some(asked + KEY_FRAME_INTERVAL),
             None => self.last_packet,
         };

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tincan_rtp::Ssrc;
-use tincan_rtp::rtcp::{Compound, Packet, SenderInfo, Writer};
+use tincan_rtp::rtcp::{Packet, RawPacket, SenderInfo, Writer};
 
 use super::receiver::SenderReportSeen;
 use super::{Media, Queued, What};
@@ -20,19 +20,30 @@ pub(super) fn first_interval() -> Duration {
 /// Report blocks in one compound packet, so that it stays below any MTU.
 const BLOCKS: usize = 24;
 
+/// A round of reports under way.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Round {
+    /// Places of the sender and of the receiver that come next.
+    sender: usize,
+    receiver: usize,
+}
+
 impl Media {
     /// Takes a decrypted RTCP datagram.
     pub(crate) fn handle_rtcp(&mut self, now: Instant, datagram: &[u8], events: &mut Events) {
-        let Ok(compound) = Compound::parse(datagram) else {
-            self.counters.malformed += 1;
-            return;
-        };
         let round_trip = self.round_trip;
-        for packet in compound.packets() {
-            match packet {
+        let mut rest = datagram;
+        while !rest.is_empty() {
+            // A wrong length says nothing against the packets before it.
+            let Ok((packet, after)) = RawPacket::split(rest) else {
+                self.counters.malformed += 1;
+                break;
+            };
+            match packet.decode() {
                 Ok(packet) => self.handle_packet(now, &packet, events),
                 Err(_) => self.counters.malformed += 1,
             }
+            rest = after;
         }
         // Once a datagram: it has room for fifty reports, and there may be a thousand streams.
         if self.round_trip != round_trip {
@@ -203,79 +214,65 @@ impl Media {
             return false;
         }
         if self.reports_due.is_some_and(|due| now >= due) {
-            self.write_reports(now, out);
+            if self.write_report(now, out) {
+                return true;
+            }
             self.reports_due = Some(now + RTCP_INTERVAL);
-            return true;
         }
         self.write_feedback(now, out);
         out.len() > start
     }
 
-    /// SR or RR with SDES (RFC 3550 §6.1).
-    fn write_reports(&mut self, now: Instant, out: &mut Vec<u8>) {
-        let ntp = self.ntp(now);
-        let reporter = self.reporter();
-        let mut blocks: Vec<_> = Vec::new();
+    /// Appends the next datagram of a round of reports; `false` at its end. Each of our streams has one with its SR and its CNAME,
+    /// for there are receivers that look at the first report of a datagram only. What came is told of in these as far
+    /// as there is room, and in further RRs (RFC 3550 §6.4.2).
+    fn write_report(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
+        let begins = self.round.is_none();
+        let mut round = self.round.take().unwrap_or_default();
         // Streams that fell silent must not keep the room that others need.
         let pressed = self.incoming > self.max_incoming / 2;
-        let count = self.receivers.len();
-        let first_reported = core::mem::take(&mut self.first_reported);
-        for at in (0..count).map(|n| (first_reported + n) % count) {
+        let mut blocks: Vec<_> = Vec::new();
+        while blocks.len() < BLOCKS
+            && let Some(receiver) = self.receivers.get_mut(round.receiver)
+        {
             work::steps(1);
-            let Some(receiver) = self.receivers.get_mut(at) else {
-                continue;
-            };
             if receiver.is_current(now) {
-                if blocks.len() == BLOCKS {
-                    self.first_reported = at;
-                    break;
-                }
                 blocks.extend(receiver.statistics.report_block(now));
             } else if pressed {
                 receiver.rest();
-                self.charge(at);
-                self.rearm(at);
+                self.charge(round.receiver);
+                self.rearm(round.receiver);
             }
+            round.receiver += 1;
         }
+        let ntp = self.ntp(now);
+        let senders = self.tracks.iter().flat_map(|t| &t.senders).enumerate();
+        let sender = senders.skip(round.sender).find_map(|(at, sender)| {
+            let timestamp = sender.timestamp_at(now).filter(|_| sender.packets > 0)?;
+            Some((at, sender, timestamp))
+        });
         let mut writer = Writer::new(out);
-        let mut first = true;
-        let senders: Vec<&super::SendStream> = self
-            .tracks
-            .iter()
-            .flat_map(|t| &t.senders)
-            .filter(|s| s.packets > 0)
-            .collect();
-        let first_reporting = core::mem::take(&mut self.first_reporting);
-        for at in (0..senders.len()).map(|n| (first_reporting + n) % senders.len()) {
-            let Some((sender, rtp_timestamp)) = senders
-                .get(at)
-                .and_then(|sender| Some((sender, sender.timestamp_at(now)?)))
-            else {
-                continue;
-            };
-            // Below any MTU: a report of 28 bytes for each of many senders.
-            if writer.len() > 900 {
-                self.first_reporting = at;
-                break;
-            }
+        let reporter = if let Some((at, sender, rtp_timestamp)) = sender {
             let info = SenderInfo {
                 ntp,
                 rtp_timestamp,
                 packets: sender.packets as u32,
                 octets: sender.octets as u32,
             };
-            let own = if first {
-                core::mem::take(&mut blocks)
-            } else {
-                Vec::new()
-            };
-            writer.sender_report(Ssrc(sender.ssrc), &info, own);
-            first = false;
-        }
-        if first {
-            writer.receiver_report(Ssrc(reporter), blocks);
-        }
-        let _ = writer.cname(Ssrc(reporter), &self.cname);
+            round.sender = at + 1;
+            writer.sender_report(Ssrc(sender.ssrc), &info, blocks);
+            Ssrc(sender.ssrc)
+        } else if begins || !blocks.is_empty() {
+            round.sender = usize::MAX;
+            let reporter = Ssrc(self.reporter());
+            writer.receiver_report(reporter, blocks);
+            reporter
+        } else {
+            return false;
+        };
+        let _ = writer.cname(reporter, &self.cname);
+        self.round = Some(round);
+        true
     }
 
     /// PLI, NACK and transport-wide feedback that are due.

@@ -29,14 +29,8 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    /// Makes the tables anew and forgets streams of transceivers that are gone.
+    /// Makes the tables anew and forgets streams of transceivers that are gone, and those that are announced elsewhere now.
     pub(crate) fn rebuild(&mut self, tracks: &[Track], receivers: &mut Vec<ReceiveStream>) {
-        receivers.retain(|r| tracks.iter().any(|t| t.id == r.transceiver));
-        self.ssrcs = receivers
-            .iter()
-            .enumerate()
-            .map(|(at, r)| (r.ssrc, at))
-            .collect();
         self.announced.clear();
         self.payload_types.clear();
         (self.mid_id, self.rid_id, self.repaired_id) = (None, None, None);
@@ -71,6 +65,13 @@ impl Router {
                     .or_insert(Some(track.id));
             }
         }
+        receivers.retain(|r| {
+            let elsewhere = |(id, _): &(TransceiverId, _)| *id != r.transceiver;
+            tracks.iter().any(|t| t.id == r.transceiver)
+                && !self.announced.get(&r.ssrc).is_some_and(elsewhere)
+        });
+        let places = receivers.iter().enumerate();
+        self.ssrcs = places.map(|(at, r)| (r.ssrc, at)).collect();
     }
 
     /// The stream of this SSRC has this place now, in which that of `before` was.
@@ -114,20 +115,20 @@ impl Router {
             .iter()
             .find(|c| c.payload_type == payload_type)?;
         let mut stream = ReceiveStream::new(now, ssrc, track.id, codec.clock_rate);
-        let encoding = |rid: &str| track.parameters.remote_rids.iter().position(|r| r == rid);
+        let rids = &track.parameters.remote_rids;
+        let mut rid = text(self.rid_id);
         if codec.is_rtx() {
             stream.repairs = Some(match announced {
                 Some((_, Some(repairs))) => *repairs,
                 _ => Repairs::Encoding,
             });
-            if let Some(rid) = text(self.repaired_id) {
-                stream.encoding = encoding(rid)? as u8;
-            }
-        } else if let Some(rid) =
-            text(self.rid_id).filter(|_| !track.parameters.remote_rids.is_empty())
-        {
+            // A rid on a retransmission is its own, unless it is one of those agreed: some senders copy the original's.
+            let copied = rid.filter(|rid| rids.iter().any(|r| r == rid));
+            rid = text(self.repaired_id).or(copied);
+        }
+        if let Some(rid) = rid.filter(|_| !rids.is_empty()) {
             // RFC 8853: a rid that was not agreed is not ours to take.
-            stream.encoding = encoding(rid)? as u8;
+            stream.encoding = rids.iter().position(|r| r == rid)? as u8;
         }
         Some(stream)
     }
@@ -201,24 +202,51 @@ impl Media {
     /// are as many as may be, in that of one that is over.
     #[cold]
     pub(super) fn admit(&mut self, now: Instant, packet: &Packet<'_>) -> Option<usize> {
-        let mut stream = self.router.place(now, packet, &self.tracks)?;
+        let stream = self.router.place(now, packet, &self.tracks)?;
+        let mut at = self.receivers.len();
+        if at >= MAX_REMOTE_SSRCS {
+            at = self.vacate(now, &stream)?;
+        }
+        self.settle(at, stream);
+        Some(at)
+    }
+
+    /// Gives a stream its place, which may have been another's.
+    fn settle(&mut self, at: usize, mut stream: ReceiveStream) {
         let ssrc = stream.ssrc;
         stream.number = self.streams;
-        let mut before = None;
-        let mut at = self.receivers.len();
-        if at < MAX_REMOTE_SSRCS {
-            self.receivers.push(stream);
-        } else {
-            at = self.vacate(now, &stream)?;
-            let place = self.receivers.get_mut(at)?;
-            let gone = core::mem::replace(place, stream);
-            self.incoming = self.incoming.saturating_sub(gone.charged);
-            self.agenda.set(at, None);
-            before = Some(gone.ssrc);
-        }
         self.streams = self.streams.wrapping_add(1);
+        let mut before = None;
+        match self.receivers.get_mut(at) {
+            Some(place) => {
+                let gone = core::mem::replace(place, stream);
+                self.incoming = self.incoming.saturating_sub(gone.charged);
+                self.agenda.set(at, None);
+                before = Some(gone.ssrc);
+            }
+            None => self.receivers.push(stream),
+        }
         self.router.learn(ssrc, at, before);
-        Some(at)
+    }
+
+    /// RFC 9143 §9.2: a packet ahead of all before it says of which section its stream is from now on. One whose mid names none
+    /// says nothing.
+    pub(super) fn follow(&mut self, now: Instant, at: usize, packet: &Packet<'_>) {
+        let Some(mid) = self.router.mid_id.and_then(|id| packet.extension(id)) else {
+            return;
+        };
+        let Some(receiver) = self.receivers.get(at) else {
+            return;
+        };
+        let stays = self
+            .track(receiver.transceiver)
+            .is_none_or(|t| t.parameters.mid.as_bytes() == mid);
+        if stays || !receiver.is_ahead(packet.sequence_number()) {
+            return;
+        }
+        if let Some(stream) = self.router.place(now, packet, &self.tracks) {
+            self.settle(at, stream);
+        }
     }
 
     /// The place of a stream that is over, but not that of the one that `stream` repairs. Looks at all streams once an

@@ -355,6 +355,11 @@ impl SendStream {
                     if let Some(id) = extensions.id(ExtensionKind::AbsoluteSendTime) {
                         again.set_extension(id, &send_time(ntp));
                     }
+                    // RFC 8852: what repairs a stream names it as the repaired one, and has no rid of its own.
+                    if let Some(id) = extensions.id(ExtensionKind::RtpStreamId) {
+                        let repaired = extensions.id(ExtensionKind::RepairedRtpStreamId);
+                        again.rename_extension(id, repaired.unwrap_or(0));
+                    }
                 }
             }
             None => out.extend_from_slice(packet),
@@ -484,6 +489,44 @@ mod tests {
             assert_eq!(first == again, same);
             let payload = if same { 100 } else { 102 };
             assert_eq!(stream.retransmitted_octets, payload);
+        }
+    }
+
+    /// RFC 8852: an RTX stream with a rid would be taken for a stream of media.
+    #[test]
+    fn a_retransmission_names_the_repaired_stream_and_no_other() {
+        for repaired in [Some(11), None] {
+            let vp8 = Codec::new(96, "VP8", 90_000).feedback(&["nack"]);
+            let rtx = Codec::new(97, "rtx", 90_000).fmtp("apt=96");
+            let (mut stream, parameters, mut extensions) = stream(vec![vp8, rtx]);
+            stream.rid = Some("half".into());
+            extensions
+                .insert(10, ExtensionKind::RtpStreamId.uri())
+                .unwrap();
+            if let Some(id) = repaired {
+                let kind = ExtensionKind::RepairedRtpStreamId;
+                extensions.insert(id, kind.uri()).unwrap();
+            }
+            let (now, ntp) = (Instant::now(), NtpTime(1));
+            let (mut first, mut again) = (Vec::new(), Vec::new());
+            let packet = RtpPacket::new(96, 1, 0, true, vec![1; 100]);
+            let number = SequenceNumber(10);
+            stream.write(
+                now,
+                ntp,
+                &extensions,
+                &parameters,
+                number,
+                &packet,
+                &mut first,
+            );
+            let one = SequenceNumber(1);
+            let written = stream.write_again(now, ntp, &extensions, number, one, &mut again);
+            assert_eq!(written, Some(true));
+            let [first, again] = [&first, &again].map(|p| Packet::parse(p).unwrap());
+            assert_eq!(first.extension(10), Some(&b"half"[..]));
+            assert_eq!(again.extension(10), None);
+            assert_eq!(again.extension(11), repaired.map(|_| &b"half"[..]));
         }
     }
 }
