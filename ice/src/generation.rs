@@ -61,6 +61,8 @@ struct Early {
 }
 
 pub(crate) struct Generation {
+    /// Which one it is of its agent's.
+    pub(crate) number: u32,
     pub(crate) local: Credentials,
     pub(crate) local_key: Key,
     pub(crate) remote: Option<RemoteAuth>,
@@ -72,8 +74,12 @@ pub(crate) struct Generation {
     pub(crate) end_of_candidates: bool,
     /// First check sent or received.
     pub(crate) started: Option<Instant>,
-    /// When the last usable pair was lost.
+    /// When the last usable pair was lost, of this generation or, since it
+    /// has none yet, of the one before.
     pub(crate) lost: Option<Instant>,
+    /// The next generation has a nominated pair: until then this one still
+    /// receives and answers (RFC 8445 §8.3.1).
+    pub(crate) retired: Option<Instant>,
     pub(crate) first_valid: Option<Instant>,
     /// When nomination is to be thought over again.
     pub(crate) ponder: Option<Instant>,
@@ -90,9 +96,10 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
-    pub(crate) fn new(local: Credentials) -> Self {
+    pub(crate) fn new(number: u32, local: Credentials) -> Self {
         let local_key = Key::from_bytes(local.pwd.as_str().as_bytes());
         Self {
+            number,
             local,
             local_key,
             remote: None,
@@ -104,6 +111,7 @@ impl Generation {
             end_of_candidates: false,
             started: None,
             lost: None,
+            retired: None,
             first_valid: None,
             ponder: None,
             watch_at: None,
@@ -559,10 +567,13 @@ impl Generation {
         }
     }
 
-    /// Draws the conclusions: nominates, selects, parks. `true`: another pair
-    /// is selected than before.
-    pub(crate) fn settle(&mut self, cx: &mut Context<'_>) -> bool {
-        if cx.role == Role::Controlling && !cx.config.lite {
+    /// Draws the conclusions: selects, and in the `current` generation
+    /// nominates and parks. `true`: another pair is selected than before.
+    pub(crate) fn settle(&mut self, cx: &mut Context<'_>, current: bool) -> bool {
+        if self.retired.is_some() {
+            return false;
+        }
+        if current && cx.role == Role::Controlling && !cx.config.lite {
             self.nominate(cx);
         }
         let chosen = selection::select(&self.list, cx.role, cx.renomination, self.selected);
@@ -576,6 +587,7 @@ impl Generation {
                 self.unpark();
             } else {
                 self.lost = None;
+                self.first_valid.get_or_insert(cx.now);
             }
             self.selected = chosen;
             let pair = chosen.and_then(|id| self.list.get(id));
@@ -588,8 +600,43 @@ impl Generation {
             });
             self.next_backup = chosen.map(|_| cx.now + cx.config.backup_interval);
         }
-        self.park(cx);
+        if current {
+            self.park(cx);
+        }
         changed
+    }
+
+    /// The next generation has taken over.
+    pub(crate) fn retire(&mut self, until: Instant) {
+        if self.retired.is_none() {
+            self.retired = Some(until);
+            self.selected = None;
+            self.consent = None;
+            self.probes.clear();
+        }
+    }
+
+    /// Whether data are best left where they go: the selected pair is not
+    /// suspicious.
+    pub(crate) fn is_well(&self) -> bool {
+        self.selected.is_some()
+            && self
+                .consent
+                .as_ref()
+                .is_none_or(|c| c.suspect_since().is_none())
+    }
+
+    /// Whether the selected pair is only the best so far: neither nominated
+    /// nor used by the peer.
+    pub(crate) fn is_provisional(&self) -> bool {
+        self.selected
+            .and_then(|id| self.list.get(id))
+            .is_some_and(|p| !p.nominated() && p.counters.packets_received == 0)
+    }
+
+    /// Since when a pair that works is looked for.
+    pub(crate) fn searching_since(&self) -> Option<Instant> {
+        self.started.max(self.lost)
     }
 
     fn nominate(&mut self, cx: &Context<'_>) {

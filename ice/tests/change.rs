@@ -331,3 +331,49 @@ fn reserves_that_are_as_silent_do_not_count_as_connected() {
         }
     }
 }
+
+#[test]
+fn a_reserve_takes_over_while_a_restart_waits_for_its_answer() {
+    for seed in 0..seeds() {
+        let Mobile {
+            mut world, wifi, ..
+        } = mobile(seed, |c| c);
+        call(&mut world, Duration::from_secs(1));
+        world.signalling = Duration::from_secs(1_000);
+        let now = world.now();
+        world.end(0).restart(now);
+        call(&mut world, Duration::from_millis(200));
+        world.sim.network_mut().act(Action::Unplug(wifi));
+        let pause = call(&mut world, Duration::from_secs(10));
+        assert!(
+            pause[1] < Duration::from_millis(400),
+            "seed {seed}: {pause:?}"
+        );
+        assert!(pause[0] < Duration::from_secs(4), "seed {seed}: {pause:?}");
+        assert!(local(&mut world).starts_with(&CELL.to_string()));
+    }
+}
+
+#[test]
+fn an_interface_that_passes_nothing_at_first_is_used_when_it_does() {
+    for seed in 0..seeds() {
+        let Mobile {
+            mut world, wifi, ..
+        } = mobile(seed, |c| c);
+        let cell = world.sim.network().interfaces(world.hosts()[0])[1];
+        world.sim.network_mut().act(Action::Unplug(cell));
+        // The patience of the first checks is over.
+        world.run_for(Duration::from_secs(60));
+        world.end(0).mute = true;
+        let new = vec![ip("10.1.0.77")];
+        world.sim.network_mut().act(Action::SetAddresses(wifi, new));
+        world.run_for(Duration::from_secs(8));
+        assert_eq!(world.end(0).state(), ConnectionState::Disconnected);
+        world.end(0).mute = false;
+        let pause = call(&mut world, Duration::from_secs(5));
+        assert!(
+            pause.iter().all(|p| *p < Duration::from_secs(3)),
+            "seed {seed}: {pause:?}"
+        );
+    }
+}

@@ -144,7 +144,8 @@ fn a_restart_keeps_data_going_and_changes_the_credentials() {
         sent += 1;
         world.run_for(Duration::from_millis(5));
     }
-    world.run_for(Duration::from_secs(1));
+    // The old credentials are answered for three seconds more (RFC 8445 §8.3.1).
+    world.run_for(Duration::from_secs(3));
     for n in [0, 1] {
         assert_eq!(world.end(n).received.len(), sent, "end {n}");
         assert_eq!(world.end(n).state(), ConnectionState::Completed);

@@ -103,22 +103,24 @@ impl Agent {
 
     fn data_on(&mut self, now: Instant, path: Path, octets: usize) -> bool {
         let previous = self.previous.as_deref_mut();
+        let mut known = false;
+        // A path that both have is alive in both.
         for generation in std::iter::once(&mut self.current).chain(previous) {
             if let Some(id) = generation.heard(now, path.base, path.remote) {
-                if let Some(pair) = generation.list.get_mut(id) {
+                if let Some(pair) = generation.list.get_mut(id).filter(|_| !known) {
                     pair.counters.packets_received += 1;
                     pair.counters.bytes_received += octets as u64;
                     pair.counters.last_data_received = Some(now);
                 }
-                return true;
+                known = true;
             }
             // An answerer's data can overtake its answer.
-            if generation.expects(path.base, path.remote) {
-                return true;
-            }
+            known |= generation.expects(path.base, path.remote);
         }
-        self.counters.unknown_path += 1;
-        false
+        if !known {
+            self.counters.unknown_path += 1;
+        }
+        known
     }
 
     fn stun_on(&mut self, now: Instant, path: Path, datagram: &[u8]) -> Input {

@@ -26,7 +26,7 @@ use crate::limits;
 use crate::locals::{BaseKind, Locals, normalise};
 use crate::mdns_name::MdnsName;
 use crate::pacing::Pacer;
-use crate::pair::BaseId;
+use crate::pair::{BaseId, PairId};
 use crate::relays::{RelayId, Relays, Wish};
 use crate::replies::Replies;
 use crate::role::Role;
@@ -105,7 +105,14 @@ pub struct Agent {
     clock: Instant,
     hosts_complete: bool,
     current: Generation,
+    /// The one before: kept while data go by it, for some seconds more, and
+    /// for `cancel_restart`.
     previous: Option<Box<Generation>>,
+    /// Data stay with the previous generation: the current one has no
+    /// nominated pair yet (RFC 8445 §12.1).
+    stay: bool,
+    /// The generation and pair that was told to be selected.
+    told: Option<(u32, PairId)>,
     pacer: Pacer,
     replies: Replies,
     events: VecDeque<Event>,
@@ -141,7 +148,7 @@ impl Agent {
         } else {
             config.role
         };
-        let current = Generation::new(Credentials::random(&mut rng));
+        let current = Generation::new(0, Credentials::random(&mut rng));
         let mut servers = Servers::default();
         servers.set(config.servers.iter().cloned(), |_| false);
         Self {
@@ -159,6 +166,8 @@ impl Agent {
             hosts_complete: false,
             current,
             previous: None,
+            stay: false,
+            told: None,
             pacer: Pacer::new(config.pacing, config.burst),
             replies: Replies::default(),
             events: VecDeque::new(),
@@ -195,7 +204,8 @@ impl Agent {
     }
 
     /// The user name fragments by which a demultiplexer should route checks to
-    /// this agent: the current one and, while restarting, the previous one.
+    /// this agent: the current one and, while restarting and for three seconds
+    /// after, the previous one.
     pub fn local_ufrags(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.current)
             .chain(self.previous.as_deref())
@@ -577,7 +587,10 @@ impl Agent {
     }
 
     /// Restarts ICE: new credentials, all local candidates again, checks from
-    /// the start. Data keep going by the old pair until a new one works.
+    /// the start. Data keep going by the old pair until a new one is nominated,
+    /// or works while the old one is silent or the peer sends by it; from
+    /// another of the old pairs if the selected one dies. What comes there is
+    /// taken for three seconds more.
     pub fn restart(&mut self, now: Instant) {
         let credentials = Credentials::random(&mut self.rng);
         self.restart_with(now, credentials);
@@ -589,7 +602,10 @@ impl Agent {
         if self.is_closed() {
             return;
         }
-        let fresh = Generation::new(credentials);
+        let mut fresh = Generation::new(self.current.number.wrapping_add(1), credentials);
+        if self.data_pair().is_none() && self.state != ConnectionState::New {
+            fresh.lost = Some(now);
+        }
         let mut old = std::mem::replace(&mut self.current, fresh);
         // It nominates no more.
         old.ponder = None;
@@ -618,7 +634,7 @@ impl Agent {
         if self.is_closed() || self.current.selected.is_some() {
             return;
         }
-        if let Some(previous) = self.previous.take() {
+        if let Some(previous) = self.previous.take_if(|p| p.retired.is_none()) {
             self.current = *previous;
             self.announce_again();
             self.settle(now);
@@ -647,7 +663,7 @@ impl Agent {
         }
         self.replies.clear();
         self.relays.close(self.clock);
-        self.current = Generation::new(self.current.local.clone());
+        self.current = Generation::new(self.current.number, self.current.local.clone());
         self.previous = None;
         self.gatherer = Gatherer::default();
         self.set_state(ConnectionState::Closed);

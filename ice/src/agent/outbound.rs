@@ -236,7 +236,7 @@ impl Agent {
 
     /// The generation and pair that data go by.
     pub(super) fn data_pair(&self) -> Option<(bool, PairId)> {
-        [false, true]
+        [self.stay, !self.stay]
             .into_iter()
             .find_map(|previous| Some((previous, self.generation(previous)?.selected?)))
     }

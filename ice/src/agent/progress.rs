@@ -1,12 +1,12 @@
 //! Time passes: timers, selection, states.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Agent;
 use crate::config::{Config, Server};
 use crate::event::{ConnectionState, Event, GatheringState, SelectedPair, ServerError};
-use crate::generation::Generation;
+use crate::generation::{Context, Generation};
 use crate::locals::BaseKind;
 use crate::pair::{BaseId, FailureReason, Nomination, Pair, PairId};
 use crate::role::Role;
@@ -14,6 +14,9 @@ use crate::transactions::Purpose;
 
 /// STUN has no code for silence; W3C's RTCPeerConnectionIceErrorEvent says 701.
 const SERVER_SILENT: u16 = 701;
+
+/// RFC 8445 §8.3.1: for so long after nomination the rest is kept.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 impl Agent {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, and
@@ -51,12 +54,30 @@ impl Agent {
             consider(self.pacer.next());
         }
         if !self.patience_over {
-            consider(self.current.started.map(|at| at + self.config.patience));
+            let since = self.current.searching_since();
+            consider(since.map(|at| at + self.config.patience));
         }
-        if self.state == ConnectionState::Disconnected && self.current.selected.is_none() {
-            consider(self.current.lost.map(|at| at + self.config.consent_expiry));
+        consider(self.previous.as_ref().and_then(|p| p.retired));
+        if self.data_pair().is_none() {
+            // Once it is past, only the end of checks counts.
+            consider(self.search_ends().filter(|at| *at > self.clock));
         }
         next
+    }
+
+    /// When the search for another pair in place of one that was lost may be
+    /// called failed.
+    fn search_ends(&self) -> Option<Instant> {
+        let current = &self.current;
+        let lost = current.lost?;
+        Some(if current.first_valid.is_some() {
+            lost + self.config.consent_expiry
+        } else {
+            // A restart: checks begin when the answer comes.
+            let patience = self.config.patience;
+            let answer = lost + patience.max(self.config.consent_expiry);
+            current.started.map_or(answer, |at| at.max(lost) + patience)
+        })
     }
 
     /// When a lite agent is disconnected. It asks nothing: it only notices that
@@ -82,13 +103,8 @@ impl Agent {
             self.update_gathering();
         }
         let nothing_works = self.current.selected.is_none();
-        if self
-            .current
-            .started
-            .is_some_and(|at| now >= at + self.config.patience)
-        {
-            self.patience_over = true;
-        }
+        let since = self.current.searching_since();
+        self.patience_over = since.is_some_and(|at| now >= at + self.config.patience);
         let retry = nothing_works && !self.patience_over;
         for previous in [false, true] {
             self.with_generation(now, previous, |generation, cx| {
@@ -122,21 +138,30 @@ impl Agent {
         if self.is_closed() {
             return;
         }
-        for previous in [false, true] {
-            self.with_generation(now, previous, |generation, cx| {
+        let [current, previous] = [false, true].map(|previous| {
+            let settle = |generation: &mut Generation, cx: &mut Context<'_>| {
                 generation.watch(now, cx.config, cx.role);
-            });
+                generation.settle(cx, !previous)
+            };
+            self.with_generation(now, previous, settle) == Some(true)
+        });
+        self.compare_generations(now);
+        if (current || previous) && self.data_pair().is_none() {
+            if previous {
+                self.current.lost = Some(now);
+            }
+            // The search begins anew.
+            self.patience_over = false;
         }
-        if self.with_current(now, |generation, cx| generation.settle(cx)) {
+        if current && self.current.selected.is_some() {
+            self.gatherer.relax(self.config.continual);
+        }
+        let number = |previous| self.generation(previous).map(|g| g.number);
+        let selected = self.data_pair();
+        let told = selected.and_then(|(previous, id)| Some((number(previous)?, id)));
+        if told != self.told {
+            self.told = told;
             self.selection_changed();
-        }
-        // One that never worked is kept for `cancel_restart`.
-        let old_is_dead = |previous: &Generation| {
-            let pair = previous.selected.and_then(|id| previous.list.get(id));
-            pair.is_some_and(|pair| !pair.is_valid())
-        };
-        if self.current.selected.is_some() || self.previous.as_deref().is_some_and(old_is_dead) {
-            self.previous = None;
         }
         if !self.relays.is_empty() {
             self.tidy_relays(now);
@@ -144,10 +169,26 @@ impl Agent {
         self.update_state(now);
     }
 
+    /// Which generation data go by, and how long the previous one is kept.
+    fn compare_generations(&mut self, now: Instant) {
+        let current = &self.current;
+        let provisional = current.is_provisional();
+        let works = current.selected.is_some();
+        let nominated = current.selected.and_then(|id| current.list.get(id));
+        let nominated = nominated.is_some_and(Pair::nominated);
+        let done = |previous: &mut Box<Generation>| {
+            if nominated {
+                previous.retire(now + FAREWELL);
+            }
+            // One that does not work is kept for `cancel_restart` alone.
+            let of_use = previous.selected.is_some() || !works;
+            previous.retired.map_or(!of_use, |until| now >= until)
+        };
+        self.previous.take_if(done);
+        self.stay = provisional && self.previous.as_deref().is_some_and(Generation::is_well);
+    }
+
     fn selection_changed(&mut self) {
-        if self.current.selected.is_some() {
-            self.gatherer.relax(self.config.continual);
-        }
         self.selected_pair_changes += 1;
         self.bind_selected();
         if let Some(pair) = self.selected_pair() {
@@ -159,11 +200,8 @@ impl Agent {
     /// The addresses that data go between without a relay of ours: the host's, and the peer's as it is seen from here.
     #[must_use]
     pub fn selected_path(&self) -> Option<(SocketAddr, SocketAddr)> {
-        let generation = [&self.current]
-            .into_iter()
-            .chain(self.previous.as_deref())
-            .find(|g| g.selected.is_some())?;
-        let pair = generation.list.get(generation.selected?)?;
+        let (previous, id) = self.data_pair()?;
+        let pair = self.generation(previous)?.list.get(id)?;
         let base = self.locals.base(pair.base)?;
         matches!(base.kind, BaseKind::Host(_)).then_some((base.addr, pair.remote_addr))
     }
@@ -171,11 +209,9 @@ impl Agent {
     /// The pair that data go by.
     #[must_use]
     pub fn selected_pair(&self) -> Option<SelectedPair> {
-        let generation = [&self.current]
-            .into_iter()
-            .chain(self.previous.as_deref())
-            .find(|g| g.selected.is_some())?;
-        let pair = generation.list.get(generation.selected?)?;
+        let (previous, id) = self.data_pair()?;
+        let generation = self.generation(previous)?;
+        let pair = generation.list.get(id)?;
         Some(SelectedPair {
             local: self.local_of(pair)?,
             remote: generation.remotes.get(pair.remote)?.candidate.clone(),
@@ -199,32 +235,30 @@ impl Agent {
     fn state_at(&self, now: Instant) -> ConnectionState {
         use ConnectionState as S;
         let current = &self.current;
-        if let Some(selected) = current.selected {
-            return self.connected_state(now, current, selected);
-        }
-        if let Some((previous, selected)) = self
-            .previous
-            .as_deref()
-            .and_then(|p| Some((p, p.selected?)))
+        if let Some((previous, selected)) = self.data_pair()
+            && let Some(generation) = self.generation(previous)
         {
-            // A restart under way; data still go by the old pair.
-            return match self.connected_state(now, previous, selected) {
-                S::Completed => S::Connected,
+            return match self.connected_state(now, generation, selected) {
+                // A restart under way; data still go by the old pair.
+                S::Completed if previous => S::Connected,
                 other => other,
             };
         }
-        if let Some(lost) = current.lost {
-            let expired = now >= lost + self.config.consent_expiry;
-            let revoked = current.list.iter().any(|(_, p)| {
-                matches!(
-                    p.failure,
-                    Some(FailureReason::ConsentExpired | FailureReason::ErrorResponse(_))
-                )
-            });
-            return if expired || (revoked && !current.list.any_open()) {
-                S::Failed
-            } else {
-                S::Disconnected
+        if let Some(end) = self.search_ends() {
+            let checking = current.remote.is_some() && current.list.any_open();
+            let worked = current.first_valid.is_some();
+            let revoked = worked
+                && current.list.iter().any(|(_, p)| {
+                    matches!(
+                        p.failure,
+                        Some(FailureReason::ConsentExpired | FailureReason::ErrorResponse(_))
+                    )
+                });
+            return match (now >= end || revoked) && !checking {
+                true => S::Failed,
+                false if worked => S::Disconnected,
+                // W3C 4.6.6: what restarts from there is checking.
+                false => S::Checking,
             };
         }
         if self.patience_over && !current.list.any_open() {

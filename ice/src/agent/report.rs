@@ -28,7 +28,7 @@ impl Agent {
             selected_pair_changes: self.selected_pair_changes,
             selected: rows
                 .iter()
-                .position(|(id, _)| Some(*id) == generation.selected),
+                .position(|(id, _)| !self.stay && Some(*id) == generation.selected),
             pairs: rows.into_iter().map(|(_, row)| row).collect(),
             local_candidates: self
                 .locals
@@ -155,7 +155,7 @@ impl Agent {
             ConnectionState::Disconnected => return Cause::Lost,
             _ => {}
         }
-        if generation.lost.is_some() {
+        if generation.lost.is_some() && generation.first_valid.is_some() {
             return Cause::Lost;
         }
         let usable = |(_, base): (_, &crate::locals::Base)| {

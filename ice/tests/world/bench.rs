@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tincan_ice::{
     Agent, Candidate, CandidateKind, CandidateTransport, Config, ConnectionState, Credentials,
-    Event, LocalBase, Role, Source,
+    Event, Input, LocalBase, Role, Source,
 };
 use tincan_stun::attributes::{
     ErrorCode, IceControlling, Priority, UseCandidate, Username, XorMappedAddress,
@@ -26,8 +26,8 @@ pub struct Bench {
     pub agent: Agent,
     pub now: Instant,
     theirs: Credentials,
-    /// Of the generation before.
-    before: Option<Credentials>,
+    /// Of the generation before: theirs and ours.
+    before: Option<(Credentials, Credentials)>,
     count: u8,
     /// The peer says nothing.
     pub mute: bool,
@@ -62,13 +62,14 @@ impl Bench {
 
     /// Restarts; the peer has not answered yet.
     pub fn restart(&mut self) {
+        let ours = self.agent.local_credentials().clone();
+        self.before = Some((self.theirs.clone(), ours));
         self.agent.restart(self.now);
     }
 
     /// The peer's answer to a restart.
     pub fn answer(&mut self) {
-        let theirs = Credentials::random(&mut StdRng::seed_from_u64(2));
-        self.before = Some(std::mem::replace(&mut self.theirs, theirs));
+        self.theirs = Credentials::random(&mut StdRng::seed_from_u64(2));
         self.agent
             .set_remote_credentials(self.now, self.theirs.clone());
     }
@@ -77,7 +78,8 @@ impl Bench {
     fn key(&self, request: &Message<'_>) -> Key {
         let name = request.get::<Username<'_>>().unwrap().0.to_owned();
         let of = |c: &&Credentials| name.starts_with(c.ufrag.as_str());
-        let credentials = [Some(&self.theirs), self.before.as_ref()];
+        let before = self.before.as_ref().map(|(theirs, _)| theirs);
+        let credentials = [Some(&self.theirs), before];
         let credentials = credentials.into_iter().flatten().find(of).unwrap();
         Key::from_bytes(credentials.pwd.as_str().as_bytes())
     }
@@ -151,23 +153,54 @@ impl Bench {
 
     /// A check of the peer's that nominates.
     pub fn nominate(&mut self, from: &str) {
-        self.count += 1;
         let ours = self.agent.local_credentials().clone();
-        let username = format!("{}:{}", ours.ufrag, self.theirs.ufrag);
+        self.check(from, &ours, &self.theirs.clone(), true);
+        self.run(Duration::from_millis(50), None);
+    }
+
+    /// A check of the peer's in the generation before. Is it answered?
+    pub fn check_as_before(&mut self, from: &str) -> bool {
+        let (theirs, ours) = self.before.clone().unwrap();
+        self.check(from, &ours, &theirs, false);
+        let mut out = Vec::new();
+        self.agent
+            .poll_transmit(self.now, &mut out)
+            .is_some_and(|sent| {
+                sent.remote == addr(from) && Message::parse(&out).unwrap().class() == Class::Success
+            })
+    }
+
+    /// Where data go.
+    pub fn sends_to(&mut self) -> Option<SocketAddr> {
+        let mut out = vec![0; self.agent.data_headroom() + 100];
+        let sent = self.agent.frame_data(self.now, &mut out, 0)?;
+        Some(sent.remote)
+    }
+
+    /// Data come from there. Are they taken?
+    pub fn hears(&mut self, from: &str) -> bool {
+        let source = Source::udp(addr(OURS), addr(from));
+        let input = self.agent.handle_input(self.now, source, &[200; 100]);
+        self.agent.handle_timeout(self.now);
+        input == Input::Data(0..100)
+    }
+
+    fn check(&mut self, from: &str, ours: &Credentials, theirs: &Credentials, nominate: bool) {
+        self.count += 1;
+        let username = format!("{}:{}", ours.ufrag, theirs.ufrag);
         let id = TransactionId::new([self.count; 12]);
         let mut check = Vec::new();
         Writer::new(&mut check, Class::Request, Method::BINDING, id)
             .push(&Username(&username))
             .push(&Priority(1_862_270_975))
             .push(&IceControlling(TieBreaker(7)))
-            .push(&UseCandidate)
+            .push_opt(nominate.then_some(&UseCandidate))
             .integrity(&Key::from_bytes(ours.pwd.as_str().as_bytes()))
             .fingerprint()
             .finish()
             .unwrap();
         let source = Source::udp(addr(OURS), addr(from));
         self.agent.handle_input(self.now, source, &check);
-        self.run(Duration::from_millis(50), None);
     }
 
     pub fn selected(&self) -> Option<SocketAddr> {
