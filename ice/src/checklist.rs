@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::limits::MAX_PAIRS;
-use crate::pair::{BaseId, NewPair, Pair, PairId, PairState};
+use crate::pair::{BaseId, FailureReason, NewPair, Pair, PairId, PairState};
 use crate::priority::{PairPriority, Priority};
 use crate::role::Role;
 use crate::small_map::SmallMap;
@@ -245,11 +245,12 @@ impl CheckList {
             .sort_by_key(|id| std::cmp::Reverse(pairs.get(usize::from(id.0)).map(|p| p.priority)));
     }
 
-    /// Whether a pair that is better than `priority` may still succeed.
+    /// Whether a pair that is better than `priority` is worth waiting for.
     pub(crate) fn better_is_open(&self, priority: PairPriority) -> bool {
+        let unlikely = |p: &Pair| p.suspicion == Some(FailureReason::Unreachable);
         self.iter()
             .take_while(|(_, p)| p.priority > priority)
-            .any(|(_, p)| p.is_open())
+            .any(|(_, p)| p.is_open() && !unlikely(p))
     }
 
     /// Whether any pair may still succeed.
@@ -262,7 +263,7 @@ impl CheckList {
 mod tests {
     use super::*;
     use crate::candidate::CandidateKind;
-    use crate::pair::{FailureReason, LocalId, RemoteId};
+    use crate::pair::{LocalId, RemoteId};
     use proptest::prelude::*;
 
     fn new(base: u16, port: u16, priority: u32, foundation: (u32, u32)) -> NewPair {

@@ -38,9 +38,29 @@ fn an_address_that_the_system_cannot_reach_is_told_as_such() {
     bench
         .agent
         .path_failed(bench.now, source, FailureReason::Unreachable);
+    // Not its end yet: the route may come back.
+    let report = bench.agent.explain();
+    assert_eq!(report.pairs[0].failure, Some(FailureReason::Unreachable));
+    bench.mute = true;
+    bench.run(Duration::from_secs(60), None);
     let report = bench.agent.explain();
     assert_eq!(report.pairs[0].failure, Some(FailureReason::Unreachable));
     assert_eq!(report.cause, Cause::AllFailed(FailureReason::Unreachable));
+}
+
+#[test]
+fn a_route_that_is_away_for_a_moment_does_not_end_a_check() {
+    let mut bench = Bench::new(Role::Controlling);
+    bench.add(BETTER, 65_535);
+    bench.mute = true;
+    bench.run(Duration::from_millis(10), None);
+    let source = Source::udp(addr(OURS), addr(BETTER));
+    bench
+        .agent
+        .path_failed(bench.now, source, FailureReason::Unreachable);
+    bench.mute = false;
+    bench.run(Duration::from_secs(1), None);
+    assert_eq!(bench.selected(), Some(addr(BETTER)));
 }
 
 #[test]

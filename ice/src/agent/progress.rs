@@ -317,9 +317,11 @@ impl Agent {
     }
 
     /// The operating system, or the TCP connection, says that a path does not
-    /// work: an ICMP error, a connection refused or closed. Checks on it fail
-    /// at once; a selected pair is questioned at once and fails only if it
-    /// does not answer (RFC 8445 §7.2.5.2.2 warns of forged errors).
+    /// work: no route, an ICMP error, a connection refused or closed. Without
+    /// its connection a pair fails at once. By UDP a selected pair is
+    /// questioned at once and fails only if it does not answer; a check goes
+    /// on, better ones are not waited for, and should it time out this is the
+    /// reason (RFC 8445 §7.2.5.2.2 warns of forged errors).
     pub fn path_failed(&mut self, now: Instant, source: crate::Source, reason: FailureReason) {
         let Some(base) = self.find_base(source.transport, crate::locals::normalise(source.local))
         else {
@@ -334,7 +336,9 @@ impl Agent {
             let Some(pair) = generation.list.get_mut(id) else {
                 continue;
             };
-            if !pair.is_valid() && self.locals.opens_simultaneously(base) {
+            // Without a connection that broke, it may be a matter of a moment, such as a
+            // route that is away: the check goes on and is sent again.
+            if !pair.is_valid() && (!pair.reliable || self.locals.opens_simultaneously(base)) {
                 pair.suspicion = Some(reason);
                 continue;
             }
