@@ -157,6 +157,10 @@ pub enum Error {
     /// A codec preference that is not among the capabilities, or a list without a media codec.
     #[error("codec preferences name an unsupported codec or no media codec at all")]
     CodecPreferences,
+    /// The id of a track or of a stream can't stand in `a=msid`: it needs 1 to 64 characters, all of them ASCII and none
+    /// of them a space, a control or one of `"(),/:;<=>?@[\]` (RFC 8830 §2); `-` is no stream.
+    #[error("the id of a track or stream is no token of 1 to 64 characters")]
+    MsidToken,
     /// A track that is already sent by this connection.
     #[error("the track is already being sent")]
     TrackAlreadySent,
@@ -268,7 +272,7 @@ pub enum DescriptionFault {
     /// No `a=ice-ufrag`/`a=ice-pwd`, or of a length outside of RFC 8839 §5.4.
     #[error("missing or malformed ICE credentials")]
     IceCredentials,
-    /// No usable `a=fingerprint` (RFC 8122 §5).
+    /// No `a=fingerprint` with a hash function that is known here (RFC 8122 §5).
     #[error("no usable fingerprint")]
     Fingerprint,
     /// `a=setup` missing, or a value that the offer/answer rules of RFC 5763 §5 forbid.
@@ -319,7 +323,7 @@ pub enum DescriptionFault {
     /// One extension id for two URIs in a bundle.
     #[error("an extension id means two extensions in one bundle")]
     ExtensionConflict,
-    /// An extension id of 0 or above 255 (RFC 8285 §5).
+    /// An extension id of 0 (RFC 8285 §5).
     #[error("header extension id out of range")]
     ExtensionId,
     /// An answer with feedback that was not offered (RFC 9429 §5.11).
@@ -415,7 +419,7 @@ impl Error {
             }
             Error::Identity(_) => ErrorKind::NotReadable,
             Error::KeygenNotSupported => ErrorKind::NotSupported,
-            Error::DtmfTone(_) => ErrorKind::InvalidCharacter,
+            Error::DtmfTone(_) | Error::MsidToken => ErrorKind::InvalidCharacter,
             Error::CandidateWithoutSection | Error::ChannelOptions(_) | Error::Encodings(_) => {
                 ErrorKind::Type
             }

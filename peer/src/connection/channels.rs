@@ -37,7 +37,7 @@ pub(super) struct Channels {
     remote_max_message_size: usize,
     connecting: bool,
     shares: Option<Shares>,
-    /// The association ended with DTLS, so that another may follow.
+    /// The association ended with DTLS or with its section, so that another may follow.
     may_begin_anew: bool,
     dtls_error: Option<DtlsError>,
     /// News and messages were left at the association.
@@ -325,11 +325,37 @@ impl Channels {
         }
     }
 
-    /// The data section is gone.
+    /// The data section is gone. Another may follow.
     pub(super) fn disassociate(&mut self, now: Instant, events: &mut Events) {
-        if let Some(endpoint) = &mut self.endpoint {
-            endpoint.abort(now);
-            self.poll_events(events);
+        self.dtls_ended(now, None, events);
+    }
+
+    /// The far side takes no data: channels that wait for an association can't be made.
+    pub(super) fn refused(&mut self, events: &mut Events) {
+        let waiting = self.channels.iter().filter(|(_, c)| c.id.is_none());
+        for key in waiting.map(|(key, _)| *key).collect::<Vec<_>>() {
+            self.fail(key, ChannelError::NotMade, events);
+        }
+    }
+
+    /// Another DTLS association takes the place of the one below, with a role of its own. What was open ends; what was not
+    /// yet waits for the next association.
+    pub(super) fn begin_anew(&mut self, now: Instant, events: &mut Events) {
+        if self.state != Some(SctpTransportState::Connecting) || self.may_begin_anew {
+            self.dtls_ended(now, None, events);
+            return;
+        }
+        self.endpoint = None;
+        self.state = None;
+        self.by_id.clear();
+        for channel in self.channels.values_mut() {
+            channel.id = None;
+            channel.init.id = channel.init.id.filter(|_| channel.init.negotiated);
+        }
+        let closing = |c: &Channel| c.state == DataChannelState::Closing;
+        let closing = self.channels.iter().filter(|(_, c)| closing(c));
+        for key in closing.map(|(key, _)| *key).collect::<Vec<_>>() {
+            self.end(key, events);
         }
     }
 

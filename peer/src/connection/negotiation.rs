@@ -6,6 +6,7 @@ use rand::rngs::StdRng;
 use tincan_ice as ice;
 
 use super::channels::Association;
+use super::transport::Plan;
 use super::{PeerConnection, ntp_epoch};
 use crate::error::Error;
 use crate::event::Event;
@@ -154,7 +155,7 @@ impl PeerConnection {
         } else {
             self.undo_restart(now);
         }
-        self.apply(now, changes)?;
+        self.apply(now, changes);
         Ok(())
     }
 
@@ -178,7 +179,8 @@ impl PeerConnection {
             self.decide_role(ice::Role::Controlled);
         }
         self.note_identity(&description.sdp);
-        self.apply(now, changes)
+        self.apply(now, changes);
+        Ok(())
     }
 
     /// W3C §4.4.1.4: the offerer controls, unless the far side is lite; decided once.
@@ -300,7 +302,7 @@ impl PeerConnection {
         if self.signalling.gathering_begun {
             self.gather(now, address);
             self.hosts_told();
-            self.drain_ice_events();
+            self.after_input(now);
         } else if self.config.ice_candidate_pool_size > 0 {
             // The pool (RFC 9429 §3.5.4): gathered now, told with the local description.
             self.gather(now, address);
@@ -323,12 +325,13 @@ impl PeerConnection {
             address.addr,
             super::transport::host_transport(address.transport),
         );
-        self.drain_ice_events();
+        self.after_input(now);
     }
 
     /// Carries out what a description meant.
-    fn apply(&mut self, now: Instant, changes: Vec<Change>) -> Result<(), Error> {
+    fn apply(&mut self, now: Instant, changes: Vec<Change>) {
         let mut media = false;
+        let mut data_refused = false;
         // W3C §4.4.1.4: `[[LastReturnedParameters]]` is no more.
         self.transactions.clear();
         for change in changes {
@@ -355,6 +358,7 @@ impl PeerConnection {
                     .events
                     .push_back(Event::TransceiverStopped { transceiver }),
                 Change::Media => media = true,
+                Change::DataRefused => data_refused = true,
             }
         }
         let decided = matches!(
@@ -363,38 +367,39 @@ impl PeerConnection {
                 | SignalingState::HaveLocalPrAnswer
                 | SignalingState::HaveRemotePrAnswer
         );
-        let result = if decided {
-            self.apply_answer(now, media)
-        } else {
-            Ok(())
-        };
+        if decided {
+            self.apply_answer(now, media);
+        }
+        if data_refused {
+            self.channels.refused(&mut self.events);
+        }
         self.update_states();
         if self.jsep.state() == SignalingState::Stable {
             // W3C §4.4.1.4 step 14.3: cleared and looked at anew.
             self.states.negotiation_needed = false;
             self.update_negotiation_needed();
         }
-        result
     }
 
     /// Both descriptions are known: the transport gets its far side, media and data their parameters.
-    fn apply_answer(&mut self, now: Instant, media: bool) -> Result<(), Error> {
+    fn apply_answer(&mut self, now: Instant, media: bool) {
         self.apply_remote_ice(now);
-        let fingerprints = self
-            .jsep
-            .remote()
-            .and_then(|d| d.transport_section())
-            .map(|(_, s)| s.transport.fingerprints.clone());
-        if let (Some(role), Some(fingerprints)) = (self.jsep.dtls_role(), fingerprints) {
-            self.transport
-                .set_plan(now, role, &fingerprints, &mut self.rng)?;
+        let remote = self.jsep.remote().and_then(|d| d.transport_section());
+        if let (Some(role), Some((_, section))) = (self.jsep.dtls_role(), remote) {
+            let plan = Plan {
+                role,
+                fingerprints: section.transport.fingerprints.clone(),
+                tls_id: section.transport.tls_id.clone(),
+            };
+            if self.transport.set_plan(now, plan, &mut self.rng) {
+                self.channels.begin_anew(now, &mut self.events);
+            }
         }
         if media {
             self.apply_media(now);
         }
         self.apply_data(now);
         self.after_input(now);
-        Ok(())
     }
 
     fn apply_media(&mut self, now: Instant) {

@@ -230,7 +230,7 @@ impl PeerConnection {
     /// caller's to change. Without a track nothing is sent.
     ///
     /// # Errors
-    /// Another connection's sender, no such transceiver any more, or stopped.
+    /// Another connection's sender, no such transceiver any more, or stopped; [`Error::MsidToken`].
     pub fn replace_track(&mut self, sender: SenderId, track: Option<String>) -> Result<(), Error> {
         let id = self.sending(sender)?;
         self.jsep.replace_track(id, track)?;
@@ -241,7 +241,7 @@ impl PeerConnection {
     /// `setStreams`.
     ///
     /// # Errors
-    /// Another connection's sender, no such transceiver any more, closed.
+    /// Another connection's sender, no such transceiver any more, closed; [`Error::MsidToken`].
     pub fn set_streams(&mut self, sender: SenderId, streams: Vec<String>) -> Result<(), Error> {
         let id = self.sending(sender)?;
         self.jsep.set_streams(id, streams)?;

@@ -86,7 +86,7 @@ impl PeerConnection {
     /// `addTransceiver`: its two halves are [`Transceiver::sender`] and [`Transceiver::receiver`].
     ///
     /// # Errors
-    /// Encodings that break a rule, or too many transceivers.
+    /// Encodings that break a rule, ids that `a=msid` can't have ([`Error::MsidToken`]), or too many transceivers.
     pub fn add_transceiver(
         &mut self,
         kind: Kind,
@@ -100,7 +100,7 @@ impl PeerConnection {
     /// `addTrack`: on a transceiver whose sender has no track and never sent, or on a new one. The sender that has it.
     ///
     /// # Errors
-    /// The track is sent already, or too many transceivers.
+    /// The track is sent already, ids that `a=msid` can't have ([`Error::MsidToken`]), or too many transceivers.
     pub fn add_track(
         &mut self,
         kind: Kind,

@@ -11,7 +11,6 @@ use tincan_ice as ice;
 use tincan_srtp as srtp;
 use tincan_stun::framing::Framing;
 
-use crate::error::Error;
 use crate::limits::MAX_EARLY_DTLS;
 use crate::types::{DtlsRole, DtlsTransportState, Ecn, HostProtocol, Protocol, Received, Transmit};
 
@@ -33,11 +32,21 @@ pub(super) struct Transport {
     failure: Option<dtls::Failure>,
 }
 
-/// Role and fingerprints for a DTLS connection.
+/// A DTLS connection as negotiated.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Plan {
-    role: DtlsRole,
-    fingerprints: Vec<String>,
+pub(super) struct Plan {
+    pub(super) role: DtlsRole,
+    pub(super) fingerprints: Vec<String>,
+    /// The far side's, if it says one.
+    pub(super) tls_id: Option<String>,
+}
+
+impl Plan {
+    /// RFC 9429 §5.11; the role is another only in another association.
+    fn continues(&self, before: &Plan) -> bool {
+        let other_id = matches!((&self.tls_id, &before.tls_id), (Some(a), Some(b)) if a != b);
+        self.role == before.role && self.fingerprints == before.fingerprints && !other_id
+    }
 }
 
 struct Srtp {
@@ -104,35 +113,13 @@ impl Transport {
         self.failure.take()
     }
 
-    /// Negotiation decided on role and fingerprints; a change of fingerprints begins a new association.
-    pub(super) fn set_plan(
-        &mut self,
-        now: Instant,
-        role: DtlsRole,
-        fingerprints: &[String],
-        rng: &mut StdRng,
-    ) -> Result<(), Error> {
-        let plan = Plan {
-            role,
-            fingerprints: fingerprints.to_vec(),
-        };
+    /// What negotiation decided on; `true` where that is another association than the one before.
+    pub(super) fn set_plan(&mut self, now: Instant, plan: Plan, rng: &mut StdRng) -> bool {
         if self.plan.as_ref() == Some(&plan) {
-            return Ok(());
+            return false;
         }
-        // A line with a hash function we don't know is no fault: another may be known (RFC 8122 §5).
-        let known: Vec<dtls::Fingerprint> = plan
-            .fingerprints
-            .iter()
-            .filter_map(|f| f.parse().ok())
-            .collect();
-        if known.is_empty() {
-            return Err(crate::DescriptionFault::Fingerprint.into());
-        }
-        if self
-            .plan
-            .as_ref()
-            .is_some_and(|p| p.fingerprints != plan.fingerprints || p.role != plan.role)
-        {
+        let replaced = self.plan.as_ref().is_some_and(|p| !plan.continues(p));
+        if replaced {
             self.dtls = None;
             self.srtp = None;
         }
@@ -143,7 +130,7 @@ impl Transport {
         for datagram in core::mem::take(&mut self.early) {
             self.handle_dtls(now, datagram, rng);
         }
-        Ok(())
+        replaced
     }
 
     /// Makes the DTLS connection once there is a path and a plan.

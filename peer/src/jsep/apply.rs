@@ -108,6 +108,8 @@ impl Jsep {
                 self.transceivers.iter_mut().for_each(|t| t.save_stable());
             }
             self.associate_remote_offer(&parsed, rng)?;
+            // What answers the offer before this one does not answer this one.
+            self.last_answer = None;
         }
         let remote_tracks = self.remote_track_changes(type_, &parsed);
         let stored = Some(Box::new(Stored::theirs(type_, parsed, &description.sdp)));
@@ -125,6 +127,7 @@ impl Jsep {
         stored: Option<Box<Stored>>,
         changes: &mut Vec<Change>,
     ) {
+        let at = changes.len();
         let replaced = match side {
             Side::Local => core::mem::replace(&mut self.pending_local, stored),
             Side::Remote => core::mem::replace(&mut self.pending_remote, stored),
@@ -149,7 +152,7 @@ impl Jsep {
         self.retire(past);
         if self.state != next {
             self.state = next;
-            changes.insert(0, Change::State(next));
+            changes.insert(at, Change::State(next));
         }
     }
 
@@ -182,7 +185,7 @@ impl Jsep {
                     (stable, true) => stable.as_ref().and_then(|s| s.association.as_ref()),
                     (_, false) => t.association.as_ref(),
                 };
-                association.is_some_and(|a| a.index == index && mid == Some(&a.mid))
+                association.is_some_and(|a| a.index == index && mid.is_none_or(|mid| *mid == a.mid))
             })
         };
         let sections = offer.sections.iter().enumerate();
@@ -202,17 +205,17 @@ impl Jsep {
         rng: &mut impl Rng,
     ) -> Result<(), Error> {
         for (index, section) in offer.sections.iter().enumerate() {
+            // The section was recycled by the far side: whoever had it is stopped and goes. One that is refused, or has no
+            // mid, is the same still.
+            let mid = section.mid.as_deref().filter(|_| !section.rejected);
+            for t in &mut self.transceivers {
+                if t.index() == Some(index) && mid.is_some_and(|mid| t.mid() != Some(mid)) {
+                    t.recycle();
+                }
+            }
             let Media::Rtp(kind) = section.media else {
                 continue;
             };
-            let mid = section.mid.clone().unwrap_or_else(|| format!("m{index}"));
-            // The section was recycled by the far side: whoever had it is stopped and goes.
-            for t in &mut self.transceivers {
-                if t.index() == Some(index) && t.mid() != Some(&mid) {
-                    t.association = None;
-                    t.stop = Stop::Stopped;
-                }
-            }
             // W3C §4.4.1.4: simulcast that is asked for gives the encodings their rids.
             let proposed = super::encodings::proposed(kind, &section.simulcast_recv);
             let associated = self
@@ -253,6 +256,7 @@ impl Jsep {
             t.promote(proposed, rng);
             t.from_remote |= found.is_none();
             t.from_pending_offer = found.is_none();
+            let mid = section.mid.clone().unwrap_or_else(|| format!("m{index}"));
             t.association = Some(Association { mid, index });
         }
         Ok(())
@@ -322,6 +326,12 @@ impl Jsep {
             before.is_some() && before != ice(Some(local))
         };
         changes.push(Change::Media);
+        let data_refused = type_ == SdpType::Answer
+            && local.data_section().is_some()
+            && remote.data_section().is_none();
+        if data_refused {
+            changes.push(Change::DataRefused);
+        }
         for (index, answered) in answer.sections.iter().enumerate() {
             let Some(t) = self
                 .transceivers
@@ -377,6 +387,8 @@ impl Jsep {
         if type_ == SdpType::Answer && offer_restarts {
             self.restart_wanted = false;
         }
+        // The next channel that is made asks again.
+        self.data_wanted &= !data_refused;
     }
 
     /// W3C §4.4.1.4 step 13: stopped transceivers whose section is refused leave the set.

@@ -614,7 +614,7 @@ impl Jsep {
     /// Which sections of an offer can be taken: known to us, and all on one transport (RFC 9429 §5.3.1). Where the
     /// section that carries the offerer's transport is refused, another of the group takes its place if it has the
     /// attributes as well, as those of browsers do; RFC 9143 §7.3.3 would refuse the whole group.
-    fn acceptable_sections(&self, offer: &Description) -> Vec<usize> {
+    pub(super) fn acceptable_sections(&self, offer: &Description) -> Vec<usize> {
         let taken = |index: usize, section: &Section| match section.media {
             _ if section.rejected => false,
             Media::Unknown => false,

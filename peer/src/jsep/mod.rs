@@ -89,6 +89,8 @@ pub enum Change {
     Stopped(TransceiverId),
     /// Parameters or direction of media are other than before: ask the transceivers.
     Media,
+    /// The answer refuses the data section of our offer. [`want_data`](Jsep::want_data) asks for another.
+    DataRefused,
 }
 
 /// What `create_offer` or `create_answer` returned last.
@@ -185,7 +187,7 @@ impl Jsep {
     /// Adds a transceiver (W3C §5.1, addTransceiver).
     ///
     /// # Errors
-    /// Encodings that break a rule, too many transceivers, closed.
+    /// Encodings that break a rule, ids that `a=msid` can't have, too many transceivers, closed.
     pub fn add_transceiver(
         &mut self,
         kind: Kind,
@@ -195,6 +197,7 @@ impl Jsep {
         if self.state == SignalingState::Closed {
             return Err(Error::Closed);
         }
+        check_ids(init.track.as_deref(), &init.streams)?;
         let known = self.config.capabilities.codecs(kind);
         let encodings = encodings::admit(kind, init.send_encodings, known)?;
         if self.transceivers.len() >= MAX_TRANSCEIVERS {
@@ -225,7 +228,7 @@ impl Jsep {
     /// Adds a track to send (W3C §5.1, addTrack): on a transceiver that never sent and has no track, or on a new one.
     ///
     /// # Errors
-    /// The track is sent already, too many transceivers, closed.
+    /// The track is sent already, ids that `a=msid` can't have, too many transceivers, closed.
     pub fn add_track(
         &mut self,
         kind: Kind,
@@ -236,6 +239,7 @@ impl Jsep {
         if self.state == SignalingState::Closed {
             return Err(Error::Closed);
         }
+        check_ids(Some(track), &streams)?;
         if self
             .transceivers
             .iter()
@@ -284,8 +288,9 @@ impl Jsep {
     /// Changes or takes away the sender's track without negotiation (W3C §5.2, replaceTrack).
     ///
     /// # Errors
-    /// No such transceiver, stopped, closed.
+    /// An id that `a=msid` can't have, no such transceiver, stopped, closed.
     pub fn replace_track(&mut self, id: TransceiverId, track: Option<String>) -> Result<(), Error> {
+        check_ids(track.as_deref(), &[])?;
         let t = self.transceiver_mut(id)?;
         if t.stop != Stop::Running {
             return Err(Error::TransceiverStopped(id));
@@ -311,8 +316,9 @@ impl Jsep {
     /// Sets the sender's stream ids (W3C §5.2, setStreams).
     ///
     /// # Errors
-    /// No such transceiver, closed.
+    /// Ids that `a=msid` can't have, no such transceiver, closed.
     pub fn set_streams(&mut self, id: TransceiverId, streams: Vec<String>) -> Result<(), Error> {
+        check_ids(None, &streams)?;
         self.transceiver_mut(id)?.streams = each_once(streams);
         Ok(())
     }
@@ -386,7 +392,7 @@ impl Jsep {
         Ok(())
     }
 
-    /// A data channel was made: offers get a data section.
+    /// A data channel was made: offers get a data section, until an answer refuses it.
     pub fn want_data(&mut self) {
         self.data_wanted = true;
     }
@@ -584,6 +590,18 @@ pub(crate) fn random_token(rng: &mut impl Rng, len: usize) -> String {
             )
         })
         .collect()
+}
+
+/// Ids for `a=msid`: 1 to 64 characters of a token (RFC 8830 §2, RFC 8866 §9), and no stream `-`, which is none
+/// (RFC 9429 §5.2.1).
+fn check_ids(track: Option<&str>, streams: &[String]) -> Result<(), Error> {
+    let token = |b: u8| b.is_ascii_graphic() && !br#""(),/:;<=>?@[\]"#.contains(&b);
+    let fits = |id: &str| (1..=64).contains(&id.len()) && id.bytes().all(token);
+    if track.is_none_or(fits) && streams.iter().all(|id| id != "-" && fits(id)) {
+        Ok(())
+    } else {
+        Err(Error::MsidToken)
+    }
 }
 
 /// The ids of streams, none twice.

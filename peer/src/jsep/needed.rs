@@ -14,8 +14,10 @@ impl Jsep {
             return true;
         }
         let local = self.current_local.as_deref();
-        let data = local.is_some_and(|s| s.description().data_section().is_some());
-        if self.data_wanted && !data {
+        let agreed = [self.current_local(), self.current_remote()]
+            .iter()
+            .all(|d| d.is_some_and(|d| d.data_section().is_some()));
+        if self.data_wanted && !agreed {
             return true;
         }
         self.transceivers.iter().any(|t| match t.stop {

@@ -372,24 +372,19 @@ fn note_source(s: &mut Section, source: &sdp::SourceAttribute) {
 }
 
 fn take_extension(taken: &mut Vec<ExtensionMapping>, map: &sdp::ExtMap) -> Result<(), Error> {
-    let mapping = extension(map)?;
-    // Nobody knows one with a name as long as that.
-    if taken.len() < MAX_EXTENSIONS && map.uri.len() <= MAX_EXTENSION_URI {
-        taken.push(mapping);
+    if map.id == 0 {
+        return Err(DescriptionFault::ExtensionId.into());
     }
-    Ok(())
-}
-
-fn extension(map: &sdp::ExtMap) -> Result<ExtensionMapping, Error> {
-    let id = u8::try_from(map.id)
-        .ok()
-        .filter(|id| *id > 0)
-        .ok_or(DescriptionFault::ExtensionId)?;
-    Ok(ExtensionMapping {
+    // RFC 8285 §6: above 255 is what an offer has beyond the ids that there are, for the answer to choose from. We leave
+    // it; and nobody knows an extension with a name as long as that.
+    let id = u8::try_from(map.id).ok();
+    let known = id.filter(|_| taken.len() < MAX_EXTENSIONS && map.uri.len() <= MAX_EXTENSION_URI);
+    taken.extend(known.map(|id| ExtensionMapping {
         id,
         uri: map.uri.clone(),
         direction: map.direction.map(direction_of),
-    })
+    }));
+    Ok(())
 }
 
 fn direction_of(direction: sdp::Direction) -> Direction {

@@ -84,6 +84,8 @@ pub(super) struct StableState {
     pub(super) remote_msids: Vec<Msid>,
     pub(super) encodings: Vec<Encoding>,
     pub(super) current_direction: Option<Direction>,
+    /// Of one whose section was recycled: what it was before.
+    pub(super) recycled: Option<Stop>,
 }
 
 /// What both sides have agreed for one RTP section.
@@ -255,7 +257,17 @@ impl Transceiver {
             remote_msids: self.remote_msids.clone(),
             encodings: self.encodings.clone(),
             current_direction: self.current_direction,
+            recycled: None,
         }));
+    }
+
+    /// Its section is somebody else's now.
+    pub(super) fn recycle(&mut self) {
+        if let Some(stable) = &mut self.stable {
+            stable.recycled = Some(self.stop);
+        }
+        self.association = None;
+        self.stop = Stop::Stopped;
     }
 
     pub(super) fn restore_stable(&mut self) {
@@ -270,6 +282,7 @@ impl Transceiver {
         self.negotiated = stable.negotiated;
         self.remote_msids = stable.remote_msids;
         self.current_direction = stable.current_direction;
+        self.stop = stable.recycled.unwrap_or(self.stop);
         // Rids that the rolled-back description brought go; the application's own stay, and so do its changes.
         let brought = self.encodings.iter().any(|e| e.rid.is_some());
         if brought && stable.encodings.iter().all(|e| e.rid.is_none()) {

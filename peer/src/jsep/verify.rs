@@ -29,24 +29,30 @@ impl Jsep {
     }
 
     fn verify_reoffer(&self, d: &Description) -> Result<(), DescriptionFault> {
-        let (Some(local), Some(remote)) = (&self.current_local, &self.current_remote) else {
+        let Some(remote) = self.remote() else {
             return Ok(());
         };
+        // W3C §4.4.1.4 step 4.4: an offer that was not answered yet counts as if it were.
+        let answerable = self
+            .pending_remote
+            .as_ref()
+            .map(|s| self.acceptable_sections(s.description()));
+        let refused = |index: usize| match &answerable {
+            Some(taken) => !taken.contains(&index),
+            None => self
+                .current_local()
+                .and_then(|d| d.sections.get(index))
+                .is_some_and(|s| s.rejected),
+        };
         // RFC 3264 §8: sections are never removed.
-        if d.sections.len() < remote.description().sections.len() {
+        if d.sections.len() < remote.sections.len() {
             return Err(DescriptionFault::SectionsVanished);
         }
-        for (index, before) in remote.description().sections.iter().enumerate() {
+        for (index, before) in remote.sections.iter().enumerate() {
             let Some(now) = d.sections.get(index) else {
                 continue;
             };
-            let recycled = before.rejected
-                || local
-                    .description()
-                    .sections
-                    .get(index)
-                    .is_some_and(|s| s.rejected);
-            if recycled {
+            if before.rejected || refused(index) {
                 continue;
             }
             if now.media_name != before.media_name {
@@ -90,16 +96,14 @@ impl Jsep {
             {
                 return Err(DescriptionFault::Direction);
             }
-            for codec in &theirs.codecs {
-                let Some(offered) = ours
-                    .codec(codec.payload_type)
-                    .filter(|o| o.same_encoding(codec))
-                else {
-                    continue;
-                };
-                if codec.feedback.iter().any(|f| !offered.has_feedback(f)) {
-                    return Err(DescriptionFault::FeedbackNotOffered);
-                }
+            // RFC 9429 §5.11: of the section, not of the format; `a=rtcp-fb:*` names all of them.
+            let offered = |f: &String| ours.codecs.iter().any(|c| c.has_feedback(f));
+            let known = theirs.codecs.iter().filter(|codec| {
+                ours.codec(codec.payload_type)
+                    .is_some_and(|o| o.same_encoding(codec))
+            });
+            if !known.flat_map(|c| &c.feedback).all(offered) {
+                return Err(DescriptionFault::FeedbackNotOffered);
             }
         }
         // Not bundled with what carries our transport: there is no second one.
@@ -225,7 +229,9 @@ fn verify_transport(d: &Description, type_: SdpType) -> Result<(), DescriptionFa
             return Err(DescriptionFault::NoRtcpMux);
         }
     }
-    if tagged.transport.fingerprints.is_empty() {
+    // A line with a hash function that nobody here knows is no fault: another may be known (RFC 8122 §5).
+    let known = |f: &String| f.parse::<tincan_dtls::Fingerprint>().is_ok();
+    if !tagged.transport.fingerprints.iter().any(known) {
         return Err(DescriptionFault::Fingerprint);
     }
     match (tagged.transport.setup, type_) {

@@ -7,6 +7,17 @@ use super::*;
 /// Streams that usrsctp takes unless told otherwise, and Chromium says.
 const THEIR_STREAMS: u16 = 1024;
 
+fn association() -> Association {
+    Association {
+        role: DtlsRole::Client,
+        local_port: 5000,
+        remote_port: 5000,
+        remote_max_message_size: None,
+        max_message_size: 1 << 18,
+        mtu: 1200,
+    }
+}
+
 /// An association with `channels` as DTLS client, and what became of each of them.
 fn connected(channels: &[DataChannelInit]) -> (Channels, Vec<Event>) {
     let (now, mut rng, mut news) = (Instant::now(), StdRng::seed_from_u64(1), Events::default());
@@ -14,15 +25,7 @@ fn connected(channels: &[DataChannelInit]) -> (Channels, Vec<Event>) {
     for init in channels {
         ours.create(now, "", init.clone(), &mut news).unwrap();
     }
-    let association = Association {
-        role: DtlsRole::Client,
-        local_port: 5000,
-        remote_port: 5000,
-        remote_max_message_size: None,
-        max_message_size: 1 << 18,
-        mtu: 1200,
-    };
-    ours.associate(now, association, &mut rng, &mut news);
+    ours.associate(now, association(), &mut rng, &mut news);
     let theirs = Config {
         association: sctp::Config {
             inbound_streams: THEIR_STREAMS,
@@ -116,4 +119,21 @@ fn channels_end_with_work_in_proportion_to_their_number() {
         assert_eq!(closed(&mut news), u64::from(THEIR_STREAMS));
         assert!(steps <= 2 * u64::from(THEIR_STREAMS), "{steps}");
     }
+}
+
+/// The far side may refuse a data section that stood, and offer one again later.
+#[test]
+fn a_section_that_went_can_come_again() {
+    let (mut ours, _) = connected(&[DataChannelInit::default()]);
+    let (now, mut rng, mut news) = (Instant::now(), StdRng::seed_from_u64(1), Events::default());
+    ours.disassociate(now, &mut news);
+    assert_eq!(ours.state, Some(SctpTransportState::Closed));
+    assert_eq!(ours.keys().count(), 0);
+    let key = ours
+        .create(now, "", DataChannelInit::default(), &mut news)
+        .unwrap();
+    ours.associate(now, association(), &mut rng, &mut news);
+    assert_eq!(ours.state, Some(SctpTransportState::Connecting));
+    assert!(ours.connect(now));
+    assert_eq!(ours.info(key).unwrap().init.id, Some(0));
 }
