@@ -66,6 +66,11 @@ pub const MAX_AUTH_RETRIES: u8 = 3;
 /// of loops).
 pub const MAX_REDIRECTS: u8 = 4;
 
+/// Times a TURN client is told 437 (Allocation Mismatch) before it gives up:
+/// once before it gives the old allocation back, and three tries after that,
+/// as many as RFC 8656 §7.4 has.
+pub const MAX_ALLOCATION_MISMATCHES: u8 = 4;
+
 /// Permissions of one allocation on the server. A client pays one request for
 /// sixteen of them; the server sorts them in a list.
 pub const MAX_PERMISSIONS: usize = 1024;

@@ -7,6 +7,8 @@ mod sockets;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Instant;
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use sockets::*;
 use tincan_interop::coturn::{Coturn, PASSWORD, USER};
 use tincan_stun::turn::client::*;
@@ -103,6 +105,30 @@ fn a_wrong_password_is_told() {
     let Event::Closed(Some(Failure::Authentication(_))) = ours.event() else {
         panic!("closed for another reason")
     };
+}
+
+/// RFC 8656 §5 and §7.4, as coturn sees them.
+#[test]
+fn finds_an_allocation_on_its_socket_and_none_where_its_address_changed() {
+    let Some(coturn) = Coturn::start(&[]).unwrap() else {
+        return;
+    };
+    let config = Config::new(coturn.addr, USER, PASSWORD);
+    let allocated = |event| assert!(matches!(event, Event::Allocated(_)), "{event:?}");
+    let mut first = Driven::new(config.clone(), Carrier::Udp);
+    allocated(first.event());
+    let again = Client::new(
+        config.clone(),
+        Instant::now(),
+        &mut StdRng::seed_from_u64(2),
+    );
+    let old = std::mem::replace(&mut first.client, again);
+    allocated(first.event());
+
+    let mut second = Driven::new(config, Carrier::Udp);
+    second.client = old;
+    second.client.refresh(Instant::now());
+    assert_eq!(second.event(), Event::Closed(Some(Failure::Lost)));
 }
 
 #[test]

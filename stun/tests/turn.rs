@@ -212,6 +212,113 @@ fn an_abandoned_allocation_ends_by_itself() {
     assert_eq!(w.host.server.poll_timeout(), None);
 }
 
+/// A client with a permitted peer whose allocation the server forgets, as when it was started anew.
+fn forgotten(seed: u64) -> (World, usize) {
+    let mut w = World::new(seed, NONE, plain());
+    let c = w.client("198.51.100.1:4000", |c| c);
+    w.allocated(c);
+    let now = w.net.now;
+    w.clients[c].1.permit(now, addr(PEER).ip()).unwrap();
+    assert_eq!(w.event(c), Event::Permitted(addr(PEER).ip()));
+    w.host
+        .server
+        .client_disconnected(&tuple(addr("198.51.100.1:4000")));
+    (w, c)
+}
+
+/// RFC 8656 §5.
+#[test]
+fn whatever_is_asked_of_a_forgotten_allocation_ends_it() {
+    let asks: [fn(&mut Client, Instant); 3] = [
+        |c, now| c.permit(now, addr("198.51.100.6:1").ip()).unwrap(),
+        |c, now| c.bind_channel(now, addr(PEER)).unwrap(),
+        |c, now| c.refresh(now),
+    ];
+    for ask in asks {
+        let (mut w, c) = forgotten(30);
+        let now = w.net.now;
+        ask(&mut w.clients[c].1, now);
+        assert_eq!(w.event(c), Event::Closed(Some(Failure::Lost)));
+        assert!(w.net.now - now < DELAY * 6, "{:?}", w.net.now - now);
+        assert!(w.clients[c].1.is_closed());
+    }
+}
+
+#[test]
+fn an_allocation_that_is_questioned_and_stands_goes_on() {
+    let mut w = World::new(31, NONE, plain());
+    let c = w.client("198.51.100.1:4000", |c| c);
+    let before = w.allocated(c).expires;
+    w.run(Duration::from_secs(10), |_| false);
+    let (now, asked) = (w.net.now, w.clients[c].1.stats().requests_sent);
+    w.clients[c].1.refresh(now);
+    w.clients[c].1.refresh(now);
+    w.run(Duration::from_secs(1), |_| false);
+    let client = &w.clients[c].1;
+    assert_eq!(client.stats().requests_sent, asked + 1);
+    assert!(client.allocation().unwrap().expires >= before + Duration::from_secs(10));
+    assert_eq!(client.unanswered_for(w.net.now), None);
+}
+
+/// What was asked in an outage has its next repetition far away when the outage ends.
+#[test]
+fn a_question_after_an_outage_does_not_wait_for_the_old_one() {
+    let mut w = World::new(32, NONE, plain());
+    let c = w.client("198.51.100.1:4000", |c| c);
+    w.allocated(c);
+    let ask = |w: &mut World| {
+        let now = w.net.now;
+        w.clients[c].1.refresh(now);
+        let mut out = Vec::new();
+        let sent = w.clients[c].1.poll_transmit(now, &mut out);
+        (sent.is_some(), now)
+    };
+    let (sent, begin) = ask(&mut w);
+    assert!(sent);
+    // Nothing gets through for twenty seconds.
+    let mut lost = Vec::new();
+    while w.net.now < begin + Duration::from_secs(20) {
+        w.net.now += Duration::from_millis(100);
+        let now = w.net.now;
+        while w.clients[c].1.poll_transmit(now, &mut lost).is_some() {}
+    }
+    let now = w.net.now;
+    let silence = w.clients[c].1.unanswered_for(now).unwrap();
+    assert_eq!(silence, Duration::from_secs(20));
+    w.clients[c].1.refresh(now);
+    w.run(Duration::from_millis(100), |_| false);
+    assert_eq!(w.clients[c].1.unanswered_for(w.net.now), None);
+}
+
+/// A client that ended without a word and left its allocation on the socket.
+#[test]
+fn what_a_client_left_behind_on_the_socket_is_given_back() {
+    let mut w = World::new(33, NONE, plain());
+    let at = "198.51.100.1:4000";
+    let c = w.client(at, |c| c);
+    let before = w.allocated(c);
+    // What it hears and says goes elsewhere from now on.
+    w.clients[c].0 = addr("198.51.100.250:1");
+    let c = w.client(at, |c| c);
+    let after = w.allocated(c);
+    assert_ne!(before.relayed_v4, after.relayed_v4);
+    assert_eq!(w.host.server.stats().allocations, 1);
+    // Another's is not for us to take.
+    w.clients[c].0 = addr("198.51.100.250:2");
+    let c = w.client(at, |_| {
+        Config::new(addr("192.0.2.1:3478"), "bob", "builder")
+    });
+    let event = w.event(c);
+    assert!(
+        matches!(
+            event,
+            Event::Closed(Some(Failure::Refused { code: 441, .. }))
+        ),
+        "{event:?}"
+    );
+    assert_eq!(w.host.server.stats().allocations, 1);
+}
+
 #[test]
 fn a_dead_server_is_noticed_by_the_schedule_of_the_rfc() {
     let mut w = World::new(4, Faults { loss: 1.0, ..NONE }, plain());

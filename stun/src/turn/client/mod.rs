@@ -31,6 +31,7 @@
 //! [`Client::poll_transmit`] and [`Client::frame_data`] append can go to the
 //! stream as it is.
 
+mod answers;
 mod config;
 mod data_connection;
 mod peers;
@@ -49,14 +50,10 @@ pub use config::{
 };
 pub use data_connection::{DataConnection, DataConnectionState};
 
-use crate::attributes::{
-    AlternateDomain, AlternateServer, ConnectionId, Data, ErrorCode, Icmp, Lifetime,
-    MobilityTicket, ReservationToken, UnknownAttributes, XorMappedAddress, XorPeerAddress,
-    XorRelayedAddress,
-};
+use crate::attributes::{ConnectionId, Data, Icmp, XorPeerAddress};
 use crate::credentials::LongTerm;
-use crate::limits::{MAX_AUTH_RETRIES, MAX_CLIENT_CHANNELS, MAX_REDIRECTS};
-use crate::message::{AttributeType, Class, Message, Method, TransactionId};
+use crate::limits::MAX_CLIENT_CHANNELS;
+use crate::message::{Class, Message, Method, TransactionId};
 use crate::transaction::{RtoEstimator, Transaction};
 use crate::turn::{
     ChannelData, Transport, channel_data, indication_head_len, write_indication_head,
@@ -69,6 +66,22 @@ const REFRESH_EARLY: Duration = Duration::from_secs(60);
 
 /// The shortest pause between refreshes, whatever lifetime a server grants.
 const MIN_REFRESH_PAUSE: Duration = Duration::from_secs(5);
+
+/// A Refresh that is under way for so many RTOs is begun anew by [`Client::refresh`].
+const STALE_PROBE_RTOS: u32 = 4;
+
+/// RFC 8656 §19.
+const ALLOCATION_MISMATCH: u16 = 437;
+
+/// After an allocation was given back to make room, servers may need a moment: coturn's goes a second later.
+/// Pause before the next try, doubled with each of the others.
+const MISMATCH_PAUSE: Duration = Duration::from_millis(500);
+
+/// RFC 8656 §8: with no lifetime the allocation is deleted.
+const GIVE_BACK: Ask = Ask::Refresh {
+    lifetime: Some(0),
+    ticket: None,
+};
 
 /// Where a message is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +118,11 @@ pub struct Client {
     sent_to: Vec<(SocketAddr, u32)>,
     rto: RtoEstimator,
     redirects: u8,
+    /// How often the server said that an allocation stands on our 5-tuple.
+    mismatches: u8,
     close_wanted: bool,
+    /// When the first request after the last response was sent.
+    unanswered_since: Option<Instant>,
     ticket: Option<Vec<u8>>,
     /// Something was asked for since the last drive.
     wake: Option<Instant>,
@@ -114,7 +131,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Begins to allocate at once.
+    /// Begins to allocate at once. The socket is to be this client's alone, as far as its server is concerned: an
+    /// allocation of the same user that stands on it already is given back to make room.
     pub fn new(config: Config, now: Instant, rng: &mut impl Rng) -> Client {
         let mut client = Client {
             credentials: LongTerm::new(&config.username, &config.password),
@@ -126,7 +144,9 @@ impl Client {
             peers: Peers::default(),
             sent_to: Vec::new(),
             redirects: 0,
+            mismatches: 0,
             close_wanted: false,
+            unanswered_since: None,
             ticket: None,
             wake: None,
             events: VecDeque::new(),
@@ -229,6 +249,28 @@ impl Client {
         )
     }
 
+    /// Asks the server at once, by a Refresh, whether the allocation still stands: for when nothing comes through
+    /// it any more. If it does not, [`Event::Closed`] follows.
+    pub fn refresh(&mut self, now: Instant) {
+        let State::Allocated { refresh_at, .. } = &mut self.state else {
+            return;
+        };
+        let fresh = self.rto.rto(now) * STALE_PROBE_RTOS;
+        if self.requests.is_refreshing_since(now, fresh) {
+            return;
+        }
+        // Its next repetition may be many seconds away.
+        self.requests.forget_refresh();
+        *refresh_at = now;
+        self.wake = Some(now);
+    }
+
+    /// For how long the server has not answered anything; `None` where nothing waits for an answer.
+    pub fn unanswered_for(&self, now: Instant) -> Option<Duration> {
+        self.unanswered_since
+            .map(|since| now.saturating_duration_since(since))
+    }
+
     /// Our address changed while the allocation lives (RFC 8016): tells the
     /// server, from the new address. Does nothing without a ticket.
     pub fn address_changed(&mut self, now: Instant) {
@@ -250,14 +292,7 @@ impl Client {
             State::Allocated { .. } => {
                 self.requests.clear();
                 self.state = State::Releasing;
-                self.ask(
-                    now,
-                    Ask::Refresh {
-                        lifetime: Some(0),
-                        ticket: None,
-                    },
-                    0,
-                );
+                self.ask(now, GIVE_BACK, 0);
             }
             // The server may allocate yet: wait for its word.
             State::Allocating => self.close_wanted = true,
@@ -435,232 +470,6 @@ impl Client {
         Input::Consumed
     }
 
-    fn handle_response(&mut self, now: Instant, message: &Message<'_>) -> Input {
-        let id = message.transaction_id();
-        let Some(request) = self.requests.get(id) else {
-            return Input::NotMine;
-        };
-        let error = match message.class() {
-            Class::Error => message.get::<ErrorCode<'_>>(),
-            _ => None,
-        };
-        // RFC 8489 §9.2.5: what answers a signed request is signed, but for
-        // refusals that a server gives before it knows the key.
-        let may_be_bare = matches!(error.map(|e| e.code()), Some(400 | 401 | 420 | 438));
-        let bare = !message.has_integrity() && !message.has_integrity_sha256();
-        let acceptable = message.method() == request.ask.method()
-            && (message.class() == Class::Success || error.is_some())
-            && (!request.signed
-                || (bare && may_be_bare)
-                || self.credentials.verify(message).is_ok());
-        let Some(request) = Some(())
-            .filter(|()| acceptable)
-            .and_then(|()| self.requests.take(id))
-        else {
-            self.stats.dropped += 1;
-            return Input::Consumed;
-        };
-        self.stats.responses += 1;
-        if let Some(rtt) = request.transaction.rtt(now) {
-            self.stats.rtt = Some(rtt);
-            self.rto.sample(now, rtt);
-        }
-        match error {
-            None => {
-                self.credentials.take_nonce(message);
-                self.granted(now, request.ask, message);
-            }
-            Some(error) if matches!(error.code(), 401 | 438) => {
-                self.challenged(now, request, message);
-            }
-            Some(error) => self.refused(now, request.ask, error, message),
-        }
-        if self.allocation().is_some() && self.peers.wants_requests(now) {
-            self.wake = Some(now);
-        }
-        Input::Consumed
-    }
-
-    fn challenged(&mut self, now: Instant, request: Request, message: &Message<'_>) {
-        if request.challenged >= MAX_AUTH_RETRIES {
-            return self.failed(now, request.ask, Failure::ChallengeLoop);
-        }
-        match self.credentials.challenged(message, request.signed) {
-            Ok(_) => self.ask(now, request.ask, request.challenged + 1),
-            Err(error) => self.failed(now, request.ask, Failure::Authentication(error)),
-        }
-    }
-
-    fn refused(&mut self, now: Instant, ask: Ask, error: ErrorCode<'_>, message: &Message<'_>) {
-        if ask == Ask::Allocate {
-            if error.code() == 300
-                && let Some(AlternateServer(server)) = message.get()
-            {
-                return self.redirected(now, server, message);
-            }
-            let unknown = message.get::<UnknownAttributes<'_>>();
-            if error.code() == 420
-                && self.config.dont_fragment
-                && unknown.is_some_and(|u| u.types().any(|t| t == AttributeType::DONT_FRAGMENT))
-            {
-                self.config.dont_fragment = false;
-                return self.ask(now, ask, 0);
-            }
-        }
-        let failure = Failure::Refused {
-            code: error.code(),
-            reason: error.reason().to_owned(),
-        };
-        self.failed(now, ask, failure);
-    }
-
-    fn redirected(&mut self, now: Instant, server: SocketAddr, message: &Message<'_>) {
-        self.redirects += 1;
-        let same_family = server.is_ipv4() == self.config.server.is_ipv4();
-        if self.config.transport == Transport::Udp
-            && same_family
-            && server != self.config.server
-            && self.redirects <= MAX_REDIRECTS
-        {
-            self.config.server = server;
-            self.credentials.reset();
-            self.ask(now, Ask::Allocate, 0);
-        } else {
-            let domain = message.get::<AlternateDomain<'_>>().map(|d| d.0.to_owned());
-            self.end(Some(Failure::Redirected { server, domain }));
-        }
-    }
-
-    fn granted(&mut self, now: Instant, ask: Ask, message: &Message<'_>) {
-        match ask {
-            Ask::Allocate => self.allocated(now, message),
-            Ask::Refresh { .. } if matches!(self.state, State::Releasing) => self.end(None),
-            Ask::Refresh { .. } => {
-                self.take_ticket(message);
-                let lifetime = message.get::<Lifetime>().map_or(0, |l| l.0);
-                if let State::Allocated {
-                    allocation,
-                    refresh_at,
-                } = &mut self.state
-                {
-                    allocation.expires = now + Duration::from_secs(lifetime.into());
-                    *refresh_at = next_refresh(now, lifetime);
-                }
-            }
-            Ask::Permit(ips) => {
-                for ip in ips {
-                    if self.peers.permitted(now, ip) {
-                        self.events.push_back(Event::Permitted(ip));
-                    }
-                }
-            }
-            Ask::Bind(peer, _) => {
-                if self.peers.bound(now, &peer) {
-                    self.events.push_back(Event::ChannelBound(peer));
-                }
-                if self.peers.permitted(now, peer.ip()) {
-                    self.events.push_back(Event::Permitted(peer.ip()));
-                }
-                self.sent_to.retain(|(p, _)| *p != peer);
-            }
-            Ask::Connect(peer) => self.events.push_back(match message.get::<ConnectionId>() {
-                Some(id) => Event::Connected(peer, id),
-                None => Event::ConnectFailed(peer, Failure::Malformed),
-            }),
-            Ask::ConnectionBind(_) => {}
-        }
-    }
-
-    fn take_ticket(&mut self, message: &Message<'_>) {
-        if let Some(MobilityTicket(ticket)) = message.get() {
-            self.ticket = Some(ticket.to_vec()).filter(|t| !t.is_empty());
-        }
-    }
-
-    fn allocated(&mut self, now: Instant, message: &Message<'_>) {
-        let mapped = message.get::<XorMappedAddress>().map(|m| m.0);
-        let lifetime = message.get::<Lifetime>().map(|l| l.0);
-        let (Some(mapped), Some(lifetime)) = (mapped, lifetime) else {
-            return self.end(Some(Failure::Malformed));
-        };
-        let relayed = |v4: bool| {
-            message
-                .get_all::<XorRelayedAddress>()
-                .map(|r| r.0)
-                .find(|r| r.is_ipv4() == v4)
-        };
-        let (relayed_v4, relayed_v6) = (relayed(true), relayed(false));
-        let asked_for = match self.config.families {
-            // With a token the family is the server's choice.
-            _ if matches!(self.config.port, Port::Reserved(_)) => relayed_v4.or(relayed_v6),
-            Families::V4 => relayed_v4,
-            Families::V6 => relayed_v6,
-            Families::Both => relayed_v4.or(relayed_v6),
-        };
-        let allocation = Allocation {
-            relayed_v4,
-            relayed_v6,
-            mapped,
-            expires: now + Duration::from_secs(lifetime.into()),
-            reservation: message.get::<ReservationToken>(),
-        };
-        self.take_ticket(message);
-        self.state = State::Allocated {
-            allocation,
-            refresh_at: next_refresh(now, lifetime),
-        };
-        if asked_for.is_none() {
-            // RFC 8656 §7.3: give it back.
-            self.close(now);
-            self.events
-                .push_back(Event::Closed(Some(Failure::Malformed)));
-            return;
-        }
-        if self.close_wanted {
-            return self.close(now);
-        }
-        self.events.push_back(Event::Allocated(allocation));
-        self.wake = Some(now);
-    }
-
-    /// Something asked for was not granted.
-    fn failed(&mut self, now: Instant, ask: Ask, failure: Failure) {
-        match ask {
-            Ask::Allocate => self.end(Some(failure)),
-            Ask::Refresh { .. } if matches!(self.state, State::Releasing) => self.end(None),
-            // 437: the server does not know it any more. Anything else leaves
-            // it standing until its end; try again meanwhile.
-            Ask::Refresh { .. } => match failure {
-                Failure::Refused { code: 437, .. } => self.end(Some(Failure::Lost)),
-                Failure::Authentication(_) | Failure::Unwritable => self.end(Some(failure)),
-                _ => {
-                    if let State::Allocated { refresh_at, .. } = &mut self.state {
-                        *refresh_at = now + MIN_REFRESH_PAUSE;
-                    }
-                }
-            },
-            Ask::Permit(ips) if ips.len() > 1 && matches!(failure, Failure::Refused { .. }) => {
-                // One bad address refuses all (RFC 8656 §10.2): find it.
-                for ip in ips {
-                    self.ask(now, Ask::Permit(vec![ip]), 0);
-                }
-            }
-            Ask::Permit(ips) => {
-                for ip in ips {
-                    self.peers.not_permitted(ip);
-                    self.events
-                        .push_back(Event::NotPermitted(ip, failure.clone()));
-                }
-            }
-            Ask::Bind(peer, _) => {
-                self.peers.not_bound(&peer);
-                self.events.push_back(Event::ChannelRefused(peer, failure));
-            }
-            Ask::Connect(peer) => self.events.push_back(Event::ConnectFailed(peer, failure)),
-            Ask::ConnectionBind(_) => {}
-        }
-    }
-
     fn end(&mut self, failure: Option<Failure>) {
         if !matches!(self.state, State::Closed) {
             let told = matches!(self.events.back(), Some(Event::Closed(_)));
@@ -690,6 +499,7 @@ impl Client {
             octets,
             signed: self.credentials.is_ready(),
             challenged,
+            refusal: None,
         });
     }
 
@@ -698,7 +508,8 @@ impl Client {
         self.wake = None;
         while let Some(request) = self.requests.take_timed_out(now) {
             self.rto.back_off(now, 1);
-            self.failed(now, request.ask, Failure::TimedOut);
+            let failure = request.refusal.map_or(Failure::TimedOut, Failure::from);
+            self.failed(now, request.ask, failure);
         }
         let State::Allocated {
             allocation,
@@ -763,6 +574,7 @@ impl Client {
         let octets = self.requests.next_to_send(now)?;
         out.extend_from_slice(octets);
         self.stats.requests_sent += 1;
+        self.unanswered_since.get_or_insert(now);
         Some(Transmit {
             remote: self.config.server,
             len: octets.len(),

@@ -127,7 +127,14 @@ impl Peers {
     /// Wants a channel; `false` when the table is full.
     pub(super) fn bind(&mut self, peer: SocketAddr) -> bool {
         match self.channels.binary_search_by_key(&peer, |c| c.peer) {
-            Ok(_) => true,
+            Ok(at) => {
+                if let Some(c) = self.channels.get_mut(at)
+                    && c.life == Life::Refused
+                {
+                    c.life = Life::Wanted;
+                }
+                true
+            }
             Err(at) => {
                 let known = self.by_number.iter().position(|p| *p == peer);
                 let index = known.unwrap_or(self.by_number.len());
@@ -251,10 +258,11 @@ impl Peers {
         new
     }
 
-    /// The server refused the channel.
+    /// The server refused. One that is still bound lives on to its end.
     pub(super) fn not_bound(&mut self, peer: &SocketAddr) {
         if let Ok(at) = self.channels.binary_search_by_key(peer, |c| c.peer)
             && let Some(c) = self.channels.get_mut(at)
+            && !matches!(c.life, Life::Active { .. } | Life::Refreshing { .. })
         {
             c.life = Life::Refused;
         }
@@ -313,6 +321,29 @@ mod tests {
         assert_eq!(peers.channel_of(t0, &a), Some(ChannelNumber::MIN));
         assert_eq!(peers.channel_of(t0, &b), None);
         assert_eq!(peers.peer_of(ChannelNumber::MIN), Some(a));
+    }
+
+    #[test]
+    fn a_channel_that_was_refused_once_can_be_bound_later() {
+        let t0 = Instant::now();
+        let peer: SocketAddr = "192.0.2.1:1".parse().unwrap();
+        let mut peers = Peers::default();
+        assert!(peers.bind(peer));
+        assert!(peers.take_channel(t0).is_some());
+        peers.not_bound(&peer);
+        assert_eq!(peers.take_channel(t0), None, "not of its own accord");
+        assert!(peers.bind(peer));
+        assert!(peers.take_channel(t0).is_some());
+        assert!(peers.bound(t0, &peer));
+        // Its refresh fails: the server keeps it until its end, and then it is asked for anew.
+        let due = t0 + CHANNEL_LIFETIME - REFRESH_EARLY;
+        assert!(peers.take_channel(due).is_some());
+        peers.not_bound(&peer);
+        assert!(peers.channel_of(due, &peer).is_some());
+        let end = t0 + CHANNEL_LIFETIME;
+        assert_eq!(peers.next_due(), Some(end));
+        assert_eq!(peers.channel_of(end, &peer), None);
+        assert!(peers.take_channel(end).is_some());
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The client's requests under way and how each is written.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::config::{Config, Families, Port, RelayTransport};
+use super::config::{Config, Failure, Families, Port, RelayTransport};
 use crate::attributes::{
-    AdditionalAddressFamily, ChannelNumber, ConnectionId, DontFragment, EvenPort, Family, Lifetime,
-    MobilityTicket, RequestedAddressFamily, RequestedTransport, Software, XorPeerAddress,
+    AdditionalAddressFamily, ChannelNumber, ConnectionId, DontFragment, ErrorCode, EvenPort,
+    Family, Lifetime, MobilityTicket, RequestedAddressFamily, RequestedTransport, Software,
+    XorPeerAddress,
 };
 use crate::credentials::LongTerm;
 use crate::error::WriteError;
@@ -103,6 +104,28 @@ impl Ask {
     }
 }
 
+/// What a server said no with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    code: u16,
+    reason: String,
+}
+
+impl From<ErrorCode<'_>> for Refusal {
+    fn from(error: ErrorCode<'_>) -> Self {
+        Self {
+            code: error.code(),
+            reason: error.reason().to_owned(),
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(Refusal { code, reason }: Refusal) -> Self {
+        Failure::Refused { code, reason }
+    }
+}
+
 /// One request under way.
 #[derive(Debug)]
 pub(super) struct Request {
@@ -113,6 +136,15 @@ pub(super) struct Request {
     pub(super) signed: bool,
     /// How often it was repeated because of a challenge.
     pub(super) challenged: u8,
+    /// What came without integrity, and is not believed yet.
+    pub(super) refusal: Option<Refusal>,
+}
+
+impl Request {
+    /// A Refresh that does not tell of another address.
+    fn is_plain_refresh(&self) -> bool {
+        matches!(self.ask, Ask::Refresh { ticket: None, .. })
+    }
 }
 
 /// All requests under way; few, so a list.
@@ -128,6 +160,26 @@ impl Requests {
 
     pub(super) fn has(&self, method: Method) -> bool {
         self.list.iter().any(|r| r.ask.method() == method)
+    }
+
+    /// Whether a Refresh is under way that was not sent, or not longer than `fresh` ago.
+    pub(super) fn is_refreshing_since(&self, now: Instant, fresh: Duration) -> bool {
+        let young = |r: &Request| r.transaction.first_sent().is_none_or(|at| now < at + fresh);
+        let mut refreshing = self.list.iter().filter(|r| r.is_plain_refresh());
+        refreshing.any(young)
+    }
+
+    pub(super) fn forget_refresh(&mut self) {
+        self.list.retain(|r| !r.is_plain_refresh());
+    }
+
+    /// Remembers a refusal; `true` where the request was refused in the same way before.
+    pub(super) fn note_refusal(&mut self, id: TransactionId, error: ErrorCode<'_>) -> bool {
+        let Some(request) = self.list.iter_mut().find(|r| r.transaction.id() == id) else {
+            return false;
+        };
+        let before = request.refusal.replace(error.into());
+        before.is_some_and(|refusal| refusal.code == error.code())
     }
 
     pub(super) fn push(&mut self, request: Request) {
