@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::Rng;
 use tincan_stun::turn;
@@ -31,22 +31,56 @@ pub(crate) struct Wish {
     pub(crate) base: BaseId,
     pub(crate) local: SocketAddr,
     pub(crate) server: ServerId,
-    /// How often it was tried in vain.
+    /// How often it was tried in vain, or soon lost again.
     pub(crate) rounds: u8,
+    /// Not before.
+    pub(crate) due: Instant,
+}
+
+/// Pause before the third try; there is none before the second. It doubles with each, up to 32 s.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// An allocation that stood for so long was not made in vain.
+const STOOD: Duration = Duration::from_secs(60);
+
+/// A server that has not answered for so long does not know the allocation any more, or is not reached.
+const SILENT: Duration = Duration::from_secs(5);
+
+impl Wish {
+    /// The same once more.
+    fn again(&self, now: Instant) -> Self {
+        let pause = match self.rounds {
+            0 => Duration::ZERO,
+            n => RETRY_PAUSE * (1 << (n - 1).min(6)),
+        };
+        Self {
+            rounds: self.rounds.saturating_add(1),
+            due: now + pause,
+            ..*self
+        }
+    }
+}
+
+/// What an allocation leaves that is gone.
+#[derive(Debug)]
+pub(crate) struct Gone {
+    /// What it relayed for.
+    pub(crate) bases: [Option<BaseId>; 2],
+    /// To make it anew.
+    pub(crate) wish: Wish,
 }
 
 #[derive(Debug)]
 struct Relay {
     client: Client,
-    /// The host base underneath.
-    through: BaseId,
-    local: SocketAddr,
+    /// What asked for it: the host base underneath, its address, the server.
+    wish: Wish,
     transport: Transport,
-    server: ServerId,
-    rounds: u8,
     /// What it relays for, once it does: the base for each family.
     bases: [Option<BaseId>; 2],
     settled: bool,
+    /// Since when it stands.
+    since: Option<Instant>,
     /// Given back: the server is being told.
     released: bool,
 }
@@ -80,10 +114,8 @@ pub(crate) enum News {
         peer: SocketAddr,
     },
     Closed {
-        bases: [Option<BaseId>; 2],
+        gone: Gone,
         failure: Option<Failure>,
-        /// To be made anew, if nothing works yet.
-        wish: Wish,
     },
 }
 
@@ -120,7 +152,13 @@ fn path_to(wish: &Wish, servers: &Servers) -> Option<Path> {
 
 impl Relays {
     pub(crate) fn wish(&mut self, wish: Wish) {
-        if !self.has(wish.base, wish.server)
+        let same = |w: &&mut Wish| (w.base, w.server) == (wish.base, wish.server);
+        if let Some(waiting) = self.wishes.iter_mut().find(same) {
+            // One that is to be tried again later is tried at once where that is asked for.
+            if wish.rounds == 0 {
+                *waiting = wish;
+            }
+        } else if !self.has(wish.base, wish.server)
             && self.wishes.len() + self.live().count() < MAX_ALLOCATIONS
         {
             self.wishes.push_back(wish);
@@ -136,26 +174,23 @@ impl Relays {
         self.relays.iter().flatten()
     }
 
-    /// Whether there is an allocation of this server on this base, or is to be.
+    /// Whether there is an allocation of this server on this base.
     fn has(&self, base: BaseId, server: ServerId) -> bool {
-        self.wishes
-            .iter()
-            .any(|w| (w.base, w.server) == (base, server))
-            || self
-                .live()
-                .any(|r| (r.through, r.server) == (base, server) && !r.released)
+        self.live()
+            .any(|r| (r.wish.base, r.wish.server) == (base, server) && !r.released)
     }
 
     /// Whether anything hangs on this server.
     pub(crate) fn uses(&self, server: ServerId) -> bool {
-        self.wishes.iter().any(|w| w.server == server) || self.live().any(|r| r.server == server)
+        self.wishes.iter().any(|w| w.server == server)
+            || self.live().any(|r| r.wish.server == server)
     }
 
     /// Whether allocations are still to be made or under way that gathering
     /// waits for.
     pub(crate) fn is_busy(&self) -> bool {
         self.wishes.iter().any(|w| w.rounds == 0)
-            || self.live().any(|r| !r.settled && r.rounds == 0)
+            || self.live().any(|r| !r.settled && r.wish.rounds == 0)
     }
 
     /// The allocations that stand, with the bases of what they relay.
@@ -164,7 +199,7 @@ impl Relays {
     ) -> impl Iterator<Item = (RelayId, ServerId, [Option<BaseId>; 2])> {
         (0..).zip(&self.relays).filter_map(|(id, relay)| {
             let relay = relay.as_ref().filter(|r| r.settled && !r.released)?;
-            Some((id, relay.server, relay.bases))
+            Some((id, relay.wish.server, relay.bases))
         })
     }
 
@@ -183,15 +218,47 @@ impl Relays {
         self.wishes.retain(|w| is_active(w.server));
     }
 
-    /// Whether an allocation can be begun now.
-    pub(crate) fn has_work(&self, servers: &Servers) -> bool {
-        self.next_wish(servers).is_some()
+    /// Asks the server whether this allocation still stands.
+    pub(crate) fn question(&mut self, now: Instant, id: RelayId) {
+        if let Some(relay) = self.get_mut(id) {
+            relay.client.refresh(now);
+        }
     }
 
-    /// The first wish whose path is free of an allocation that is being given back: a server knows allocations by
+    /// Asks the servers whether the allocations still stand. Those that nothing `used` relies on and whose servers
+    /// are silent, and those asked for so in vain, are not worth waiting for: their numbers.
+    pub(crate) fn question_all(&mut self, now: Instant, used: &[BaseId]) -> Vec<RelayId> {
+        let mut silent = Vec::new();
+        for (id, relay) in (0..).zip(&mut self.relays) {
+            let Some(relay) = relay.as_mut().filter(|r| !r.released) else {
+                continue;
+            };
+            let in_use = relay.bases.iter().flatten().any(|b| used.contains(b));
+            if !in_use && relay.client.unanswered_for(now) >= Some(SILENT) {
+                silent.push(id);
+            } else {
+                relay.client.refresh(now);
+            }
+        }
+        silent
+    }
+
+    /// What an allocation relays for that stands and is reached by datagrams: that one was not sent means little.
+    pub(crate) fn stands_by_udp(&self, id: RelayId) -> Option<[Option<BaseId>; 2]> {
+        let relay = self.get(id)?;
+        (relay.settled && !relay.released && relay.transport == Transport::Udp)
+            .then_some(relay.bases)
+    }
+
+    /// When an allocation can be begun.
+    pub(crate) fn next_due(&self, servers: &Servers) -> Option<Instant> {
+        self.free(servers).map(|(_, wish)| wish.due).min()
+    }
+
+    /// Wishes whose paths are free of an allocation that is being given back: a server knows allocations by
     /// their paths (RFC 8656 §3.2), and would end the new one in the old one's stead.
-    fn next_wish(&self, servers: &Servers) -> Option<usize> {
-        self.wishes.iter().position(|wish| {
+    fn free(&self, servers: &Servers) -> impl Iterator<Item = (usize, &Wish)> {
+        self.wishes.iter().enumerate().filter(|(_, wish)| {
             !path_to(wish, servers)
                 .and_then(|path| self.get(*self.by_path.get(&path)?))
                 .is_some_and(|relay| relay.released)
@@ -200,7 +267,8 @@ impl Relays {
 
     /// Begins the next allocation.
     pub(crate) fn start(&mut self, now: Instant, rng: &mut impl Rng, servers: &Servers) -> Begun {
-        let next = self.next_wish(servers);
+        let next = self.free(servers).find(|(_, wish)| wish.due <= now);
+        let next = next.map(|(at, _)| at);
         let Some(wish) = next.and_then(|at| self.wishes.remove(at)) else {
             return Begun::Nothing;
         };
@@ -243,13 +311,11 @@ impl Relays {
         };
         let relay = Relay {
             client: Client::new(config, now, rng),
-            through: wish.base,
-            local: wish.local,
+            wish,
             transport: *transport,
-            server: wish.server,
-            rounds: wish.rounds,
             bases: [None; 2],
             settled: false,
+            since: None,
             released: false,
         };
         if let Some(slot) = self.relays.get_mut(slot) {
@@ -297,7 +363,11 @@ impl Relays {
         let server = relay.client.server();
         if server != before {
             // It sends us to another one (RFC 8489 §10), whose answers come from there.
-            let path = (relay.transport, normalise(relay.local), normalise(server));
+            let path = (
+                relay.transport,
+                normalise(relay.wish.local),
+                normalise(server),
+            );
             self.by_path.entry(path).or_insert(id);
         }
         match input {
@@ -319,7 +389,7 @@ impl Relays {
     /// Base, address and transport underneath, and the server's place in the configuration.
     pub(crate) fn origin(&self, id: RelayId) -> Option<(BaseId, SocketAddr, Transport, ServerId)> {
         self.get(id)
-            .map(|r| (r.through, r.local, r.transport, r.server))
+            .map(|r| (r.wish.base, r.wish.local, r.transport, r.wish.server))
     }
 
     /// Asks that this peer may be reached.
@@ -364,7 +434,7 @@ impl Relays {
             .frame_data(now, peer, out, start, headroom)
             .ok()?;
         Some(Transmit {
-            local: relay.local,
+            local: relay.wish.local,
             remote: relay.client.server(),
             transport: relay.transport,
             len: out.len().checked_sub(start)?,
@@ -375,7 +445,7 @@ impl Relays {
         self.relays.iter_mut().flatten().find_map(|relay| {
             let sent = relay.client.poll_transmit(now, out)?;
             Some(Transmit {
-                local: relay.local,
+                local: relay.wish.local,
                 remote: sent.remote,
                 transport: relay.transport,
                 len: sent.len,
@@ -396,13 +466,13 @@ impl Relays {
     }
 
     /// The next thing the agent has to act upon.
-    pub(crate) fn poll_news(&mut self) -> Option<News> {
+    pub(crate) fn poll_news(&mut self, now: Instant) -> Option<News> {
         for index in 0..self.relays.len() {
             let Ok(id) = RelayId::try_from(index) else {
                 continue;
             };
             while let Some(event) = self.get_mut(id).and_then(|r| r.client.poll_event()) {
-                if let Some(news) = self.news(id, event) {
+                if let Some(news) = self.news(now, id, event) {
                     return Some(news);
                 }
             }
@@ -410,13 +480,14 @@ impl Relays {
         None
     }
 
-    fn news(&mut self, id: RelayId, event: Event) -> Option<News> {
+    fn news(&mut self, now: Instant, id: RelayId, event: Event) -> Option<News> {
         let relay = self.relays.get_mut(usize::from(id))?.as_mut()?;
         let bases = relay.bases;
         let base_of = |ip: &IpAddr| bases[usize::from(ip.is_ipv6())];
         match event {
             Event::Allocated(allocation) => {
                 relay.settled = true;
+                relay.since = Some(now);
                 let relayed = allocation.relayed_v4.or(allocation.relayed_v6)?;
                 Some(News::Allocated {
                     relay: id,
@@ -436,25 +507,29 @@ impl Relays {
                 base: base_of(&peer.ip())?,
                 peer,
             }),
-            Event::Closed(failure) => self.lose(id, failure),
+            Event::Closed(failure) => {
+                let gone = self.lose(now, id)?;
+                Some(News::Closed { gone, failure })
+            }
             _ => None,
         }
     }
 
     /// The allocation is gone: by the server's word, with its host base, or
     /// with the connection to the server.
-    pub(crate) fn lose(&mut self, id: RelayId, failure: Option<Failure>) -> Option<News> {
+    pub(crate) fn lose(&mut self, now: Instant, id: RelayId) -> Option<Gone> {
         let relay = self.relays.get_mut(usize::from(id))?.take()?;
         self.by_path.retain(|_, at| *at != id);
-        Some(News::Closed {
+        let stood = relay
+            .since
+            .is_some_and(|since| now.saturating_duration_since(since) >= STOOD);
+        let wish = Wish {
+            rounds: if stood { 0 } else { relay.wish.rounds },
+            ..relay.wish
+        };
+        Some(Gone {
             bases: relay.bases,
-            failure,
-            wish: Wish {
-                base: relay.through,
-                local: relay.local,
-                server: relay.server,
-                rounds: relay.rounds.saturating_add(1),
-            },
+            wish: wish.again(now),
         })
     }
 
@@ -462,7 +537,7 @@ impl Relays {
     pub(crate) fn on_base(&self, base: BaseId) -> Vec<RelayId> {
         (0..)
             .zip(&self.relays)
-            .filter(|(_, r)| r.as_ref().is_some_and(|r| r.through == base))
+            .filter(|(_, r)| r.as_ref().is_some_and(|r| r.wish.base == base))
             .map(|(id, _)| id)
             .collect()
     }
@@ -523,11 +598,12 @@ mod tests {
                 local: address(100),
                 server: 0,
                 rounds: 0,
+                due: self.now,
             });
         }
 
         fn has_work(&self) -> bool {
-            self.relays.has_work(&self.servers)
+            self.relays.next_due(&self.servers).is_some()
         }
 
         fn start(&mut self) -> bool {
@@ -564,6 +640,28 @@ mod tests {
         assert_eq!(bench.relays.find(UDP, address(100), address(2)), Some(0));
     }
 
+    #[test]
+    fn tries_follow_each_other_ever_slower() {
+        let now = Instant::now();
+        let mut wish = Wish {
+            base: BaseId(0),
+            local: address(100),
+            server: 0,
+            rounds: 0,
+            due: now,
+        };
+        let mut pauses = Vec::new();
+        for _ in 0..300 {
+            wish = wish.again(now);
+            pauses.push((wish.due - now).as_millis());
+        }
+        assert_eq!(
+            pauses[..9],
+            [0, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 32_000]
+        );
+        assert_eq!(pauses.last(), Some(&32_000));
+    }
+
     /// A server knows an allocation by its path: what ends the old one would end the new one.
     #[test]
     fn an_allocation_waits_until_the_one_before_it_is_given_back() {
@@ -577,7 +675,7 @@ mod tests {
         let mut out = Vec::new();
         for _ in 0..1_000 {
             while bench.relays.poll_transmit(bench.now, &mut out).is_some() {}
-            if let Some(News::Closed { .. }) = bench.relays.poll_news() {
+            if let Some(News::Closed { .. }) = bench.relays.poll_news(bench.now) {
                 break;
             }
             assert!(!bench.has_work());

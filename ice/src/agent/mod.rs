@@ -344,8 +344,8 @@ impl Agent {
         self.gatherer.remove_base(id);
         self.relays.forget_wishes(id);
         for relay in self.relays.on_base(id) {
-            if let Some(news) = self.relays.lose(relay, None) {
-                self.relay_news(news);
+            if let Some(gone) = self.relays.lose(self.clock, relay) {
+                self.relay_gone(gone, false);
             }
         }
         for candidate in self.locals.remove_base(id) {
@@ -433,6 +433,7 @@ impl Agent {
                         local,
                         server: index,
                         rounds: 0,
+                        due: self.clock,
                     });
                 }
             }
@@ -488,7 +489,7 @@ impl Agent {
 
     /// Asks all servers again, from all bases: their answers may be others now.
     /// Allocations that stand are kept, but for those of servers that are none
-    /// any more and that no data go by.
+    /// any more and that no data go by; their servers are asked whether they do.
     fn gather_again(&mut self, now: Instant) {
         let servers = &self.servers;
         self.gatherer.begin_anew(|id| servers.is_active(id));
@@ -505,6 +506,11 @@ impl Agent {
             .collect();
         for id in idle {
             self.release(now, id);
+        }
+        for id in self.relays.question_all(now, &used) {
+            if let Some(gone) = self.relays.lose(now, id) {
+                self.relay_gone(gone, false);
+            }
         }
         for base in std::mem::take(&mut self.postponed) {
             // Checked when it came; it may be one too many by now.

@@ -90,7 +90,11 @@ impl Agent {
             let rto = self.config.initial_rto;
             let question = self.gatherer.start(now, &mut self.rng, rto);
             let Some((question, id)) = question else {
-                if !self.relays.has_work(&self.servers) {
+                if self
+                    .relays
+                    .next_due(&self.servers)
+                    .is_none_or(|at| now < at)
+                {
                     return None;
                 }
                 match self.relays.start(now, &mut self.rng, &self.servers) {
@@ -366,6 +370,11 @@ impl Generation {
             // The reserves may be needed in a moment: are they alive?
             self.watch_at = Some(cx.now);
             self.probe_reserves(id, MAX_PROBED_RESERVES);
+            // So may another allocation, if a NAT or the server forgot this one.
+            let base = self.list.get(id).and_then(|p| cx.locals.base(p.base));
+            if let Some(BaseKind::Relay(relay)) = base.map(|b| b.kind) {
+                cx.relays.question(cx.now, relay);
+            }
         }
         self.ask_once(cx, id)
     }

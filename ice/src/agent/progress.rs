@@ -50,9 +50,11 @@ impl Agent {
             consider(self.lite_silence());
         }
         let checks = self.current.remote.is_some() && self.current.list.has_work();
-        if checks || self.gatherer.has_work() || self.relays.has_work(&self.servers) {
+        if checks || self.gatherer.has_work() {
             consider(self.pacer.next());
         }
+        let allocation = self.relays.next_due(&self.servers);
+        consider(allocation.map(|at| self.pacer.next().map_or(at, |next| next.max(at))));
         if !self.patience_over {
             let since = self.current.searching_since();
             consider(since.map(|at| at + self.config.patience));

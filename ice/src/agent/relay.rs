@@ -9,10 +9,10 @@ use super::Agent;
 use super::inbound::{Input, Path};
 use crate::candidate::CandidateKind;
 use crate::config::Policy;
-use crate::event::GatheringState;
+use crate::event::{ConnectionState, GatheringState};
 use crate::locals::{BaseKind, normalise};
 use crate::pair::{BaseId, FailureReason};
-use crate::relays::{News, RelayId, Wish};
+use crate::relays::{Gone, News, RelayId, Wish};
 use crate::selection;
 use crate::transport::{SocketUse, Source, Transport};
 
@@ -78,20 +78,23 @@ impl Agent {
     /// `source.local`: no route there, the connection refused, broken, or the
     /// server's certificate not trusted. What depends on it is given up at
     /// once and reported by [`Event::CandidateError`](crate::Event) with code
-    /// 701 and `why`, words for people. `false`: no server is reached so.
+    /// 701 and `why`, words for people; it is tried again where data went by it
+    /// or nothing works. An allocation that stands and is reached by UDP is
+    /// only questioned: routes come back. `false`: no server is reached so.
     pub fn server_failed_at(&mut self, now: Instant, source: Source, why: &str) -> bool {
         let (local, remote) = (normalise(source.local), normalise(source.remote));
         if let Some(relay) = self.relays.find(source.transport, local, remote) {
-            let origin = self.relays.origin(relay);
-            let news = self.relays.lose(relay, None);
-            if let Some((through, _, _, server)) = origin
-                && let Some(server) = self.servers.get(server).cloned()
+            if let Some(bases) = self.relays.stands_by_udp(relay) {
+                self.question_pairs_on(now, bases);
+            } else if let Some(gone) = self.relays.lose(now, relay)
                 && !self.is_closed()
             {
-                self.server_failed(&server, through, SERVER_UNREACHABLE, why.to_owned());
-            }
-            if let Some(news) = news {
-                self.relay_news(news);
+                let server = self.servers.get(gone.wish.server).cloned();
+                if let Some(server) = server.filter(|_| gone.wish.rounds == 1) {
+                    let base = gone.wish.base;
+                    self.server_failed(&server, base, SERVER_UNREACHABLE, why.to_owned());
+                }
+                self.relay_gone(gone, true);
             }
             self.settle(now);
             return true;
@@ -108,7 +111,7 @@ impl Agent {
     }
 
     pub(super) fn drain_relays(&mut self, now: Instant) {
-        while let Some(news) = self.relays.poll_news() {
+        while let Some(news) = self.relays.poll_news(now) {
             match news {
                 News::Allocated {
                     relay,
@@ -146,29 +149,47 @@ impl Agent {
                     }
                 }
             }
-            News::Closed {
-                bases,
-                failure,
-                wish,
-            } => {
-                let server = self.servers.get(wish.server).cloned();
-                if let (Some(failure), Some(server)) = (&failure, server) {
-                    if wish.rounds == 1 {
-                        let (code, text) = describe(failure);
-                        self.server_failed(&server, wish.base, code, text);
-                    }
-                    // The way to the server loses a lot, or the server was away:
-                    // where nothing works yet, it is worth another try.
-                    let again = matches!(failure, Failure::TimedOut | Failure::Lost);
-                    let wanted = self.current.selected.is_none() && !self.patience_over;
-                    if again && wanted && self.servers.is_active(wish.server) {
-                        self.relays.wish(wish);
-                    }
+            News::Closed { gone, failure } => {
+                let server = self.servers.get(gone.wish.server).cloned();
+                if let (Some(failure), Some(server)) = (&failure, server)
+                    && gone.wish.rounds == 1
+                {
+                    let (code, text) = describe(failure);
+                    self.server_failed(&server, gone.wish.base, code, text);
                 }
-                for base in bases.into_iter().flatten() {
-                    self.drop_base(base);
-                }
-                self.update_gathering();
+                // The way to the server loses a lot, or the server was away.
+                let again = matches!(failure, Some(Failure::TimedOut | Failure::Lost));
+                self.relay_gone(gone, again);
+            }
+        }
+    }
+
+    /// An allocation is no more. One that `again` may give is made anew where
+    /// data went by it, or nothing works and there is hope.
+    pub(super) fn relay_gone(&mut self, gone: Gone, again: bool) {
+        let used = self.relayed_bases_in_use();
+        let was_used = gone.bases.iter().flatten().any(|b| used.contains(b));
+        for base in gone.bases.into_iter().flatten() {
+            self.drop_base(base);
+        }
+        let works = self.current.list.iter().any(|(_, pair)| pair.is_valid());
+        let hope = !works && self.state != ConnectionState::Failed;
+        if again && (was_used || hope) && self.servers.is_active(gone.wish.server) {
+            self.relays.wish(gone.wish);
+        }
+        self.update_gathering();
+    }
+
+    /// A datagram for these relayed bases could not be sent: do data get through?
+    fn question_pairs_on(&mut self, now: Instant, bases: [Option<BaseId>; 2]) {
+        let previous = self.previous.as_deref_mut();
+        for generation in std::iter::once(&mut self.current).chain(previous) {
+            let selected = generation.selected.and_then(|id| generation.list.get(id));
+            if let Some(pair) = selected
+                && bases.contains(&Some(pair.base))
+                && let Some(consent) = &mut generation.consent
+            {
+                consent.probe(now);
             }
         }
     }

@@ -580,8 +580,10 @@ impl Peer for Node {
                         local: key.1,
                         remote: key.2,
                     };
-                    end.agent
-                        .path_failed(now, source, FailureReason::ConnectionLost);
+                    if !end.agent.server_failed_at(now, source, "connection lost") {
+                        end.agent
+                            .path_failed(now, source, FailureReason::ConnectionLost);
+                    }
                     end.news(now);
                 }
             }

@@ -25,6 +25,8 @@ struct Client {
 
 #[derive(Default)]
 struct Allocation {
+    /// Of the request that made it.
+    id: Option<TransactionId>,
     port: u16,
     permissions: BTreeSet<IpAddr>,
     channels: BTreeMap<u16, SocketAddr>,
@@ -40,6 +42,8 @@ pub struct TurnServer {
     pub refuse_permissions: bool,
     /// Hears nothing.
     pub deaf: bool,
+    /// Says nothing to those that have no allocation and do not ask for one, as pion's does.
+    pub reserved: bool,
     pub relayed: usize,
     pub released: usize,
     pub channel_data: usize,
@@ -58,6 +62,7 @@ impl TurnServer {
             refuse_all: false,
             refuse_permissions: false,
             deaf: false,
+            reserved: false,
             relayed: 0,
             released: 0,
             channel_data: 0,
@@ -68,6 +73,17 @@ impl TurnServer {
 
     pub fn allocations(&self) -> usize {
         self.allocations.len()
+    }
+
+    /// Starts anew: no allocation is known, and connections break.
+    pub fn forget(&mut self) {
+        for client in std::mem::take(&mut self.allocations).into_keys() {
+            if client.tcp {
+                let (local, remote) = (client.server, client.addr);
+                self.commands.push_back(TcpCommand::Close { local, remote });
+            }
+        }
+        self.decoders.clear();
     }
 
     fn send(&mut self, client: Client, bytes: Vec<u8>) {
@@ -193,8 +209,15 @@ impl TurnServer {
         let peers: Vec<SocketAddr> = message.get_all::<XorPeerAddress>().map(|p| p.0).collect();
         let mut out = Vec::new();
         let mut class = Class::Success;
-        let allowed =
-            self.allocations.contains_key(&client) || message.method() == Method::ALLOCATE;
+        let standing = self.allocations.get(&client).map(|a| a.id);
+        let allowed = match message.method() {
+            Method::ALLOCATE => standing.is_none_or(|made_by| made_by == Some(id)),
+            Method::BINDING => true,
+            _ => standing.is_some(),
+        };
+        if self.reserved && !allowed && standing.is_none() {
+            return;
+        }
         let forbidden = self.refuse_permissions && !peers.is_empty();
         if self.refuse_all || !allowed || forbidden {
             class = Class::Error;
@@ -216,7 +239,8 @@ impl TurnServer {
                 self.next_port += 1;
                 let port = self.next_port;
                 let allocation = self.allocations.entry(client).or_default();
-                if allocation.port == 0 {
+                if allocation.id.is_none() {
+                    allocation.id = Some(id);
                     allocation.port = port;
                 }
                 writer = writer
