@@ -34,6 +34,8 @@ pub(crate) struct CheckList {
     order: Vec<PairId>,
     by_path: SmallMap<(BaseId, SocketAddr), PairId>,
     triggered: VecDeque<PairId>,
+    /// Places of pairs that were taken out.
+    free: Vec<PairId>,
 }
 
 impl CheckList {
@@ -43,6 +45,7 @@ impl CheckList {
         self.order.shrink_to_fit();
         self.by_path.shrink();
         self.triggered.shrink_to_fit();
+        self.free.shrink_to_fit();
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -83,6 +86,10 @@ impl CheckList {
         }
         let mut pair = Pair::new(new, role);
         pair.state = self.initial_state(pair.foundation);
+        if let Some(free) = self.free.pop() {
+            self.put(free, path, pair);
+            return Insertion::Replaced(free);
+        }
         if self.pairs.len() < MAX_PAIRS {
             let Ok(slot) = u16::try_from(self.pairs.len()) else {
                 return Insertion::Refused;
@@ -96,15 +103,34 @@ impl CheckList {
         let Some(victim) = self.victim(pair.priority, keep) else {
             return Insertion::Refused;
         };
-        self.order.retain(|&id| id != victim);
-        self.triggered.retain(|&id| id != victim);
-        self.insert_ordered(victim, pair.priority);
-        if let Some(slot) = self.pairs.get_mut(usize::from(victim.0)) {
-            self.by_path.remove(&(slot.base, slot.remote_addr));
+        self.take_out(victim);
+        self.put(victim, path, pair);
+        Insertion::Replaced(victim)
+    }
+
+    /// Takes a pair out for good: its place is another's.
+    pub(crate) fn remove(&mut self, id: PairId) {
+        self.take_out(id);
+        if let Some(pair) = self.get_mut(id) {
+            pair.state = PairState::Failed;
+        }
+        self.free.push(id);
+    }
+
+    fn take_out(&mut self, id: PairId) {
+        self.order.retain(|&other| other != id);
+        self.triggered.retain(|&other| other != id);
+        if let Some(path) = self.get(id).map(|p| (p.base, p.remote_addr)) {
+            self.by_path.remove(&path);
+        }
+    }
+
+    fn put(&mut self, id: PairId, path: (BaseId, SocketAddr), pair: Pair) {
+        self.insert_ordered(id, pair.priority);
+        self.by_path.insert(path, id);
+        if let Some(slot) = self.pairs.get_mut(usize::from(id.0)) {
             *slot = pair;
         }
-        self.by_path.insert(path, victim);
-        Insertion::Replaced(victim)
     }
 
     fn insert_ordered(&mut self, id: PairId, priority: PairPriority) {

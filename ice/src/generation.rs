@@ -161,6 +161,7 @@ impl Generation {
         addr: Option<SocketAddr>,
         cx: &mut Context<'_>,
     ) -> bool {
+        self.make_room(cx, false);
         match self.remotes.signal(candidate, addr) {
             Addition::New(id) => self.pair_remote(id, cx),
             Addition::Upgraded(id) => self.upgrade_remote(id, cx),
@@ -363,15 +364,53 @@ impl Generation {
             return Some(id);
         }
         let known = self.remotes.find(from.0, from.1);
-        let learned = || {
+        let remote = known.or_else(|| {
+            self.make_room(cx, true);
             let priority = check.priority.unwrap_or(crate::Priority(0));
             self.remotes.learn(from.0, from.1, priority)
-        };
-        let remote = known.or_else(learned);
+        });
         if remote.is_none() {
             cx.counters.candidates_refused += 1;
         }
         self.insert(base, remote?, cx)
+    }
+
+    /// Where no more candidates can be signalled, or learned: forgets the one of them that was heard and checked
+    /// last the longest ago, if all its pairs have been silent and left alone for as long as consent lasts. In a
+    /// long call the peer changes its address more often than a table has places; one that only wants us to send
+    /// checks to strangers gains no more than a table of them each time.
+    fn make_room(&mut self, cx: &Context<'_>, learned: bool) {
+        if !self.remotes.is_full(learned) {
+            return;
+        }
+        let of = |id: RemoteId| self.list.iter().filter(move |(_, p)| p.remote == id);
+        let idle = |(id, p): (PairId, &Pair)| {
+            let last = p.last_received.max(p.last_checked);
+            let recent = last.is_some_and(|at| cx.now < at + cx.config.consent_expiry);
+            let decided = p.parked && learned || !p.is_open() && !p.parked;
+            self.selected != Some(id) && decided && !recent
+        };
+        let spare = self
+            .remotes
+            .iter()
+            .filter(|(_, r)| r.learned == learned)
+            // What a signalled one without pairs waits for may come yet.
+            .filter(|(id, _)| learned || of(*id).next().is_some())
+            .filter(|(id, _)| of(*id).all(idle))
+            .min_by_key(|(id, _)| {
+                of(*id)
+                    .map(|(_, p)| p.last_received.max(p.last_checked))
+                    .max()
+            })
+            .map(|(id, _)| id);
+        let Some(spare) = spare else { return };
+        let pairs: Vec<PairId> = of(spare).map(|(id, _)| id).collect();
+        for id in pairs {
+            self.transactions.forget(id);
+            self.probes.retain(|p| *p != id);
+            self.list.remove(id);
+        }
+        self.remotes.forget(spare);
     }
 
     /// RFC 8445 §7.3.1.4.

@@ -19,13 +19,16 @@ pub const MAX_LOCAL_CANDIDATES: usize = 4 * MAX_BASES;
 /// Remote candidates accepted by signalling in one ICE generation.
 ///
 /// Browsers on hosts with many interfaces send about 30; above this the
-/// surplus is refused.
+/// surplus is refused, unless one whose pairs were neither heard nor checked
+/// for as long as consent lasts can make room.
 pub const MAX_REMOTE_CANDIDATES: usize = 100;
 
 /// Peer-reflexive remote candidates learned from authenticated checks.
 ///
 /// A symmetric NAT shows a new port for each of our bases; more than this is
-/// a peer that walks through ports to make us send checks.
+/// a peer that walks through ports to make us send checks. Places are used
+/// again as those of [`MAX_REMOTE_CANDIDATES`] are, for peers whose NAT gives
+/// them another port now and then.
 pub const MAX_PEER_REFLEXIVE: usize = 32;
 
 /// Candidate pairs in one check list (RFC 8445 §6.1.2.5 recommends 100).

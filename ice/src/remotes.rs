@@ -19,6 +19,8 @@ pub(crate) struct Remote {
     pub(crate) foundation: u32,
     /// Learned through a name: never told to a TURN server.
     pub(crate) by_name: bool,
+    /// From a check; signalling has not named it.
+    pub(crate) learned: bool,
 }
 
 /// What became of a candidate.
@@ -36,7 +38,8 @@ pub(crate) enum Addition {
 
 #[derive(Debug, Default)]
 pub(crate) struct Remotes {
-    table: Vec<Remote>,
+    /// Places are used again.
+    table: Vec<Option<Remote>>,
     by_addr: SmallMap<(Transport, SocketAddr), RemoteId>,
     foundations: SmallMap<Foundation, u32>,
     next_foundation: u32,
@@ -53,14 +56,53 @@ impl Remotes {
     }
 
     pub(crate) fn get(&self, id: RemoteId) -> Option<&Remote> {
-        self.table.get(usize::from(id.0))
+        self.table.get(usize::from(id.0))?.as_ref()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RemoteId, &Remote)> {
         self.table
             .iter()
             .enumerate()
-            .filter_map(|(i, r)| Some((RemoteId(u16::try_from(i).ok()?), r)))
+            .filter_map(|(i, r)| Some((RemoteId(u16::try_from(i).ok()?), r.as_ref()?)))
+    }
+
+    /// Whether no more can be signalled, or learned.
+    pub(crate) fn is_full(&self, learned: bool) -> bool {
+        if learned {
+            self.reflexive >= MAX_PEER_REFLEXIVE
+        } else {
+            self.signalled >= MAX_REMOTE_CANDIDATES
+        }
+    }
+
+    /// Frees the place of one that no pair refers to any more.
+    pub(crate) fn forget(&mut self, id: RemoteId) {
+        let place = self.table.get_mut(usize::from(id.0));
+        let Some(gone) = place.and_then(Option::take) else {
+            return;
+        };
+        self.by_addr.retain(|known| *known != id);
+        if gone.learned {
+            self.reflexive = self.reflexive.saturating_sub(1);
+        } else {
+            self.signalled = self.signalled.saturating_sub(1);
+        }
+    }
+
+    fn put(&mut self, remote: Remote) -> Option<RemoteId> {
+        let free = self.table.iter().position(Option::is_none);
+        let at = free.unwrap_or(self.table.len());
+        let id = RemoteId(u16::try_from(at).ok()?);
+        if remote.learned {
+            self.reflexive += 1;
+        } else {
+            self.signalled += 1;
+        }
+        match self.table.get_mut(at) {
+            Some(place) => *place = Some(remote),
+            None => self.table.push(Some(remote)),
+        }
+        Some(id)
     }
 
     pub(crate) fn find(&self, transport: Transport, addr: SocketAddr) -> Option<RemoteId> {
@@ -75,47 +117,55 @@ impl Remotes {
         let key = addr
             .filter(|_| candidate.tcp_type() != Some(TcpType::Active))
             .map(|addr| (transport, addr));
-        if let Some(&id) = key.as_ref().and_then(|key| self.by_addr.get(key)) {
-            return self.upgrade(id, candidate, foundation);
+        let known = key.as_ref().and_then(|key| self.by_addr.get(key)).copied();
+        let is_learned = |id| self.get(id).is_some_and(|r| r.learned);
+        if known.is_some_and(|id| !is_learned(id)) {
+            return Addition::Duplicate;
         }
-        if self.signalled >= MAX_REMOTE_CANDIDATES {
+        if self.is_full(false) {
             return Addition::Full;
+        }
+        if let Some(id) = known {
+            return self.upgrade(id, candidate, foundation);
         }
         let by_name = matches!(candidate.address, crate::CandidateAddress::Name(_));
         if by_name && addr.is_none() {
             let same = |r: &Remote| {
                 r.candidate.address == candidate.address && r.candidate.port == candidate.port
             };
-            if self.table.iter().any(same) {
+            if self.table.iter().flatten().any(same) {
                 return Addition::Duplicate;
             }
         }
-        let id = RemoteId(u16::try_from(self.table.len()).unwrap_or(u16::MAX));
-        self.table.push(Remote {
+        let id = self.put(Remote {
             candidate,
             addr,
             foundation,
             by_name,
+            learned: false,
         });
+        let Some(id) = id else {
+            return Addition::Full;
+        };
         if let Some(key) = key {
             self.by_addr.insert(key, id);
         }
-        self.signalled += 1;
         Addition::New(id)
     }
 
     fn upgrade(&mut self, id: RemoteId, candidate: Candidate, foundation: u32) -> Addition {
-        let Some(known) = self.table.get_mut(usize::from(id.0)) else {
+        let place = self.table.get_mut(usize::from(id.0));
+        let Some(known) = place.and_then(Option::as_mut) else {
             return Addition::Duplicate;
         };
-        if known.candidate.kind != CandidateKind::PeerReflexive
-            || candidate.kind == CandidateKind::PeerReflexive
-        {
+        if !known.learned || candidate.kind == CandidateKind::PeerReflexive {
             return Addition::Duplicate;
         }
         known.by_name = matches!(candidate.address, crate::CandidateAddress::Name(_));
         known.candidate = candidate;
         known.foundation = foundation;
+        known.learned = false;
+        self.signalled += 1;
         self.reflexive = self.reflexive.saturating_sub(1);
         Addition::Upgraded(id)
     }
@@ -130,8 +180,8 @@ impl Remotes {
         mut upgraded: impl FnMut(RemoteId),
     ) {
         for index in 0..self.table.len() {
-            let Some(remote) = self.table.get_mut(index) else {
-                break;
+            let Some(remote) = self.table.get_mut(index).and_then(Option::as_mut) else {
+                continue;
             };
             if remote.addr.is_some()
                 || remote.candidate.address != crate::CandidateAddress::Name(name)
@@ -163,10 +213,9 @@ impl Remotes {
         addr: SocketAddr,
         priority: Priority,
     ) -> Option<RemoteId> {
-        if self.reflexive >= MAX_PEER_REFLEXIVE {
+        if self.is_full(true) {
             return None;
         }
-        let id = RemoteId(u16::try_from(self.table.len()).ok()?);
         let foundation = self.fresh_foundation();
         let transport_word = match transport {
             Transport::Udp => CandidateTransport::Udp,
@@ -175,14 +224,14 @@ impl Remotes {
         let mut candidate = Candidate::new(CandidateKind::PeerReflexive, transport_word, addr, 0);
         candidate.priority = priority;
         candidate.foundation = Foundation::from_number(1_000_000 + foundation);
-        self.table.push(Remote {
+        let id = self.put(Remote {
             candidate,
             addr: Some(addr),
             foundation,
             by_name: false,
-        });
+            learned: true,
+        })?;
         self.by_addr.insert((transport, addr), id);
-        self.reflexive += 1;
         Some(id)
     }
 
@@ -252,6 +301,33 @@ mod tests {
             .filter_map(|port| remotes.learn(Transport::Udp, addr(port), Priority(1)))
             .count();
         assert_eq!(learned, MAX_PEER_REFLEXIVE);
+    }
+
+    #[test]
+    fn what_is_learned_and_then_signalled_takes_a_place_too() {
+        let mut remotes = Remotes::default();
+        for port in 1..=10_000 {
+            remotes.learn(Transport::Udp, addr(port), Priority(1));
+            remotes.signal(Candidate::host(addr(port)), Some(addr(port)));
+        }
+        let most = MAX_REMOTE_CANDIDATES + MAX_PEER_REFLEXIVE;
+        assert_eq!(remotes.iter().count(), most);
+    }
+
+    #[test]
+    fn a_place_that_is_free_again_is_another_candidates() {
+        let mut remotes = Remotes::default();
+        for port in 1..=MAX_PEER_REFLEXIVE as u16 {
+            remotes.learn(Transport::Udp, addr(port), Priority(1));
+        }
+        assert!(remotes.is_full(true) && !remotes.is_full(false));
+        let second = remotes.find(Transport::Udp, addr(2)).unwrap();
+        remotes.forget(second);
+        assert_eq!(remotes.find(Transport::Udp, addr(2)), None);
+        assert_eq!(remotes.get(second).map(|r| r.addr), None);
+        let again = remotes.learn(Transport::Udp, addr(99), Priority(1));
+        assert_eq!(again, Some(second));
+        assert_eq!(remotes.learn(Transport::Udp, addr(2), Priority(1)), None);
     }
 
     #[test]

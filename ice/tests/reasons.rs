@@ -7,7 +7,10 @@ mod world;
 use std::time::Duration;
 
 use tincan_ice::diagnosis::Cause;
-use tincan_ice::{FailureReason, Policy, Role, Source};
+use tincan_ice::{
+    AddCandidateError, Candidate, CandidateKind, CandidateTransport, FailureReason, Policy, Role,
+    Source,
+};
 use tincan_stun::attributes::ErrorCode;
 use world::bench::{Bench, OURS, addr};
 use world::topology::{Place, Setup};
@@ -46,6 +49,49 @@ fn an_address_that_the_system_cannot_reach_is_told_as_such() {
     let report = bench.agent.explain();
     assert_eq!(report.pairs[0].failure, Some(FailureReason::Unreachable));
     assert_eq!(report.cause, Cause::AllFailed(FailureReason::Unreachable));
+}
+
+/// More often than there are places for peer-reflexive candidates, as in a call of days.
+#[test]
+fn a_peer_that_changes_its_address_often_is_followed() {
+    let mut bench = Bench::new(Role::Controlled);
+    for n in 0..40 {
+        let at = format!("198.51.100.7:{}", 1000 + n);
+        bench.only = Some(addr(&at));
+        bench.nominate(&at);
+        bench.run(Duration::from_secs(40), None);
+        assert_eq!(
+            bench.selected(),
+            bench.only,
+            "{n}: {}",
+            bench.agent.explain()
+        );
+    }
+    // Those that come too fast are not: they may be strangers.
+    for n in 0..40 {
+        bench.nominate(&format!("198.51.100.8:{}", 1000 + n));
+    }
+    assert!(bench.agent.stats().counters.candidates_refused > 0);
+}
+
+#[test]
+fn a_candidate_beyond_the_bound_takes_the_place_of_a_dead_one() {
+    let mut bench = Bench::new(Role::Controlling);
+    bench.only = Some(addr(BETTER));
+    for n in 0..tincan_ice::limits::MAX_REMOTE_CANDIDATES {
+        bench.add(&format!("198.51.100.7:{}", 1000 + n), 1000);
+    }
+    let late = || {
+        let (kind, udp) = (CandidateKind::Host, CandidateTransport::Udp);
+        Candidate::new(kind, udp, addr(BETTER), 65_535)
+    };
+    bench.run(Duration::from_secs(10), None);
+    let refused = bench.agent.add_remote_candidate(bench.now, late());
+    assert_eq!(refused, Err(AddCandidateError::TooMany));
+    bench.run(Duration::from_secs(110), None);
+    bench.add(BETTER, 65_535);
+    bench.run(Duration::from_secs(1), None);
+    assert_eq!(bench.selected(), bench.only, "{}", bench.agent.explain());
 }
 
 #[test]

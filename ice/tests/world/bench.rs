@@ -31,6 +31,8 @@ pub struct Bench {
     count: u8,
     /// The peer says nothing.
     pub mute: bool,
+    /// Nobody is anywhere else.
+    pub only: Option<SocketAddr>,
     /// Nobody is at these addresses.
     pub absent: Vec<&'static str>,
     /// All states that the agent told.
@@ -55,6 +57,7 @@ impl Bench {
             before: None,
             count: 0,
             mute: false,
+            only: None,
             absent: Vec::new(),
             states: Vec::new(),
         }
@@ -120,7 +123,9 @@ impl Bench {
         loop {
             while let Some(sent) = self.agent.poll_transmit(self.now, &mut out) {
                 let request = Message::parse(&out).unwrap();
-                let there = !self.mute && !self.absent.iter().any(|a| addr(a) == sent.remote);
+                let there = !self.mute
+                    && self.only.is_none_or(|only| only == sent.remote)
+                    && !self.absent.iter().any(|a| addr(a) == sent.remote);
                 if request.class() == Class::Request && there {
                     let key = self.key(&request);
                     let class = error.map_or(Class::Success, |_| Class::Error);
