@@ -72,6 +72,15 @@ impl RetransmissionTimer {
         self.waits = false;
     }
 
+    /// Forgets the doublings of a timeout that runs, and stops it. Returns whether there were any.
+    pub(crate) fn begin_anew(&mut self) -> bool {
+        let doubled = self.started.is_some() && self.timeouts > 0 && !self.waits;
+        if doubled {
+            self.reset();
+        }
+        doubled
+    }
+
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let timeout = if self.waits {
             self.patience()

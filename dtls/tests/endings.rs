@@ -153,6 +153,33 @@ fn a_peer_that_says_half_and_falls_silent_is_given_up() {
 }
 
 #[test]
+fn a_flight_is_sent_again_as_soon_as_the_path_is_back() {
+    let mut world = World::new(1, Version::Dtls13, 1200, false);
+    // Not before there was a timeout.
+    world.ends[0].path_restored();
+    world.wires = Default::default();
+    world.collect();
+    assert!(world.wires[1].is_empty());
+    let first = world.ends[0].poll_timeout().unwrap() - world.now;
+    for _ in 0..6 {
+        world.timer(0);
+    }
+    world.wires = Default::default();
+    world.now += Duration::from_secs(1);
+    world.ends[0].path_restored();
+    world.collect();
+    assert!(!world.wires[1].is_empty());
+    assert_eq!(world.ends[0].poll_timeout(), Some(world.now + first));
+    while let Some(n) = (0..2).find(|n| !world.wires[*n].is_empty()) {
+        world.deliver(n);
+    }
+    assert!(world.ends.iter().all(Connection::is_connected));
+    world.ends.iter_mut().for_each(Connection::path_restored);
+    world.collect();
+    assert!(world.wires.iter().all(VecDeque::is_empty));
+}
+
+#[test]
 fn a_forged_beginning_of_an_answer_does_not_silence_a_client_for_ever() {
     for forged in [
         (22, fragment(2, 1, 80, 0, b"what comes never")),

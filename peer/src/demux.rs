@@ -6,7 +6,7 @@
 //! integrity check of the peer that gets it.
 //!
 //! ```
-//! use tincan_peer::demux::{Packet, Routes, classify};
+//! use tincan_peer::demux::{Claim, Packet, Routes, classify};
 //!
 //! let mut routes: Routes<&str> = Routes::new();
 //! routes.insert_ufrag("F7gI", "alice").unwrap();
@@ -18,15 +18,19 @@
 //! assert_eq!(routes.route(local, remote, &[22, 254, 253, 0]), None);
 //!
 //! // After a check has named alice, her address is known.
-//! routes.insert_address(local, remote, "alice").unwrap();
+//! let now = std::time::Instant::now();
+//! routes.claim_address(now, local, remote, "alice", Claim::Answered).unwrap();
 //! assert_eq!(routes.route(local, remote, &[22, 254, 253, 0]), Some("alice"));
 //! ```
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::SocketAddr;
+use std::time::Instant;
 
-use crate::limits::{MAX_DEMUX_ROUTES, MAX_ROUTES_A_PEER, MAX_SERVER_TRANSACTIONS};
+use crate::limits::{
+    MAX_DEMUX_ROUTES, MAX_ROUTES_A_PEER, MAX_SERVER_TRANSACTIONS, PATH_PROOF_TIME,
+};
 
 /// What a datagram is by its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,6 +92,16 @@ fn transaction_id(datagram: &[u8]) -> Option<[u8; 12]> {
     datagram.get(8..20)?.try_into().ok()
 }
 
+/// What a peer's claim to a path rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Claim {
+    /// It answered a check there: the far side knows the password, and may have written any source address.
+    Answered,
+    /// Its data go there: the far side has answered a check of its own from there. (An ICE-lite agent makes none: its
+    /// selection proves no more than an answer.)
+    Selected,
+}
+
 /// The table is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the demultiplexer has no room for another route")]
@@ -98,13 +112,21 @@ pub struct RoutesFull;
 /// `K` is the caller's name for a peer. Work for each datagram is one hash look-up, two for a STUN request from a new address.
 #[derive(Debug, Clone)]
 pub struct Routes<K> {
-    addresses: HashMap<(SocketAddr, SocketAddr), K>,
+    addresses: HashMap<(SocketAddr, SocketAddr), Owner<K>>,
     ufrags: HashMap<Box<str>, K>,
     /// What each peer has in the tables above, so that a peer that goes costs its own routes and not a search.
     own: HashMap<K, Own>,
     /// Requests to STUN servers by their transaction ids, and in which order they came.
     transactions: HashMap<[u8; 12], K>,
     order: VecDeque<[u8; 12]>,
+}
+
+/// Whose a path is.
+#[derive(Debug, Clone, Copy)]
+struct Owner<K> {
+    peer: K,
+    /// When the far side last proved it, where somebody says so.
+    proved: Option<Instant>,
 }
 
 /// The routes of one peer: a few addresses, one fragment or two.
@@ -170,11 +192,42 @@ impl<K: Copy + Eq + Hash> Routes<K> {
         }
     }
 
-    /// Routes everything between these two addresses to `peer`: to be called when it answers a check from there (so that
-    /// the far side has proved to know the password) and [`owner`](Self::owner) has nobody else, and when it selects the
-    /// pair, whoever has it: if answers took it, two peers that live between the same addresses would take it from each
-    /// other for ever, and so would a request with another's source address. Who had it before loses it. Beyond
-    /// [`MAX_ROUTES_A_PEER`] the peer's address is forgotten for which this was not called for longest.
+    /// Routes everything between these two addresses to `peer` if the claim is good: to be called when it answers a check
+    /// from there (so that the far side has proved to know the password) and when it selects the pair. Returns whether the
+    /// path is the peer's now.
+    ///
+    /// [`Claim::Answered`] takes a path that is nobody's or was not claimed for [`PATH_PROOF_TIME`]: if it took others, two
+    /// peers that live between the same addresses would take it from each other with every renewal of consent, and a
+    /// request with another's source address would take his. [`Claim::Selected`] takes it from everybody. Who had it before
+    /// loses it. Beyond [`MAX_ROUTES_A_PEER`] the peer's address is forgotten that was not claimed for longest.
+    ///
+    /// # Errors
+    /// [`RoutesFull`] beyond [`MAX_DEMUX_ROUTES`].
+    pub fn claim_address(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        peer: K,
+        claim: Claim,
+    ) -> Result<bool, RoutesFull> {
+        let stands = |owner: &Owner<K>| {
+            owner.peer != peer
+                && owner
+                    .proved
+                    .is_none_or(|at| now.saturating_duration_since(at) < PATH_PROOF_TIME)
+        };
+        let owner = self.addresses.get(&(local, remote));
+        if claim == Claim::Answered && owner.is_some_and(stands) {
+            return Ok(false);
+        }
+        let proved = Some(now);
+        self.insert(local, remote, Owner { peer, proved })?;
+        Ok(true)
+    }
+
+    /// Routes everything between these two addresses to `peer`, whoever had it before, and until somebody else selects
+    /// it: for what is known by other means than checks.
     ///
     /// # Errors
     /// [`RoutesFull`] beyond [`MAX_DEMUX_ROUTES`].
@@ -184,6 +237,17 @@ impl<K: Copy + Eq + Hash> Routes<K> {
         remote: SocketAddr,
         peer: K,
     ) -> Result<(), RoutesFull> {
+        let proved = None;
+        self.insert(local, remote, Owner { peer, proved })
+    }
+
+    fn insert(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        owner: Owner<K>,
+    ) -> Result<(), RoutesFull> {
+        let peer = owner.peer;
         let own = self.own.get(&peer);
         let swaps = own.is_some_and(|own| own.addresses.len() >= MAX_ROUTES_A_PEER);
         if self.addresses.len() >= MAX_DEMUX_ROUTES
@@ -193,8 +257,10 @@ impl<K: Copy + Eq + Hash> Routes<K> {
             return Err(RoutesFull);
         }
         // One that is heard again is its peer's newest.
-        if let Some(old) = self.addresses.insert((local, remote), peer) {
-            self.disown(old, |own| own.addresses.retain(|a| *a != (local, remote)));
+        if let Some(old) = self.addresses.insert((local, remote), owner) {
+            self.disown(old.peer, |own| {
+                own.addresses.retain(|a| *a != (local, remote))
+            });
         }
         let own = self.own.entry(peer).or_default();
         if own.addresses.len() >= MAX_ROUTES_A_PEER {
@@ -236,8 +302,10 @@ impl<K: Copy + Eq + Hash> Routes<K> {
 
     /// Forgets an address.
     pub fn remove_address(&mut self, local: SocketAddr, remote: SocketAddr) {
-        if let Some(peer) = self.addresses.remove(&(local, remote)) {
-            self.disown(peer, |own| own.addresses.retain(|a| *a != (local, remote)));
+        if let Some(old) = self.addresses.remove(&(local, remote)) {
+            self.disown(old.peer, |own| {
+                own.addresses.retain(|a| *a != (local, remote))
+            });
         }
     }
 
@@ -250,7 +318,7 @@ impl<K: Copy + Eq + Hash> Routes<K> {
 
     /// Whose everything between these two addresses is, whatever a STUN message's fragment may say.
     pub fn owner(&self, local: SocketAddr, remote: SocketAddr) -> Option<K> {
-        self.addresses.get(&(local, remote)).copied()
+        Some(self.addresses.get(&(local, remote))?.peer)
     }
 
     /// The addresses between which everything is routed to `peer`.
@@ -326,6 +394,32 @@ mod tests {
         for second in 192..=223 {
             assert_eq!(classify(&[128, second]), Packet::Rtcp);
         }
+    }
+
+    #[test]
+    fn a_path_is_whose_selection_or_first_answer_it_was() {
+        let mut routes = Routes::new();
+        let [local, remote] = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let t0 = Instant::now();
+        let mut claim = |seconds, peer, claim| {
+            let now = t0 + std::time::Duration::from_secs(seconds);
+            routes
+                .claim_address(now, local, remote, peer, claim)
+                .unwrap()
+        };
+        assert!(claim(0, 1, Claim::Answered));
+        assert!(!claim(1, 2, Claim::Answered));
+        assert!(claim(2, 2, Claim::Selected));
+        // Consent of both is renewed: it stays with the newer.
+        for n in 1..20 {
+            assert!(!claim(5 * n, 1, Claim::Answered));
+            assert!(claim(5 * n, 2, Claim::Answered));
+        }
+        // The newer falls silent, or never was there.
+        assert!(!claim(109, 1, Claim::Answered));
+        assert!(claim(110, 1, Claim::Answered));
+        assert!(!claim(111, 2, Claim::Answered));
+        assert_eq!(routes.owner(local, remote), Some(1));
     }
 
     #[test]

@@ -195,6 +195,10 @@ pub const LOOKUP_TIME: Duration = Duration::from_secs(12);
 /// tell how long they hold.
 pub const LOOKUP_CACHE_TIME: Duration = Duration::from_secs(30);
 
+/// How long a path is surely its peer's after an answer to a check or its selection; consent is renewed every 4 to 6 s
+/// (RFC 7675 §5.1), so two renewals may be lost.
+pub const PATH_PROOF_TIME: Duration = Duration::from_secs(15);
+
 /// Names being resolved at one time, and names remembered.
 pub const MAX_NAMES: usize = 256;
 

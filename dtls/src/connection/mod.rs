@@ -466,6 +466,16 @@ impl Connection {
         }
     }
 
+    /// The layer below knows that the path works again after it did not: a flight whose timeout was doubled meanwhile is
+    /// sent now, and the timeouts begin anew. To be called when ICE has its consent back or selects a pair; it does nothing
+    /// where no flight was sent again.
+    pub fn path_restored(&mut self) {
+        if !self.closed && self.parts.timer.begin_anew() {
+            self.parts.flight.restart();
+            self.retransmissions += 1;
+        }
+    }
+
     /// Seeds the first retransmission timeout: 1.5 times the round trip, where
     /// that is known, from ICE for example (RFC 9147 §5.8.2). One that runs is
     /// rescaled. What is beyond 50 ms to 60 s is brought within.

@@ -11,6 +11,7 @@ use crate::locals::BaseKind;
 use crate::pair::{BaseId, FailureReason, Nomination, Pair, PairId};
 use crate::role::Role;
 use crate::transactions::Purpose;
+use crate::transport::HostTransport;
 
 /// STUN has no code for silence; W3C's RTCPeerConnectionIceErrorEvent says 701.
 const SERVER_SILENT: u16 = 701;
@@ -199,13 +200,15 @@ impl Agent {
         }
     }
 
-    /// The addresses that data go between without a relay of ours: the host's, and the peer's as it is seen from here.
+    /// The addresses that data go between over UDP without a relay of ours: the host's, and the peer's as it is seen from
+    /// here.
     #[must_use]
     pub fn selected_path(&self) -> Option<(SocketAddr, SocketAddr)> {
         let (previous, id) = self.data_pair()?;
         let pair = self.generation(previous)?.list.get(id)?;
         let base = self.locals.base(pair.base)?;
-        matches!(base.kind, BaseKind::Host(_)).then_some((base.addr, pair.remote_addr))
+        matches!(base.kind, BaseKind::Host(HostTransport::Udp))
+            .then_some((base.addr, pair.remote_addr))
     }
 
     /// The pair that data go by.

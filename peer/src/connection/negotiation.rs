@@ -643,6 +643,9 @@ impl PeerConnection {
             }
         }
         if restored {
+            if let Some(dtls) = self.transport.dtls_mut() {
+                dtls.path_restored();
+            }
             self.channels.path_restored(self.taps.clock());
         }
     }

@@ -123,11 +123,13 @@ impl ChannelSender {
         self.check(&message)?;
         let price = self.price(&message);
         let permits = u32::try_from(price).unwrap_or(u32::MAX);
+        let given_up = GivenUp(&self.settled);
         let paid = self
             .credit
             .acquire_many(permits)
             .await
             .map_err(|_| DriverError::ChannelClosed)?;
+        std::mem::forget(given_up);
         self.hand_over(message, price)?;
         paid.forget();
         Ok(())
@@ -184,6 +186,15 @@ impl ChannelSender {
         self.credit.close();
         let command = Command::CloseChannel(self.peer.id(), self.key);
         self.peer.handle().command(command);
+    }
+}
+
+/// A call that waits for credit and is given up may have had some already: who waits until all is back looks again.
+struct GivenUp<'a>(&'a Settled);
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        self.0.news.notify_waiters();
     }
 }
 

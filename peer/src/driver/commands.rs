@@ -358,6 +358,8 @@ pub(super) fn wrap(
         } => {
             let peer = Peer::upgrade(&slot.handle)?;
             let (sender, packets) = mpsc::channel(queue_length(tracks));
+            // An earlier track of the transceiver may have become one of frames.
+            let _ = slot.connection.set_delivery(transceiver, Delivery::Packets);
             slot.tracks.insert(transceiver, TrackRoute::Packets(sender));
             Some(PeerEvent::Track(RemoteTrack {
                 transceiver,

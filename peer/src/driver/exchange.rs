@@ -14,14 +14,14 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::BytesMut;
 use tokio::sync::mpsc;
 
 use super::links::News;
-use super::paths::Claim;
 use super::slot::PeerId;
-use crate::demux::{Packet, Routes, classify};
+use crate::demux::{Claim, Packet, Routes, classify};
 use crate::limits::MAX_HANDED_OVER;
 use crate::types::Received;
 
@@ -231,27 +231,26 @@ impl Exchange {
         self.directory.version.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// A path of a peer of this loop works. Returns whether it is the peer's now.
-    pub(super) fn learn_address(
+    /// A peer of this loop claims a path: whether it is the peer's now. `None`: the directory is full, which costs the
+    /// path its hand-over; datagrams that hash to this loop still arrive.
+    pub(super) fn claim(
         &self,
+        now: Instant,
         local: SocketAddr,
         remote: SocketAddr,
         peer: PeerId,
         claim: Claim,
-    ) -> bool {
-        let new = (self.me, peer);
+    ) -> Option<bool> {
         let mut old = None;
-        let mut taken = true;
-        // A full directory costs the address its hand-over: datagrams that hash to this loop still arrive.
+        let mut taken = None;
         self.change(|owners| {
             old = owners.owner(local, remote);
-            taken = claim == Claim::Selected || old.is_none_or(|old| old == new);
-            if taken {
-                let _ = owners.insert_address(local, remote, new);
-            }
+            let owner = (self.me, peer);
+            taken = owners.claim_address(now, local, remote, owner, claim).ok();
         });
         // Nobody remembers an owner of a path that had none.
-        if let Some((owner, _)) = old.filter(|(owner, _)| taken && *owner != self.me) {
+        if let Some((owner, _)) = old.filter(|(owner, _)| taken == Some(true) && *owner != self.me)
+        {
             if let Some(moved) = self.directory.moved.get(owner) {
                 let mut moved = moved.lock().unwrap_or_else(PoisonError::into_inner);
                 moved.push((local, remote));
@@ -308,6 +307,11 @@ mod tests {
         }
     }
 
+    fn claim(end: &Exchange, at: Received, peer_index: u32, claim: Claim) -> bool {
+        end.claim(Instant::now(), at.local, at.remote, peer(peer_index), claim)
+            .unwrap()
+    }
+
     fn dtls() -> BytesMut {
         BytesMut::from(&[22, 254, 253, 0][..])
     }
@@ -316,7 +320,7 @@ mod tests {
     fn a_datagram_goes_to_the_loop_that_has_its_peer() {
         let mut ends = Exchange::new(3);
         let at = received(7);
-        assert!(ends[1].learn_address(at.local, at.remote, peer(4), Claim::Answered));
+        assert!(claim(&ends[1], at, 4, Claim::Answered));
         ends[0].begin_turn();
         assert_eq!(ends[0].forward(at, dtls()), Fate::HandedOver);
         assert_eq!(ends[0].forward(received(8), dtls()), Fate::Nobodys);
@@ -332,11 +336,11 @@ mod tests {
     fn what_a_loop_remembers_ends_when_a_peer_leaves() {
         let mut ends = Exchange::new(3);
         let at = received(7);
-        assert!(ends[1].learn_address(at.local, at.remote, peer(4), Claim::Answered));
+        assert!(claim(&ends[1], at, 4, Claim::Answered));
         ends[0].begin_turn();
         assert_eq!(ends[0].forward(at, dtls()), Fate::HandedOver);
         ends[1].forget(peer(4));
-        assert!(ends[2].learn_address(at.local, at.remote, peer(0), Claim::Answered));
+        assert!(claim(&ends[2], at, 0, Claim::Answered));
         ends[0].begin_turn();
         assert_eq!(ends[0].forward(at, dtls()), Fate::HandedOver);
         ends[2].begin_turn();
@@ -350,7 +354,7 @@ mod tests {
     fn a_full_queue_drops_and_blocks_nobody() {
         let mut ends = Exchange::new(2);
         let at = received(7);
-        assert!(ends[1].learn_address(at.local, at.remote, peer(4), Claim::Answered));
+        assert!(claim(&ends[1], at, 4, Claim::Answered));
         let fates: Vec<_> = (0..MAX_HANDED_OVER + 2)
             .map(|_| ends[0].forward(at, dtls()))
             .collect();
@@ -376,7 +380,7 @@ mod tests {
         let at = received(7);
         let mut here = Routes::new();
         here.insert_address(at.local, at.remote, peer(1)).unwrap();
-        assert!(ends[0].learn_address(at.local, at.remote, peer(1), Claim::Answered));
+        assert!(claim(&ends[0], at, 1, Claim::Answered));
         ends[2].learn_request(&message(0), peer(4));
         assert!(ends[0].names(&here, &message(1)));
         assert!(!ends[0].names(&here, &message(0)));
@@ -413,8 +417,8 @@ mod tests {
     fn a_path_that_changes_hands_is_forgotten_by_the_loop_that_had_it() {
         let mut ends = Exchange::new(3);
         let at = received(7);
-        assert!(ends[0].learn_address(at.local, at.remote, peer(1), Claim::Selected));
-        assert!(ends[1].learn_address(at.local, at.remote, peer(4), Claim::Selected));
+        assert!(claim(&ends[0], at, 1, Claim::Selected));
+        assert!(claim(&ends[1], at, 4, Claim::Selected));
         for (n, end) in ends.iter_mut().enumerate() {
             end.begin_turn();
             let expected = if n == 0 {
@@ -425,11 +429,11 @@ mod tests {
             assert_eq!(end.moved(), expected);
         }
         // There and back before the loop looks.
-        assert!(ends[0].learn_address(at.local, at.remote, peer(1), Claim::Selected));
-        assert!(ends[1].learn_address(at.local, at.remote, peer(4), Claim::Selected));
-        assert!(ends[0].learn_address(at.local, at.remote, peer(2), Claim::Selected));
-        assert!(!ends[1].learn_address(at.local, at.remote, peer(4), Claim::Answered));
-        assert!(ends[0].learn_address(at.local, at.remote, peer(2), Claim::Answered));
+        assert!(claim(&ends[0], at, 1, Claim::Selected));
+        assert!(claim(&ends[1], at, 4, Claim::Selected));
+        assert!(claim(&ends[0], at, 2, Claim::Selected));
+        assert!(!claim(&ends[1], at, 4, Claim::Answered));
+        assert!(claim(&ends[0], at, 2, Claim::Answered));
         ends[0].begin_turn();
         assert!(ends[0].moved().is_empty());
         ends[1].begin_turn();
@@ -440,12 +444,7 @@ mod tests {
     fn a_path_of_a_new_peer_costs_others_nothing() {
         let ends = Exchange::new(2);
         for port in 1..100 {
-            assert!(ends[0].learn_address(
-                received(port).local,
-                received(port).remote,
-                peer(1),
-                Claim::Answered
-            ));
+            assert!(claim(&ends[0], received(port), 1, Claim::Answered));
         }
         assert_eq!(ends[1].directory.version.load(Ordering::Relaxed), 0);
     }

@@ -1,32 +1,22 @@
 //! Whose a path of a shared socket is, and whose a username fragment: what datagrams that come are routed by.
 //!
-//! A path that is nobody's goes to who answers a check on it, as the far side has proved by its request to know the
-//! password. One that is somebody's goes to who selects it: that takes an answer to a check of our own, so that a request
-//! with another's address on it takes nothing from him. Whoever came last has it then, and keeps it until he goes or
-//! another selects it: where two peers live between the same two addresses their data can't be told apart, and if answers
-//! decided, the path would change hands with every renewal of consent and serve neither.
+//! A path that is nobody's goes to who answers a check on it, one that is somebody's to who selects it:
+//! [`Routes::claim_address`](crate::demux::Routes::claim_address). Where two peers live between the same two addresses, their
+//! data can't be told apart; whoever came last has them.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use super::run::Driver;
 use super::slot::{PeerId, find};
 use super::socket::Socket;
-use crate::demux::{Packet, classify};
+use crate::demux::{Claim, Packet, classify};
 use crate::types::Transmit;
-
-/// What a peer's claim to a path rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Claim {
-    /// It answered a check there.
-    Answered,
-    /// Its data go there.
-    Selected,
-}
 
 impl Driver {
     /// What goes out to an address as an answer shows whose the path is, if nobody has it. A request proves nothing: only
     /// its answer is this peer's, by its transaction.
-    pub(super) fn learn_route(&mut self, id: PeerId, transmit: &Transmit) {
+    pub(super) fn learn_route(&mut self, now: Instant, id: PeerId, transmit: &Transmit) {
         if classify(&self.out) != Packet::Stun {
             return;
         }
@@ -38,7 +28,7 @@ impl Driver {
                     exchange.learn_request(&self.out, id);
                 }
             }
-            Some([0x01, 0x01]) => self.own_path(id, local, remote, Claim::Answered),
+            Some([0x01, 0x01]) => self.own_path(now, id, local, remote, Claim::Answered),
             // An error is no proof of anything, an indication has no answer.
             _ => {}
         }
@@ -46,7 +36,7 @@ impl Driver {
 
     /// The path by which a peer's data go is its own: an answer to a check has proved it, also where the far side makes
     /// none itself (ICE lite).
-    pub(super) fn learn_selected(&mut self, id: PeerId) {
+    pub(super) fn learn_selected(&mut self, now: Instant, id: PeerId) {
         let Some(slot) = find(&mut self.slots, id) else {
             return;
         };
@@ -58,22 +48,30 @@ impl Driver {
         let Some((local, remote)) = path else { return };
         let serves = |socket: &Option<Socket>| socket.as_ref().is_some_and(|s| s.serves(local));
         if self.sockets.iter().take(self.shared_sockets).any(serves) {
-            self.own_path(id, local, remote, Claim::Selected);
+            self.own_path(now, id, local, remote, Claim::Selected);
         }
     }
 
-    fn own_path(&mut self, id: PeerId, local: SocketAddr, remote: SocketAddr, claim: Claim) {
-        let owner = self.routes.owner(local, remote);
-        if claim == Claim::Answered && owner.is_some_and(|owner| owner != id) {
-            return;
-        }
-        if let Some(exchange) = &self.exchange
-            && !exchange.learn_address(local, remote, id, claim)
-        {
-            return;
-        }
+    fn own_path(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        local: SocketAddr,
+        remote: SocketAddr,
+        claim: Claim,
+    ) {
+        let taken = match &self.exchange {
+            Some(exchange) => exchange.claim(now, local, remote, id, claim),
+            None => None,
+        };
+        let claim = match taken {
+            Some(false) => return,
+            // The directory of all loops has said so.
+            Some(true) => Claim::Selected,
+            None => claim,
+        };
         // A full table costs the address its fast path, and the peer a path: nothing to do about it here.
-        let _ = self.routes.insert_address(local, remote, id);
+        let _ = self.routes.claim_address(now, local, remote, id, claim);
     }
 
     pub(super) fn update_ufrags(&mut self, id: PeerId) {
@@ -114,8 +112,6 @@ impl Driver {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::super::run::runtime;
     use super::*;
     use crate::driver::{Driver, DriverConfig};
@@ -152,35 +148,36 @@ mod tests {
                 handles.push(driver.new_peer(Instant::now(), config).unwrap());
                 driver.slots.last().unwrap().as_ref().unwrap().id
             });
+            let now = Instant::now();
             let remote = SocketAddr::from(([127, 0, 0, 1], 9));
             let own = check(&mut driver, 1, remote);
-            driver.learn_route(victim, &own);
+            driver.learn_route(now, victim, &own);
             let local = own.local;
             assert_eq!(driver.routes.owner(local, remote), Some(victim));
             // Somebody says that this address is his.
             let claimed = check(&mut driver, 0, remote);
-            driver.learn_route(other, &claimed);
+            driver.learn_route(now, other, &claimed);
             assert_eq!(driver.routes.owner(local, remote), Some(victim));
             let answer = [&[1, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[0; 12]].concat();
             assert_eq!(driver.routes.route(local, remote, &answer), Some(other));
             // Whose address the request bore that he answers is not known.
             let answered = check(&mut driver, 1, remote);
-            driver.learn_route(other, &answered);
+            driver.learn_route(now, other, &answered);
             assert_eq!(driver.routes.owner(local, remote), Some(victim));
             // Who selects it has had an answer from there. He keeps it whatever the other answers.
-            driver.own_path(other, local, remote, Claim::Selected);
+            driver.own_path(now, other, local, remote, Claim::Selected);
             assert_eq!(driver.routes.owner(local, remote), Some(other));
             let own = check(&mut driver, 1, remote);
-            driver.learn_route(victim, &own);
+            driver.learn_route(now, victim, &own);
             assert_eq!(driver.routes.owner(local, remote), Some(other));
             driver.remove(other);
-            driver.learn_route(victim, &own);
+            driver.learn_route(now, victim, &own);
             assert_eq!(driver.routes.owner(local, remote), Some(victim));
 
             // An address that nobody has is nobody's by a check either.
             let remote = SocketAddr::from(([127, 0, 0, 1], 10));
             let squatter = check(&mut driver, 0, remote);
-            driver.learn_route(other, &squatter);
+            driver.learn_route(now, other, &squatter);
             assert_eq!(driver.routes.owner(local, remote), None);
         });
     }

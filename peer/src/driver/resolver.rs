@@ -5,7 +5,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::links::News;
@@ -71,24 +71,60 @@ impl Resolver {
     }
 }
 
+/// Runs what can't be interrupted on a thread of its own, which nobody waits for: a runtime that ends waits for its own
+/// blocking threads, and the system's resolver takes a minute where nothing answers.
+async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<T> {
+    let (answer, result) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("tincan-resolver".to_owned())
+        .spawn(move || answer.send(work()))?;
+    result.await.map_err(std::io::Error::other)
+}
+
 async fn resolve(host: String, threads: Arc<Semaphore>, news: mpsc::Sender<News>) {
     let name = host.clone();
     let looked_up = async move {
-        let thread = threads.acquire_owned().await.ok();
-        // The system's resolver can't be interrupted: its thread keeps the place for as long as it takes.
-        tokio::task::spawn_blocking(move || {
+        let place = threads.acquire_owned().await.ok();
+        off_the_runtime(move || {
             let addresses = (name.as_str(), 0).to_socket_addrs();
-            drop(thread);
+            drop(place);
             addresses.map(|all| all.map(|addr| addr.ip().to_canonical()).collect::<Vec<_>>())
         })
-        .await
+        .await?
     };
     let answer = match timeout(LOOKUP_TIME, looked_up).await {
-        Ok(Ok(Ok(addresses))) => Ok(addresses),
-        Ok(Ok(Err(error))) => Err(error.to_string()),
+        Ok(Ok(addresses)) => Ok(addresses),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no answer in {} s", LOOKUP_TIME.as_secs())),
     };
     // The loop has ended: nobody waits.
     let _ = news.send(News::Resolved(host, answer)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::run::runtime;
+
+    #[test]
+    fn a_runtime_ends_while_the_system_is_still_asked() {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (begun, began) = std::sync::mpsc::channel();
+        let runtime = runtime().unwrap();
+        runtime.block_on(async {
+            let waits = off_the_runtime(move || {
+                begun.send(()).unwrap();
+                released.recv()
+            });
+            let waits = tokio::spawn(waits);
+            tokio::task::yield_now().await;
+            assert!(!waits.is_finished());
+        });
+        began.recv().unwrap();
+        // Would wait for ever.
+        drop(runtime);
+        drop(release);
+    }
 }

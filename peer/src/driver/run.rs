@@ -266,6 +266,9 @@ impl Driver {
         while !self.ended {
             self.round(&mut waiting).await;
         }
+        // Whoever is just asking is told, too: a queue that is only dropped may keep his question.
+        self.commands.close();
+        while self.commands.recv().await.is_some() {}
     }
 
     /// Waits until there is something to do, and does it.

@@ -220,13 +220,14 @@ impl Socket {
     }
 
     /// Sends one transmit. What the system says about a single datagram is dropped, but for what it knows of the path.
-    pub(super) fn send(&self, transmit: &Transmit, bytes: &[u8], calls: &mut Calls) -> Sent {
+    pub(super) fn send(&mut self, transmit: &Transmit, bytes: &[u8], calls: &mut Calls) -> Sent {
         calls.send += 1;
         #[cfg(test)]
         if self.clogged {
             return Sent::Full;
         }
         let wildcard = self.local.ip().is_unspecified();
+        let segments = self.state.max_gso_segments();
         let transmit = quinn_udp::Transmit {
             destination: transmit.remote,
             ecn: to_codepoint(transmit.ecn),
@@ -243,14 +244,32 @@ impl Socket {
             Err(error) if error.raw_os_error() == Some(MESSAGE_TOO_LONG) => Sent::TooLong,
             Err(error) => {
                 tracing::debug!(%error, remote = %transmit.destination, "datagram not sent");
-                use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable};
+                use io::ErrorKind as Kind;
                 match error.kind() {
-                    AddrNotAvailable | HostUnreachable | NetworkUnreachable => {
+                    Kind::AddrNotAvailable | Kind::HostUnreachable | Kind::NetworkUnreachable => {
+                        Sent::Unreachable(error.to_string())
+                    }
+                    // On Linux an address that is not the machine's (any more), or loopback's towards another machine, is an
+                    // invalid argument. A run of datagrams may be one too, where there is no GSO.
+                    Kind::InvalidInput if transmit.segment_size.is_none() => {
+                        self.keep_offload(segments);
                         Sent::Unreachable(error.to_string())
                     }
                     _ => Sent::Done,
                 }
             }
+        }
+    }
+}
+
+impl Socket {
+    /// quinn-udp takes an invalid argument for a system without GSO and uses it no more. Of a single datagram it says
+    /// nothing of the kind.
+    fn keep_offload(&mut self, segments: usize) {
+        if segments > self.state.max_gso_segments()
+            && let Ok(state) = UdpSocketState::new((&self.io).into())
+        {
+            self.state = state;
         }
     }
 }
@@ -319,7 +338,7 @@ mod tests {
         runtime().unwrap().block_on(async {
             for local in ["127.0.0.1:0", "[::1]:0"] {
                 let config = DriverConfig::default();
-                let Ok(from) = Socket::bind(local.parse().unwrap(), &config) else {
+                let Ok(mut from) = Socket::bind(local.parse().unwrap(), &config) else {
                     println!("skipped: no {local}");
                     continue;
                 };
@@ -352,6 +371,33 @@ mod tests {
                     assert_eq!(bytes, 300);
                 }
             }
+        });
+    }
+
+    /// Linux takes a source address that is not the machine's for an invalid argument, and so IPv4's loopback towards
+    /// another machine.
+    #[test]
+    fn an_address_that_went_costs_no_other_path_its_offload() {
+        runtime().unwrap().block_on(async {
+            let config = DriverConfig::default();
+            let Ok(mut socket) = Socket::bind("[::]:0".parse().unwrap(), &config) else {
+                println!("skipped: no IPv6");
+                return;
+            };
+            let before = socket.max_segments();
+            socket.io.writable().await.unwrap();
+            let transmit = Transmit {
+                local: "[2001:db8::9]:1".parse().unwrap(),
+                remote: "[::1]:9".parse().unwrap(),
+                transport: Protocol::Udp,
+                len: 300,
+                segment_size: None,
+                ecn: Ecn::NotEct,
+            };
+            let sent = socket.send(&transmit, &[7; 300], &mut Calls::default());
+            assert!(matches!(sent, Sent::Unreachable(_)));
+            assert_eq!(socket.max_segments(), before);
+            println!("{before} segments");
         });
     }
 }

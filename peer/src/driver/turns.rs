@@ -313,7 +313,7 @@ impl Driver {
         slot.settle(now);
         let delivered = slot.deliver(|slot, event| wrap(slot, event, now, credit, queue, tracks));
         self.update_ufrags(id);
-        self.learn_selected(id);
+        self.learn_selected(now, id);
         let Some(slot) = find(&mut self.slots, id) else {
             return share;
         };
@@ -366,7 +366,7 @@ impl Driver {
             };
             slot.sent_by = found;
             if socket < self.shared_sockets {
-                self.learn_route(id, &transmit);
+                self.learn_route(now, id, &transmit);
             }
             let Some(transmit) = self.pass_faults(now, id, socket, transmit) else {
                 continue;
@@ -436,7 +436,7 @@ impl Driver {
     }
 
     fn send(&mut self, socket: usize, transmit: &Transmit) -> Sent {
-        let Some(Some(socket)) = self.sockets.get(socket) else {
+        let Some(Some(socket)) = self.sockets.get_mut(socket) else {
             return Sent::Done;
         };
         let Some(bytes) = self.out.get(..transmit.len) else {

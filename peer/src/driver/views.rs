@@ -154,6 +154,15 @@ impl ChannelSink {
     }
 }
 
+impl Drop for ChannelSink {
+    fn drop(&mut self) {
+        // As a call of `send` that is given up.
+        if self.credit.take().is_some() {
+            self.sender.settled.news.notify_waiters();
+        }
+    }
+}
+
 impl Sink<Message> for ChannelSink {
     type Error = DriverError;
 

@@ -2,7 +2,8 @@
 
 use tincan_peer::driver::{DriverConfig, Events, PeerEvent, RemoteTrack};
 use tincan_peer::{
-    Configuration, DataChannelInit, Direction, Frame, Kind, Message, RtpPacket, TransceiverInit,
+    Configuration, DataChannelInit, Direction, Frame, Kind, Message, OfferOptions, RtpPacket,
+    TransceiverInit,
 };
 
 use crate::common;
@@ -83,8 +84,27 @@ fn a_track_gives_packets_and_another_whole_frames() {
         }
         let sent = handles[0].stats().await.unwrap().datagrams_sent;
         assert!(sent >= 20 + 20 * 5, "{sent} datagrams");
+        // The video pauses; what goes on is a track of packets.
+        for direction in [Direction::Inactive, Direction::SendOnly] {
+            a.with(move |pc, _| pc.set_direction(video, direction))
+                .await
+                .unwrap()
+                .unwrap();
+            let offer = a.create_offer(OfferOptions::default()).await.unwrap();
+            a.set_local_description(Some(offer.clone())).await.unwrap();
+            b.set_remote_description(offer).await.unwrap();
+            let answer = b.create_answer().await.unwrap();
+            b.set_local_description(Some(answer.clone())).await.unwrap();
+            a.set_remote_description(answer).await.unwrap();
+        }
+        let mut again = next_track(&mut b_events).await;
+        let frame = Frame::new(vp8, 90_000, vec![0x11; 100]);
+        picture.send_frame(frame).unwrap();
+        assert!(again.recv().await.unwrap().payload.ends_with(&[0x11; 100]));
+        assert!(frames.recv().await.is_none());
         // Both end with their peer.
         drop((b, theirs));
+        while again.recv().await.is_some() {}
         while frames.recv().await.is_some() {}
         while packets.recv().await.is_some() {}
     });

@@ -1,5 +1,8 @@
 //! A channel as a sink, a stream and a pipe of bytes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Context;
+
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tincan_peer::driver::{DriverConfig, DriverError, DriverHandle, Faults};
 use tincan_peer::{Configuration, DataChannelInit, Error, Message};
@@ -224,6 +227,55 @@ fn closing_waits_for_acknowledgement_though_another_handle_has_closed() {
         assert_eq!(theirs.collect::<Vec<_>>().await, [Message::text("one")]);
         drop(link.peers);
     });
+}
+
+#[test]
+fn closing_does_not_wait_for_a_call_of_send_that_is_given_up() {
+    common::run(async {
+        let config = || DriverConfig {
+            channel_credit: 50_000,
+            ..DriverConfig::loopback()
+        };
+        let handles = [0, 1].map(|_| common::driver(config()));
+        let link = common::link(&handles[0], &handles[1]).await;
+        let [mut ours, theirs] = link.channels;
+        let reading = tokio::spawn(theirs.count());
+        // One that is polled once, and one that waits in a sink.
+        for by_sink in [false, true] {
+            let message = || Message::binary(vec![1; 50_000]);
+            ours.send(message()).await.unwrap();
+            let late = ours.sender();
+            let mut sink = ours.sink();
+            let mut call = Box::pin(late.send(message()));
+            if by_sink {
+                sink.start_send_unpin(message()).unwrap();
+                assert!(sink.flush().now_or_never().is_none());
+            } else {
+                assert!((&mut call).now_or_never().is_none());
+            }
+            // All is acknowledged; its credit went to who waited for it.
+            go_round(&handles).await;
+            let waker = std::sync::Arc::new(Woken(AtomicBool::new(false)));
+            let as_waker = waker.clone().into();
+            let mut cx = Context::from_waker(&as_waker);
+            assert!(ours.poll_close_unpin(&mut cx).is_pending());
+            waker.0.store(false, Ordering::Relaxed);
+            drop((call, sink));
+            assert!(waker.0.load(Ordering::Relaxed), "by sink: {by_sink}");
+        }
+        SinkExt::close(&mut ours).await.unwrap();
+        assert_eq!(reading.await.unwrap(), 2);
+        drop((link.peers, link.events));
+    });
+}
+
+/// Whether it was woken.
+struct Woken(AtomicBool);
+
+impl std::task::Wake for Woken {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]
