@@ -112,7 +112,7 @@ impl Driver {
 
 #[cfg(test)]
 mod tests {
-    use super::super::run::runtime;
+    use super::super::run::bounded;
     use super::*;
     use crate::driver::{Driver, DriverConfig};
     use crate::{Configuration, Ecn, Protocol};
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_candidate_does_not_take_another_peers_path() {
-        runtime().unwrap().block_on(async {
+        bounded(async {
             let config = DriverConfig {
                 port_per_peer: false,
                 ..DriverConfig::loopback()

@@ -119,6 +119,15 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, DriverError> {
         .map_err(DriverError::Runtime)
 }
 
+/// Runs a test, and fails it when it waits for what does not come.
+#[cfg(test)]
+pub(super) fn bounded(test: impl Future<Output = ()>) {
+    runtime().unwrap().block_on(async {
+        let patience = std::time::Duration::from_secs(120);
+        tokio::time::timeout(patience, test).await.unwrap();
+    });
+}
+
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver")

@@ -329,13 +329,13 @@ fn to_codepoint(ecn: Ecn) -> Option<EcnCodepoint> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::run::runtime;
+    use crate::driver::run::bounded;
 
     /// The IP header's ECN field arrives as it was sent, over IPv4 and IPv6. Of runs that GRO puts together quinn-udp 0.6.3
     /// loses it: its buffer for what comes beside a datagram is too small for that and its own timestamps.
     #[test]
     fn ecn_is_carried_both_ways() {
-        runtime().unwrap().block_on(async {
+        bounded(async {
             for local in ["127.0.0.1:0", "[::1]:0"] {
                 let config = DriverConfig::default();
                 let Ok(mut from) = Socket::bind(local.parse().unwrap(), &config) else {

@@ -511,7 +511,7 @@ mod tests {
 
     #[test]
     fn what_was_queued_is_written_by_a_connection_that_stands() {
-        super::super::run::runtime().unwrap().block_on(async {
+        super::super::run::bounded(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let (news, _heard) = mpsc::channel(8);
             let mut streams = Streams::new(news);

@@ -458,7 +458,7 @@ mod tests {
     use std::net::{SocketAddr, UdpSocket};
 
     use super::super::handle::Command;
-    use super::super::run::{Waiting, runtime};
+    use super::super::run::{Waiting, bounded};
     use super::*;
     use crate::driver::{Driver, DriverConfig};
     use crate::limits::{MAX_INBOX_MEDIA, MAX_MEDIA_A_TURN};
@@ -480,7 +480,7 @@ mod tests {
 
     #[test]
     fn packets_to_be_sent_are_shed_when_the_loop_does_not_keep_up_and_calls_are_not() {
-        runtime().unwrap().block_on(async {
+        bounded(async {
             let mut driver = Driver::bind(DriverConfig::loopback()).unwrap();
             let (peer, _events) = driver
                 .new_peer(Instant::now(), Configuration::default())
@@ -519,7 +519,7 @@ mod tests {
 
     #[test]
     fn a_turn_costs_nothing_for_channels_that_rest() {
-        runtime().unwrap().block_on(async {
+        bounded(async {
             let mut driver = Driver::bind(DriverConfig::loopback()).unwrap();
             let now = Instant::now();
             let (peer, _events) = driver.new_peer(now, Configuration::default()).unwrap();
@@ -547,7 +547,7 @@ mod tests {
 
     #[test]
     fn busy_peers_leave_something_for_those_behind_them() {
-        runtime().unwrap().block_on(async {
+        bounded(async {
             let mut driver = Driver::bind(DriverConfig::loopback()).unwrap();
             let now = Instant::now();
             let mut handles = Vec::new();
@@ -612,7 +612,7 @@ mod tests {
 
     #[test]
     fn a_flood_costs_its_own_peer_media_first_and_nobody_else_anything() {
-        runtime().unwrap().block_on(async {
+        bounded(async {
             let config = DriverConfig {
                 port_per_peer: false,
                 ..DriverConfig::loopback()
