@@ -378,7 +378,7 @@ mod tests {
     /// another machine.
     #[test]
     fn an_address_that_went_costs_no_other_path_its_offload() {
-        runtime().unwrap().block_on(async {
+        bounded(async {
             let config = DriverConfig::default();
             let Ok(mut socket) = Socket::bind("[::]:0".parse().unwrap(), &config) else {
                 println!("skipped: no IPv6");
