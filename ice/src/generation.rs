@@ -612,6 +612,8 @@ impl Generation {
         if self.retired.is_some() {
             return false;
         }
+        // Only who nominates has something to wait for, and the role may have changed.
+        self.ponder = None;
         if current && cx.role == Role::Controlling && !cx.config.lite {
             self.nominate(cx);
         }
@@ -688,7 +690,6 @@ impl Generation {
             },
             renomination: cx.renomination,
         };
-        self.ponder = None;
         match selection::advise(&self.list, &situation) {
             selection::Advice::Nothing => {}
             selection::Advice::Wait(until) => self.ponder = Some(until),

@@ -127,6 +127,19 @@ fn data_leave_an_old_pair_that_is_silent_for_one_that_answers() {
 }
 
 #[test]
+fn another_role_between_the_first_valid_pair_and_its_nomination_is_no_busy_loop() {
+    let mut bench = Bench::new(Role::Controlling);
+    bench.add("192.0.2.9:5000", 65_535);
+    bench.add_reflexive(THEIRS);
+    bench.absent = vec!["192.0.2.9:5000"];
+    bench.run(Duration::from_millis(30), None);
+    assert!(bench.agent.selected_pair().is_some_and(|p| !p.nominated));
+    bench.agent.set_role(Role::Controlled);
+    let calls = bench.wakeups(10 * SECOND);
+    assert!(calls.len() < 40, "{}", calls.len());
+}
+
+#[test]
 fn a_restart_between_the_first_valid_pair_and_its_nomination_is_no_busy_loop() {
     let mut bench = Bench::new(Role::Controlling);
     // Better, and not there: the reflexive pair waits for it.

@@ -157,9 +157,9 @@ pub enum Error {
     /// A codec preference that is not among the capabilities, or a list without a media codec.
     #[error("codec preferences name an unsupported codec or no media codec at all")]
     CodecPreferences,
-    /// The id of a track or of a stream can't stand in `a=msid`: it needs 1 to 64 characters, all of them ASCII and none
-    /// of them a space, a control or one of `"(),/:;<=>?@[\]` (RFC 8830 §2); `-` is no stream.
-    #[error("the id of a track or stream is no token of 1 to 64 characters")]
+    /// The id of a track or of a stream can't stand in `a=msid`: it is empty, longer than 255 octets, or has a space or a
+    /// control character (RFC 8830 §2 allows less: 64 characters of a token); `-` is no stream.
+    #[error("the id of a track or stream is empty, too long, or has a space or control character")]
     MsidToken,
     /// A track that is already sent by this connection.
     #[error("the track is already being sent")]

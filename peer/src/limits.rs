@@ -199,6 +199,9 @@ pub const LOOKUP_CACHE_TIME: Duration = Duration::from_secs(30);
 /// (RFC 7675 §5.1), so two renewals may be lost.
 pub const PATH_PROOF_TIME: Duration = Duration::from_secs(15);
 
+/// Octets of a track's or a stream's id that we write (RFC 8830 §2 has 64 characters; others write more).
+pub const MAX_MSID_ID: usize = 255;
+
 /// Names being resolved at one time, and names remembered.
 pub const MAX_NAMES: usize = 256;
 

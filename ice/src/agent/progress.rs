@@ -62,8 +62,11 @@ impl Agent {
         }
         consider(self.previous.as_ref().and_then(|p| p.retired));
         if self.data_pair().is_none() {
-            // Once it is past, only the end of checks counts.
             consider(self.search_ends().filter(|at| *at > self.clock));
+            if self.current.list.any_open() {
+                let at_last = self.search_ends_at_last();
+                consider(at_last.filter(|at| *at > self.clock));
+            }
         }
         next
     }
@@ -81,6 +84,12 @@ impl Agent {
             let answer = lost + patience.max(self.config.consent_expiry);
             current.started.map_or(answer, |at| at.max(lost) + patience)
         })
+    }
+
+    /// When it is failed though checks are under way: with many pairs the last
+    /// of them may take minutes.
+    fn search_ends_at_last(&self) -> Option<Instant> {
+        self.search_ends().map(|end| end + self.config.patience)
     }
 
     /// When a lite agent is disconnected. It asks nothing: it only notices that
@@ -250,7 +259,8 @@ impl Agent {
             };
         }
         if let Some(end) = self.search_ends() {
-            let checking = current.remote.is_some() && current.list.any_open();
+            let at_last = self.search_ends_at_last().is_some_and(|at| now >= at);
+            let checking = !at_last && current.remote.is_some() && current.list.any_open();
             let worked = current.first_valid.is_some();
             let revoked = worked
                 && current.list.iter().any(|(_, p)| {

@@ -412,11 +412,13 @@ impl Channels {
     /// A channel's state; `None` when it is closed, also where nobody has been told yet.
     #[cfg(feature = "driver")]
     pub(super) fn state(&self, key: ChannelKey) -> Option<DataChannelState> {
+        let channel = self.get(key)?;
         let ended = |endpoint: &Endpoint| endpoint.association().close_reason().is_some();
-        if self.endpoint.as_deref().is_some_and(ended) {
+        // One without an id waits for the next association.
+        if channel.id.is_some() && self.endpoint.as_deref().is_some_and(ended) {
             return None;
         }
-        self.get(key).map(|c| c.state)
+        Some(channel.state)
     }
 
     pub(super) fn counters(&self, key: ChannelKey) -> ChannelCounters {

@@ -325,7 +325,9 @@ impl PeerConnection {
             address.addr,
             super::transport::host_transport(address.transport),
         );
-        self.after_input(now);
+        if self.jsep.state() != SignalingState::Closed {
+            self.after_input(now);
+        }
     }
 
     /// Carries out what a description meant.

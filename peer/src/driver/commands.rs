@@ -358,9 +358,10 @@ pub(super) fn wrap(
         } => {
             let peer = Peer::upgrade(&slot.handle)?;
             let (sender, packets) = mpsc::channel(queue_length(tracks));
-            // An earlier track of the transceiver may have become one of frames.
-            let _ = slot.connection.set_delivery(transceiver, Delivery::Packets);
-            slot.tracks.insert(transceiver, TrackRoute::Packets(sender));
+            let before = slot.tracks.insert(transceiver, TrackRoute::Packets(sender));
+            if let Some(TrackRoute::Frames { .. }) = before {
+                let _ = slot.connection.set_delivery(transceiver, Delivery::Packets);
+            }
             Some(PeerEvent::Track(RemoteTrack {
                 transceiver,
                 kind,

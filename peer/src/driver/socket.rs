@@ -45,6 +45,8 @@ impl Intake {
 pub(super) struct Socket {
     io: UdpSocket,
     state: UdpSocketState,
+    /// What the system takes in one call, as it said at first.
+    segments: usize,
     local: SocketAddr,
     offload: bool,
     /// Who gets what arrives; `None`: that is to be found out.
@@ -95,6 +97,7 @@ impl Socket {
         Ok(Self {
             local: socket.local_addr()?,
             io: UdpSocket::from_std(socket)?,
+            segments: state.max_gso_segments(),
             state,
             offload: config.offload,
             owner: None,
@@ -227,7 +230,6 @@ impl Socket {
             return Sent::Full;
         }
         let wildcard = self.local.ip().is_unspecified();
-        let segments = self.state.max_gso_segments();
         let transmit = quinn_udp::Transmit {
             destination: transmit.remote,
             ecn: to_codepoint(transmit.ecn),
@@ -252,7 +254,7 @@ impl Socket {
                     // On Linux an address that is not the machine's (any more), or loopback's towards another machine, is an
                     // invalid argument. A run of datagrams may be one too, where there is no GSO.
                     Kind::InvalidInput if transmit.segment_size.is_none() => {
-                        self.keep_offload(segments);
+                        self.keep_offload();
                         Sent::Unreachable(error.to_string())
                     }
                     _ => Sent::Done,
@@ -263,10 +265,10 @@ impl Socket {
 }
 
 impl Socket {
-    /// quinn-udp takes an invalid argument for a system without GSO and uses it no more. Of a single datagram it says
-    /// nothing of the kind.
-    fn keep_offload(&mut self, segments: usize) {
-        if segments > self.state.max_gso_segments()
+    /// quinn-udp takes an invalid argument for a system without GSO and uses it no more. Where a single datagram is one,
+    /// that was not the reason, nor was it for runs before.
+    fn keep_offload(&mut self) {
+        if self.segments > self.state.max_gso_segments()
             && let Ok(state) = UdpSocketState::new((&self.io).into())
         {
             self.state = state;
@@ -396,6 +398,14 @@ mod tests {
             };
             let sent = socket.send(&transmit, &[7; 300], &mut Calls::default());
             assert!(matches!(sent, Sent::Unreachable(_)));
+            assert_eq!(socket.max_segments(), before);
+            // Nor does a run that went there, once a single datagram has shown why.
+            let run = Transmit {
+                segment_size: Some(150),
+                ..transmit
+            };
+            socket.send(&run, &[7; 300], &mut Calls::default());
+            socket.send(&transmit, &[7; 300], &mut Calls::default());
             assert_eq!(socket.max_segments(), before);
             println!("{before} segments");
         });

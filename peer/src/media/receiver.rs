@@ -227,11 +227,16 @@ impl ReceiveStream {
                 }
                 self.recovered.clear();
                 self.want_key_frame();
-                let first = self.suspicious.take();
+                // Of padding nothing was kept: what is there may be an older one.
+                let before = sequence.add(u16::MAX);
+                let is_before = |packet: &Bytes| {
+                    Packet::parse(packet).is_ok_and(|view| view.sequence_number() == before)
+                };
+                let first = self.suspicious.take().filter(is_before);
                 if let Some(assembly) = &mut self.assembly {
                     assembly.restart();
                     if let Some(first) = first {
-                        let number = self.unwrapper.unwrap(sequence.add(u16::MAX));
+                        let number = self.unwrapper.unwrap(before);
                         assembly.assemble(now, number, first, parameters);
                     }
                 }

@@ -29,9 +29,10 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    /// Makes the tables anew and forgets streams of transceivers that are gone, and those that are announced elsewhere now.
+    /// Makes the tables anew and forgets streams of transceivers that are gone, and those that were announced elsewhere
+    /// since the last time: what packets said meanwhile holds against an announcement that is older.
     pub(crate) fn rebuild(&mut self, tracks: &[Track], receivers: &mut Vec<ReceiveStream>) {
-        self.announced.clear();
+        let before = core::mem::take(&mut self.announced);
         self.payload_types.clear();
         (self.mid_id, self.rid_id, self.repaired_id) = (None, None, None);
         for track in tracks {
@@ -66,9 +67,10 @@ impl Router {
             }
         }
         receivers.retain(|r| {
-            let elsewhere = |(id, _): &(TransceiverId, _)| *id != r.transceiver;
-            tracks.iter().any(|t| t.id == r.transceiver)
-                && !self.announced.get(&r.ssrc).is_some_and(elsewhere)
+            let announced = |all: &HashMap<_, (TransceiverId, _)>| all.get(&r.ssrc).map(|a| a.0);
+            let now = announced(&self.announced);
+            let moved = now != announced(&before) && now.is_some_and(|id| id != r.transceiver);
+            tracks.iter().any(|t| t.id == r.transceiver) && !moved
         });
         let places = receivers.iter().enumerate();
         self.ssrcs = places.map(|(at, r)| (r.ssrc, at)).collect();

@@ -6,12 +6,19 @@ use crate::clock::after;
 use crate::rtcp::{FullIntraRequestEntry, Writer};
 use crate::types::Ssrc;
 
-/// Asks for a key frame of one stream until one comes.
+/// Requests without an answer after which the pauses double; and how often they do, to some ten seconds.
+const PATIENT_AFTER: u32 = 10;
+const MOST_DOUBLINGS: u32 = 5;
+
+/// Asks for a key frame of one stream until one comes: ten times, then ever less often, as some senders have no key frames
+/// that can be told (periodic intra refresh, frames that are encrypted end to end).
 #[derive(Clone, Debug)]
 pub struct KeyFrameRequester {
     retry: Duration,
     wanted: bool,
     last: Option<Instant>,
+    /// Requests since the last key frame.
+    asked: u32,
     fir_sequence: u8,
     new_request: bool,
 }
@@ -23,6 +30,7 @@ impl KeyFrameRequester {
             retry,
             wanted: false,
             last: None,
+            asked: 0,
             fir_sequence: 0,
             new_request: false,
         }
@@ -44,6 +52,13 @@ impl KeyFrameRequester {
     /// A key frame came.
     pub fn on_key_frame(&mut self) {
         self.wanted = false;
+        self.asked = 0;
+    }
+
+    /// From one request to the next.
+    fn pause(&self) -> Duration {
+        let doublings = self.asked.saturating_sub(PATIENT_AFTER).min(MOST_DOUBLINGS);
+        self.retry.saturating_mul(1 << doublings)
     }
 
     /// Whether a key frame is being waited for.
@@ -54,17 +69,18 @@ impl KeyFrameRequester {
     /// When [`poll_pli`](Self::poll_pli) or [`poll_fir`](Self::poll_fir) will have something.
     pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         self.wanted
-            .then(|| self.last.map_or(now, |last| after(last, self.retry)))
+            .then(|| self.last.map_or(now, |last| after(last, self.pause())))
     }
 
     /// Whether it is time to ask, for a caller that writes the request itself: `Some(false)` for a repetition of the one
     /// before, which no key frame has answered.
     pub fn poll(&mut self, now: Instant) -> Option<bool> {
-        let waits = |last| now.saturating_duration_since(last) < self.retry;
+        let waits = |last| now.saturating_duration_since(last) < self.pause();
         if !self.wanted || self.last.is_some_and(waits) {
             return None;
         }
         self.last = Some(now);
+        self.asked = self.asked.saturating_add(1);
         Some(std::mem::take(&mut self.new_request))
     }
 
@@ -121,5 +137,25 @@ mod tests {
         assert_eq!(out[16], 2);
         requester.set_retry(Duration::MAX);
         assert!(requester.poll_timeout(start).is_some_and(|at| at > start));
+    }
+
+    #[test]
+    fn whoever_sends_no_key_frames_is_asked_ever_less_often() {
+        let start = Instant::now();
+        let mut requester = KeyFrameRequester::new(Duration::from_millis(300));
+        requester.request();
+        let mut asked = 0;
+        for ms in 0..60_000 {
+            asked += u32::from(requester.poll(start + Duration::from_millis(ms)).is_some());
+        }
+        assert!((15..20).contains(&asked), "{asked}");
+        requester.on_key_frame();
+        requester.request();
+        let later = start + Duration::from_secs(61);
+        assert_eq!(requester.poll(later), Some(true));
+        assert_eq!(
+            requester.poll_timeout(later),
+            Some(later + Duration::from_millis(300))
+        );
     }
 }
